@@ -1,0 +1,241 @@
+"""A use case's manifest: what it is, what it needs, what it ships, how to cite it."""
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, HttpUrl, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from .declared import Declared
+from .documents import DocumentError, load
+
+MANIFEST = "usecase.yaml"
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$",
+        description="Lower-case letters, digits and hyphens; it becomes an address and an image name",
+    ),
+]
+Sentence = Annotated[str, Field(min_length=10, max_length=200)]
+Doi = Annotated[str, Field(pattern=r"^10\.\d{4,9}/\S+$", description="Without https://doi.org/")]
+Licence = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9.+() -]+$",
+        description="SPDX expression; LicenseRef-... where SPDX has no name for it",
+    ),
+]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def inside_the_folder(path: str) -> str:
+    """Return `path` if it names something below the folder it is relative to."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path:
+        raise ValueError("expected a path below this folder, without '..'")
+    return path
+
+
+RelativePath = Annotated[str, Field(min_length=1), AfterValidator(inside_the_folder)]
+
+
+class House(Declared):
+    """The facility that leads a use case."""
+
+    name: str = Field(description="As people say it: ESRF, DESY, ...")
+    url: HttpUrl
+
+
+class Maintainer(Declared):
+    """Whom to ask about a use case."""
+
+    name: str
+    contact: str = Field(description="An e-mail address or the address of a page")
+
+
+class Notebook(Declared):
+    """One tutorial notebook."""
+
+    file: Annotated[RelativePath, Field(pattern=r"\.ipynb$")]
+    title: str
+    summary: Sentence
+    minutes: PositiveInt = Field(description="Time to read and work through it, not to compute it")
+    data_sets: list[Name] = Field([], description="Data sets that it needs")
+
+
+class Citation(Declared):
+    """A publication, with what a BibTeX entry needs."""
+
+    key: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]+$")]
+    kind: Literal["article", "dataset", "software", "inproceedings", "book"] = "article"
+    authors: list[str] = Field(min_length=1, description="'Family, Given', in the printed order")
+    title: str
+    year: Annotated[int, Field(ge=1900, le=2100)]
+    container: str | None = Field(None, description="Journal, proceedings, repository or publisher")
+    volume: str | None = None
+    pages: str | None = None
+    doi: Doi | None = None
+    url: HttpUrl | None = None
+
+
+class Software(Declared):
+    """One program or library that the use case builds on."""
+
+    name: str
+    version: str
+    licence: Licence
+    url: HttpUrl
+    cite: list[Citation] = []
+
+
+class LicenceGate(Declared):
+    """A program that may not be passed on: a user must have accepted its terms."""
+
+    program: str
+    terms: Sentence
+    url: HttpUrl
+
+
+class DataFile(Declared):
+    """One file of a data set."""
+
+    name: RelativePath
+    urls: list[HttpUrl] = Field([], description="Where the publisher offers it, best first")
+    size_bytes: PositiveInt | None = Field(None, description="None where nobody publishes it")
+    sha256: Sha256 | Literal["unknown"] = Field(
+        description="'unknown' where no publisher states it: such a file is refused by default"
+    )
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
+        None, description="Where the publisher states only this"
+    )
+    unpack: bool = Field(False, description="An archive whose contents are the data")
+
+
+class DataSet(Declared):
+    """Reference data: fetched, shipped inside a package, or simulated on the spot."""
+
+    title: str
+    licence: Licence
+    source: Literal["download", "package", "simulated"]
+    package: str | None = Field(None, description="The installed package that ships it")
+    doi: Doi | None = None
+    url: HttpUrl | None = Field(None, description="The page that describes it")
+    cite: list[Citation] = []
+    files: list[DataFile] = []
+
+    @model_validator(mode="after")
+    def _source_is_told(self) -> Self:
+        if self.source == "download" and not self.files:
+            raise ValueError("a data set to download needs 'files'")
+        if self.source == "package" and not self.package:
+            raise ValueError("say in 'package' which package ships this data set")
+        return self
+
+    @property
+    def size_bytes(self) -> int | None:
+        """The size of all files in bytes, None where one of them is not published."""
+        sizes = [f.size_bytes for f in self.files]
+        return None if None in sizes or not sizes else sum(s for s in sizes if s is not None)
+
+
+class Needs(Declared):
+    """What one server of the use case takes."""
+
+    cores: PositiveFloat
+    memory_gib: PositiveFloat
+    gpus: NonNegativeInt = 0
+
+
+class Resources(Declared):
+    """The least that a use case runs with, and what its maintainers advise."""
+
+    least: Needs
+    advised: Needs
+
+    @model_validator(mode="after")
+    def _advice_is_enough(self) -> Self:
+        for name, least in self.least:
+            if getattr(self.advised, name) < least:
+                raise ValueError(f"'advised' has less {name} than 'least'")
+        return self
+
+
+class App(Declared):
+    """A program with a page or window of its own, opened from the card."""
+
+    title: str
+    kind: Literal["desktop", "web"]
+    command: list[str] = Field(min_length=1)
+
+
+class Manifest(Declared):
+    """One use case, as declared in notebooks/<name>/usecase.yaml."""
+
+    title: Annotated[str, Field(max_length=60)]
+    summary: Annotated[Sentence, Field(max_length=140)]
+    description: str = Field(min_length=40, description="What it does, in a few plain paragraphs")
+    leading_house: House
+    science_domain: str = Field(min_length=3, max_length=60)
+    maintainers: list[Maintainer] = Field(min_length=1)
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    image_recipe: Name = Field("python", description="The folder of images/ that builds it")
+    picture: RelativePath | None = Field(
+        None, description="A figure made by its own tutorial, wider than high"
+    )
+    picture_alt: str = Field("", description="What the picture shows, for those who can't see it")
+    kernels: list[str] = Field(["python3"], min_length=1)
+    notebooks: list[Notebook] = []
+    software: list[Software] = Field(min_length=1)
+    licence_gates: list[LicenceGate] = []
+    data_sets: dict[Name, DataSet] = {}
+    resources: Resources
+    programs: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]+$")]] = Field(
+        [], description="Programs that must be on the PATH"
+    )
+    apps: dict[Name, App] = {}
+    coming: list[Sentence] = Field(
+        [], description="What is still missing; while there is anything, nobody can open it"
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if not self.notebooks and not self.coming:
+            raise ValueError("a use case needs 'notebooks', or says in 'coming' what is missing")
+        for notebook in self.notebooks:
+            for name in notebook.data_sets:
+                if name not in self.data_sets:
+                    raise ValueError(f"{notebook.file} needs '{name}', which 'data_sets' lacks")
+        if self.picture and not self.picture_alt:
+            raise ValueError("say in 'picture_alt' what the picture shows")
+        return self
+
+    @property
+    def minutes(self) -> int:
+        """Minutes to work through all notebooks."""
+        return sum(notebook.minutes for notebook in self.notebooks)
+
+    @property
+    def citations(self) -> list[Citation]:
+        """Every publication to cite, software first, each once."""
+        parts = [*self.software, *self.data_sets.values()]
+        return list({c.key: c for part in parts for c in part.cite}.values())
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Return the manifest of the use case in `folder`, whose files have been found.
+
+    Raises
+    ------
+    DocumentError
+        The manifest doesn't fit, or names a notebook, a picture or requirements that are not there.
+    """
+    path = folder / MANIFEST
+    manifest = load(path, Manifest)
+    named = [n.file for n in manifest.notebooks] + ([manifest.picture] if manifest.picture else [])
+    if not manifest.coming:
+        named.append("requirements.txt")
+    missing = [name for name in named if not (folder / name).is_file()]
+    if missing:
+        raise DocumentError("\n".join(f"{path}:1: {name}: there is no such file" for name in missing))
+    return manifest
