@@ -3,5 +3,6 @@
 from .checks import Checks
 from .citations import cite
 from .here import here
+from .tutorials import reset
 
-__all__ = ["Checks", "cite", "here"]
+__all__ = ["Checks", "cite", "here", "reset"]

@@ -143,7 +143,9 @@ class Checks:
             for c in self.results
         ]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows
+        ]
         return "\n".join([self.title, *(line.rstrip() for line in lines), self.verdict])
 
     def _repr_html_(self) -> str:
@@ -172,10 +174,10 @@ def show(checks: Checks) -> None:
     except ImportError:
         print(checks)  # noqa: T201
         return
-    if get_ipython() is None:  # type: ignore[no-untyped-call]
+    if get_ipython() is None:
         print(checks)  # noqa: T201
     else:
-        display(checks)  # type: ignore[no-untyped-call]
+        display(checks)
 
 
 def quantity(value: float, unit: str) -> str:

@@ -27,7 +27,9 @@ class Citations:
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{as_html(entry)}</li>" for entry in self.entries)
-        return f"<p>If you publish results made with this notebook, please cite:</p><ul>{items}</ul>"
+        return (
+            f"<p>If you publish results made with this notebook, please cite:</p><ul>{items}</ul>"
+        )
 
 
 def cite(folder: Path | None = None) -> Citations:
@@ -47,7 +49,9 @@ def cite(folder: Path | None = None) -> Citations:
     for candidate in (start, *start.parents):
         if (candidate / MANIFEST).is_file():
             return Citations(tuple(load_manifest(candidate).citations))
-    raise DocumentError(f"There is no {MANIFEST} in {start} or above it, so nothing says what to cite.")
+    raise DocumentError(
+        f"There is no {MANIFEST} in {start} or above it, so nothing says what to cite."
+    )
 
 
 def bibtex_of(manifest: Manifest) -> str:
@@ -69,7 +73,7 @@ def entry_text(entry: Citation) -> str:
         container: (entry.container or "").translate(SPECIAL),
         "year": str(entry.year),
         "volume": entry.volume or "",
-        "pages": (entry.pages or "").replace("–", "--"),
+        "pages": (entry.pages or "").replace("\u2013", "--"),
         "doi": entry.doi or "",
         "url": str(entry.url or ""),
     }
@@ -84,7 +88,9 @@ def sentence(entry: Citation) -> str:
     who = f"{names[0]} et al." if len(names) > 2 else who
     place = " ".join(filter(None, [entry.container, entry.volume, entry.pages]))
     link = f"https://doi.org/{entry.doi}" if entry.doi else str(entry.url or "")
-    return " ".join(filter(None, [f"{who} ({entry.year}). {entry.title}.", place and f"{place}.", link]))
+    return " ".join(
+        filter(None, [f"{who} ({entry.year}). {entry.title}.", place and f"{place}.", link])
+    )
 
 
 def as_html(entry: Citation) -> str:

@@ -122,9 +122,9 @@ def construct(node: yaml.Node) -> Any:
     """Return the plain value of a YAML tree."""
     loader = yaml.SafeLoader("")
     try:
-        return loader.construct_document(node)  # type: ignore[no-untyped-call]
+        return loader.construct_document(node)
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
 
 
 def positions(
@@ -161,12 +161,16 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     both = dict(base)
     for key, value in over.items():
         below = base.get(key)
-        mappings = isinstance(below, Mapping) and isinstance(value, Mapping)
-        if mappings and below.get("kind") == value.get("kind", below.get("kind")):
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and same_kind(below, value):
             both[key] = merge(below, value)
         else:
             both[key] = value
     return both
+
+
+def same_kind(below: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
+    """Return whether two mappings declare the same kind, or the upper one none."""
+    return bool(over.get("kind", below.get("kind")) == below.get("kind"))
 
 
 def explain(document: Document, error: ErrorDetails, model: type[BaseModel]) -> str:
@@ -182,7 +186,11 @@ def explain(document: Document, error: ErrorDetails, model: type[BaseModel]) -> 
     elif error["type"] == "union_tag_not_found":
         message = "the key 'kind' is missing"
     shown = ".".join(map(str, place))
-    return f"{document.where(place)}: {shown}: {message}" if shown else f"{document.where(())}: {message}"
+    return (
+        f"{document.where(place)}: {shown}: {message}"
+        if shown
+        else f"{document.where(())}: {message}"
+    )
 
 
 def written_place(document: Document, loc: tuple[Key, ...]) -> Place:

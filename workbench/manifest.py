@@ -3,7 +3,15 @@
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, HttpUrl, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    HttpUrl,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from .declared import Declared
 from .documents import DocumentError, load
@@ -13,8 +21,10 @@ MANIFEST = "usecase.yaml"
 Name = Annotated[
     str,
     Field(
-        pattern=r"^[a-z][a-z0-9-]{0,30}[a-z0-9]$",
-        description="Lower-case letters, digits and hyphens; it becomes an address and an image name",
+        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+        min_length=2,
+        max_length=30,
+        description="Lower-case letters, digits and hyphens; an address and an image name",
     ),
 ]
 Sentence = Annotated[str, Field(min_length=10, max_length=200)]
@@ -57,7 +67,7 @@ class Maintainer(Declared):
 class Notebook(Declared):
     """One tutorial notebook."""
 
-    file: Annotated[RelativePath, Field(pattern=r"\.ipynb$")]
+    file: Annotated[RelativePath, Field(pattern=r"^[A-Za-z0-9._/-]+\.ipynb$")]
     title: str
     summary: Sentence
     minutes: PositiveInt = Field(description="Time to read and work through it, not to compute it")
@@ -95,6 +105,7 @@ class LicenceGate(Declared):
     program: str
     terms: Sentence
     url: HttpUrl
+    required: bool = Field(False, description="Whether nothing works without it")
 
 
 class DataFile(Declared):
@@ -218,7 +229,7 @@ class Manifest(Declared):
     @property
     def citations(self) -> list[Citation]:
         """Every publication to cite, software first, each once."""
-        parts = [*self.software, *self.data_sets.values()]
+        parts: list[Software | DataSet] = [*self.software, *self.data_sets.values()]
         return list({c.key: c for part in parts for c in part.cite}.values())
 
 
@@ -237,5 +248,7 @@ def load_manifest(folder: Path) -> Manifest:
         named.append("requirements.txt")
     missing = [name for name in named if not (folder / name).is_file()]
     if missing:
-        raise DocumentError("\n".join(f"{path}:1: {name}: there is no such file" for name in missing))
+        raise DocumentError(
+            "\n".join(f"{path}:1: {name}: there is no such file" for name in missing)
+        )
     return manifest

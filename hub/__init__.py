@@ -1,0 +1,1 @@
+"""The portal: site profiles become a JupyterHub configuration, with pages and a command."""

@@ -1,0 +1,80 @@
+"""The JupyterHub application with BeamHub's pages in front of its own."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from jupyterhub.app import JupyterHub
+from tornado.ioloop import PeriodicCallback
+from traitlets import observe
+from traitlets.config import Configurable
+
+from . import walltime
+from .config import configure
+from .deployment import Deployment
+from .pages import handlers, template_names
+from .site import Codes
+
+WALLTIME_CHECK_MS = 30_000
+
+
+class Portal(JupyterHub):
+    """JupyterHub, configured from a deployment.
+
+    Handlers are put before JupyterHub's own, which ``extra_handlers`` can't do: a server must not
+    be started by any other page than ours, with a question first.
+    """
+
+    name = "beamhub"
+    config_file = ""
+    deployment: Deployment
+    when_ready: Callable[[str], None]
+
+    @observe("config")
+    def _config_changed(self, change: Any) -> None:
+        """Take the configuration over, without a word of it in the log: it holds secrets."""
+        Configurable._config_changed(self, change)
+
+    def init_handlers(self) -> None:
+        """Put BeamHub's pages before JupyterHub's."""
+        super().init_handlers()
+        self.handlers[:0] = self.add_url_prefix(self.hub_prefix, list(handlers()))
+
+    def init_tornado_settings(self) -> None:
+        """Give templates the names that only we know."""
+        super().init_tornado_settings()
+        # Not template_vars: JupyterHub calls every function among those with the user.
+        for environment in ("jinja2_env", "jinja2_env_sync"):
+            self.tornado_settings[environment].globals.update(template_names(self.deployment))
+
+    async def start(self) -> None:
+        """Start, then watch the servers' time and say where the portal is."""
+        await super().start()
+        PeriodicCallback(
+            lambda: walltime.stop_expired(self, self.deployment), WALLTIME_CHECK_MS
+        ).start()
+        if isinstance(self.deployment.site.login, Codes):
+            self.when_ready(self.authenticator.code)
+        else:
+            self.when_ready("")
+
+
+def run(deployment: Deployment, *, level: str, when_ready: Callable[[str], None]) -> None:
+    """Run the portal until it's told to stop.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        What to run.
+    level : str
+        The least severe messages to log.
+    when_ready : callable
+        Called with the first log-in code, empty where there is none.
+    """
+    config = configure(deployment)
+    config.JupyterHub.log_level = level
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    app = Portal.instance(config=config)
+    app.deployment = deployment
+    app.when_ready = when_ready
+    Portal.launch_instance([])

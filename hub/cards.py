@@ -1,0 +1,87 @@
+"""What a user can do with a use case here and now: the state that a card shows."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .deployment import Deployment
+from .plan import Asked, Refused, plan
+from .usecases import UseCase
+
+State = Literal["ready", "starting", "running", "licence", "coming", "unavailable"]
+LABELS: dict[State, str] = {
+    "ready": "Ready",
+    "starting": "Starting",
+    "running": "Running",
+    "licence": "Needs a licence",
+    "coming": "Coming",
+    "unavailable": "Not at this site",
+}
+SYMBOLS: dict[State, str] = {
+    "ready": "○",
+    "starting": "◐",
+    "running": "●",
+    "licence": "§",
+    "coming": "…",
+    "unavailable": "—",
+}
+REFUSALS: dict[str, State] = {"coming": "coming", "licence": "licence"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A use case as one user sees it.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        What it is.
+    state : str
+        One of `LABELS`.
+    why : str
+        Why it can't be opened, empty where it can.
+    size : str
+        The size that suits it best, empty where none does.
+    """
+
+    use_case: UseCase
+    state: State
+    why: str = ""
+    size: str = ""
+
+    @property
+    def label(self) -> str:
+        """The state in words."""
+        return LABELS[self.state]
+
+    @property
+    def symbol(self) -> str:
+        """The state as a symbol, beside the words."""
+        return SYMBOLS[self.state]
+
+    @property
+    def can_open(self) -> bool:
+        """Whether there is something to open or to start."""
+        return self.state in ("ready", "starting", "running")
+
+
+def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
+    """Return the card of a use case for a user."""
+    site = deployment.site
+    try:
+        launch = plan(
+            use_case.name, Asked(), use_cases=deployment.use_cases, site=site, user=user.name
+        )
+    except Refused as refusal:
+        state = REFUSALS.get(refusal.reason, "unavailable")
+        why = refusal.message
+        if state == "coming":
+            why = " ".join(use_case.manifest.coming)
+        return Card(use_case, state, why)
+    size = launch.environment["BEAMHUB_SIZE"]
+    spawner = user.spawners.get(use_case.name)
+    if spawner is not None and spawner.active:
+        return Card(use_case, "running" if spawner.ready else "starting", size=size)
+    obstacles = site.backend.obstacles(launch)
+    if obstacles:
+        return Card(use_case, "unavailable", " ".join([*obstacles, f"Ask {site.contact}."]))
+    return Card(use_case, "ready", size=size)

@@ -1,0 +1,18 @@
+"""The ``beamhub`` command: one module a subcommand, imported only when it runs."""
+
+import typer
+
+from . import check, new, run, schema, serve, show
+
+app = typer.Typer(
+    name="beamhub",
+    help="One web portal for photon-science analysis, the same at every facility.\n\n"
+    "Begin with 'beamhub serve', which starts the portal on this machine. A facility writes a "
+    "site profile (beamhub new site), runs 'beamhub check' until it is green, then serves it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for module in (serve, check, show, schema, run):
+    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+app.add_typer(new.app, name="new")

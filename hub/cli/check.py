@@ -1,0 +1,52 @@
+"""``beamhub check``: whether everything is declared rightly, and this machine can do it."""
+
+import typer
+
+from ..software import load_software
+from .common import (
+    SiteArgument,
+    StateOption,
+    UseCasesOption,
+    deployment_of,
+    findings_to_the_reader,
+    out,
+)
+
+
+def check(
+    site: SiteArgument = "laptop",
+    state: StateOption = None,
+    use_cases: UseCasesOption = None,
+    declarations_only: bool = typer.Option(
+        False, "--declarations-only", help="Leave out what depends on this machine."
+    ),
+) -> None:
+    """Check a site profile, all manifests, and this machine.
+
+    Every finding names its file and line. The exit status is 0 where there is none.
+    """
+    deployment = deployment_of(site, state, use_cases)
+    with findings_to_the_reader():
+        programs = load_software()
+    out.print(f"✓ site profile '{deployment.name}': {deployment.site.title}")
+    out.print(f"✓ {len(deployment.use_cases)} use cases: {', '.join(deployment.use_cases)}")
+    out.print(f"✓ {len(programs)} programs in the software catalogue")
+    findings = [f"to fill in: {sentence}" for sentence in deployment.site.template]
+    if not declarations_only:
+        findings += machine_findings(deployment.site.backend.live_checks())
+    for finding in findings:
+        out.print(f"✗ {finding}")
+    if findings:
+        raise typer.Exit(1)
+    out.print("All is well.")
+
+
+def machine_findings(backend: list[str]) -> list[str]:
+    """Return what this machine lacks, the portal's own parts first."""
+    from ..proxy import ProxyError, proxy_command
+
+    try:
+        proxy_command()
+    except ProxyError as error:
+        return [str(error), *backend]
+    return backend

@@ -1,0 +1,76 @@
+"""``beamhub new``: a beginning that already passes every check."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.documents import load
+from workbench.manifest import load_manifest
+
+from ..scaffold import SITE, USE_CASE_FILES
+from ..site import PROFILES, SiteProfile
+from .common import fail, findings_to_the_reader, out
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make a use case or a site profile to begin with.",
+    rich_markup_mode=None,
+)
+NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
+
+
+@app.command("use-case")
+def use_case(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
+    folder: Annotated[
+        Path, typer.Option("--in", help="Where to make its folder: notebooks/ or your own.")
+    ] = Path(),
+) -> None:
+    """Make a use case: a manifest, requirements and a notebook that checks itself."""
+    refuse_bad_name(name)
+    target = folder / name
+    if target.exists():
+        raise fail(f"{target} is there already; nothing was changed.")
+    title = name.replace("-", " ").capitalize()
+    for file, text in USE_CASE_FILES.items():
+        path = target / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("@NAME@", name).replace("@TITLE@", title), encoding="utf-8")
+    with findings_to_the_reader():
+        load_manifest(target)
+    out.print(f"Made {target}. It is on the catalogue with: beamhub serve --use-cases {folder}")
+    out.print(f"Run its notebook without a person:    beamhub run {name} --use-cases {folder}")
+
+
+@app.command()
+def site(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
+    folder: Annotated[Path, typer.Option("--in", help="Where to put the file.")] = Path(),
+    extends: Annotated[str, typer.Option(help="The shipped profile to begin from.")] = "laptop",
+) -> None:
+    """Make a site profile that extends a shipped one."""
+    refuse_bad_name(name)
+    path = folder / f"{name}.yaml"
+    if path.exists():
+        raise fail(f"{path} is there already; nothing was changed.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    title = name.replace("-", " ").title()
+    path.write_text(SITE.replace("@PARENT@", extends).replace("@TITLE@", title), encoding="utf-8")
+    try:
+        with findings_to_the_reader():
+            load(path, SiteProfile, parents=PROFILES)
+    except typer.Exit:
+        path.unlink()
+        raise
+    out.print(f"Made {path}. Edit it, then run: beamhub check {path}")
+
+
+def refuse_bad_name(name: str) -> None:
+    """Exit where a name can't become an address and an image."""
+    if not NAME.match(name) or not 2 <= len(name) <= 30:
+        raise fail(
+            f"'{name}' can't be a name: it needs 2 to 30 lower-case letters, digits and single "
+            "hyphens, beginning with a letter."
+        )

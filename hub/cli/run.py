@@ -1,0 +1,91 @@
+"""``beamhub run``: a tutorial without a person."""
+
+import asyncio
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..usecases import CONSTRAINTS, UseCase
+from .common import StateOption, UseCasesOption, deployment_of, err, fail, out
+
+
+def run(
+    use_case: Annotated[str, typer.Argument(help="The use case: pyfai, pymca, ...")],
+    notebook: Annotated[
+        str | None, typer.Argument(help="One of its notebooks; all of them where left out.")
+    ] = None,
+    state: StateOption = None,
+    use_cases: UseCasesOption = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder to keep the executed notebooks and results in.")
+    ] = None,
+) -> None:
+    """Run a use case's notebooks from top to bottom and print their checks.
+
+    The exit status is 0 where every notebook ran and every check passed.
+    """
+    deployment = deployment_of("laptop", state, use_cases)
+    found = deployment.use_cases.get(use_case)
+    if found is None:
+        known = ", ".join(deployment.use_cases)
+        raise fail(f"There is no use case '{use_case}'. There are {known}.")
+    names = chosen(found, notebook)
+    python = environment(found, deployment.state)
+    from spawners.environments import payload
+
+    with tempfile.TemporaryDirectory(prefix="beamhub-run-") as scratch:
+        folder = (keep or Path(scratch)).resolve()
+        source = payload(deployment.state / "usecases", found.folder)
+        command = [str(python), "-m", "workbench.run", str(source), str(folder), *names]
+        status = subprocess.run(command, env=variables(found, python, source), check=False)
+    raise typer.Exit(status.returncode)
+
+
+def chosen(use_case: UseCase, notebook: str | None) -> list[str]:
+    """Return the notebooks to run, or exit."""
+    files = [n.file for n in use_case.manifest.notebooks]
+    if use_case.manifest.coming:
+        raise fail(f"{use_case.manifest.title} can't run yet. {use_case.manifest.coming[0]}")
+    if notebook is None:
+        return files
+    if notebook not in files:
+        raise fail(f"'{use_case.name}' has no notebook '{notebook}'. There are {', '.join(files)}.")
+    return [notebook]
+
+
+def environment(use_case: UseCase, state: Path) -> Path:
+    """Return the Python of the use case's environment, made where it isn't there yet."""
+    import workbench
+    from spawners.environments import BuildError, Recipe, ensure
+
+    recipe = Recipe(
+        requirements=use_case.folder / "requirements.txt",
+        constraints=CONSTRAINTS if CONSTRAINTS.exists() else None,
+        workbench=Path(workbench.__file__).parent,
+    )
+    try:
+        made = asyncio.run(
+            ensure(state / "environments", recipe, lambda _, text: err.print(f"  {text}"))
+        )
+    except BuildError as error:
+        out.print(error.log)
+        raise fail(str(error)) from None
+    return made / "bin/python"
+
+
+def variables(use_case: UseCase, python: Path, source: Path) -> dict[str, str]:
+    """Return the environment of a run: this one's, the use case's programs first on the PATH."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
+    return {
+        **kept,
+        "PATH": path,
+        "VIRTUAL_ENV": str(python.parents[1]),
+        "BEAMHUB_USE_CASE": use_case.name,
+        "BEAMHUB_USE_CASE_VERSION": use_case.manifest.version,
+        "BEAMHUB_NOTEBOOKS": str(source),
+    }

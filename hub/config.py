@@ -1,0 +1,152 @@
+"""The site profile becomes JupyterHub's configuration; the only reader of secrets."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from traitlets.config import Config
+
+import workbench
+from spawners import LocalBackend
+
+from .deployment import Deployment
+from .launching import launcher
+from .proxy import proxy_command
+from .secrets import read_secret
+from .site import Codes, Ldap, Oidc, Pam
+from .usecases import CONSTRAINTS
+
+HERE = Path(__file__).parent
+
+
+def configure(deployment: Deployment) -> Config:
+    """Return JupyterHub's configuration for a portal.
+
+    Raises
+    ------
+    SecretError
+        A secret is not where the profile says.
+    ProxyError
+        There is no configurable-http-proxy.
+    """
+    c = Config()
+    configure_serving(c, deployment)
+    configure_state(c, deployment)
+    configure_pages(c, deployment)
+    configure_login(c, deployment)
+    configure_spawner(c, deployment)
+    configure_culling(c, deployment)
+    return c
+
+
+def configure_serving(c: Config, deployment: Deployment) -> None:
+    """Set where the portal listens: one port declared, two derived from it."""
+    serving = deployment.site.serving
+    scheme = "https" if serving.tls == "own" else "http"
+    c.JupyterHub.bind_url = f"{scheme}://{serving.bind}:{serving.port}/"
+    c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{serving.port + 81}"
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{serving.port + 1}"
+    c.ConfigurableHTTPProxy.command = proxy_command()
+    if serving.tls == "own":
+        c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = str(serving.certificate), str(serving.key)
+    if serving.public_url:
+        c.JupyterHub.public_url = str(serving.public_url)
+
+
+def configure_state(c: Config, deployment: Deployment) -> None:
+    """Keep everything that outlives a restart in one folder."""
+    state = deployment.state
+    c.JupyterHub.db_url = f"sqlite:///{state / 'portal.sqlite'}"
+    c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
+    c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
+    c.JupyterHub.cleanup_servers = isinstance(deployment.site.backend, LocalBackend)
+
+
+def configure_pages(c: Config, deployment: Deployment) -> None:
+    """Show our pages; the portal itself is handed to them as a setting."""
+    c.JupyterHub.template_paths = [str(HERE / "templates")]
+    c.JupyterHub.default_url = "/hub/usecases"
+    c.JupyterHub.logo_file = str(deployment.site.look.logo or HERE / "static/logo.svg")
+    c.JupyterHub.tornado_settings = {"beamhub": deployment, "slow_spawn_timeout": 1}
+
+
+def configure_login(c: Config, deployment: Deployment) -> None:
+    """Set up the login that the profile names."""
+    login = deployment.site.login
+    if isinstance(login, Codes):
+        c.JupyterHub.authenticator_class = "hub.codes.CodeAuthenticator"
+        c.Authenticator.username_pattern = r"[a-z][a-z0-9._@-]{0,30}"
+        c.Authenticator.allow_all = True
+    elif isinstance(login, Pam):
+        c.JupyterHub.authenticator_class = "pam"
+        c.Authenticator.allow_all = True
+        c.Authenticator.admin_users = set(login.admins)
+    elif isinstance(login, Ldap):
+        configure_ldap(c, login)
+    else:
+        configure_oidc(c, login, deployment.site.serving.url)
+
+
+def configure_ldap(c: Config, login: Ldap) -> None:
+    """Ask a directory, always encrypted."""
+    c.JupyterHub.authenticator_class = "ldapauthenticator.LDAPAuthenticator"
+    c.LDAPAuthenticator.server_address = login.server
+    c.LDAPAuthenticator.server_port = login.port
+    c.LDAPAuthenticator.tls_strategy = "on_connect" if login.port == 636 else "before_bind"
+    c.LDAPAuthenticator.bind_dn_template = login.bind_dn_templates
+    c.LDAPAuthenticator.allowed_groups = set(login.allowed_groups)
+    c.Authenticator.allow_all = not login.allowed_groups
+    c.Authenticator.admin_users = set(login.admins)
+
+
+def configure_oidc(c: Config, login: Oidc, url: str) -> None:
+    """Ask an OpenID Connect provider, at the addresses that it publishes."""
+    from .oidc import discover
+
+    found = discover(str(login.issuer))
+    c.JupyterHub.authenticator_class = "oauthenticator.generic.GenericOAuthenticator"
+    c.GenericOAuthenticator.login_service = login.name
+    c.GenericOAuthenticator.client_id = login.client_id
+    c.GenericOAuthenticator.client_secret = read_secret(login.client_secret)
+    c.GenericOAuthenticator.authorize_url = found.authorization_endpoint
+    c.GenericOAuthenticator.token_url = found.token_endpoint
+    c.GenericOAuthenticator.userdata_url = found.userinfo_endpoint
+    c.GenericOAuthenticator.oauth_callback_url = f"{url}/hub/oauth_callback"
+    c.GenericOAuthenticator.scope = ["openid", "profile", "email"]
+    c.GenericOAuthenticator.username_claim = login.username_claim
+    c.Authenticator.allow_all = not login.allowed_groups
+    if login.allowed_groups or login.admin_groups:
+        c.GenericOAuthenticator.manage_groups = True
+        c.GenericOAuthenticator.auth_state_groups_key = "oauth_user.groups"
+        c.GenericOAuthenticator.allowed_groups = set(login.allowed_groups)
+        c.GenericOAuthenticator.admin_groups = set(login.admin_groups)
+
+
+def configure_spawner(c: Config, deployment: Deployment) -> None:
+    """Let the backend start servers, and only what `plan` has allowed."""
+    backend = deployment.site.backend
+    c.JupyterHub.spawner_class = backend.spawner_class
+    c.JupyterHub.allow_named_servers = True
+    c.Spawner.apply_user_options = launcher(deployment)
+    c.Spawner.http_timeout = 120
+    if isinstance(backend, LocalBackend):
+        c.EnvironmentSpawner.state_folder = str(deployment.state)
+        c.EnvironmentSpawner.workbench_folder = str(Path(workbench.__file__).parent)
+        c.EnvironmentSpawner.constraints_file = str(CONSTRAINTS) if CONSTRAINTS.exists() else ""
+
+
+def configure_culling(c: Config, deployment: Deployment) -> None:
+    """Stop servers that nobody uses."""
+    idle_s = round(deployment.site.limits.idle_h * 3600)
+    culler: dict[str, Any] = {
+        "name": "idle-culler",
+        "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={idle_s}"],
+    }
+    c.JupyterHub.services = [culler]
+    c.JupyterHub.load_roles = [
+        {
+            "name": "idle-culler",
+            "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+            "services": ["idle-culler"],
+        }
+    ]

@@ -1,0 +1,77 @@
+"""What one running portal is: a site, its use cases, and where it keeps its state."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.documents import DocumentError
+
+from .site import SiteProfile, load_site, profile_path
+from .usecases import NOTEBOOKS, UseCase, load_use_cases
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One portal.
+
+    Parameters
+    ----------
+    name : str
+        The site profile's name.
+    site : SiteProfile
+        Its contents.
+    use_cases : dict of str to UseCase
+        Every use case known here.
+    state : Path
+        The folder of database, homes, environments and logs.
+    """
+
+    name: str
+    site: SiteProfile
+    use_cases: dict[str, UseCase]
+    state: Path
+
+    @property
+    def offered(self) -> dict[str, UseCase]:
+        """The use cases that the site offers."""
+        wanted = self.site.use_cases
+        return {n: u for n, u in self.use_cases.items() if wanted is None or n in wanted}
+
+
+def load_deployment(
+    site: str, *, state: Path | None = None, extra_use_cases: list[Path] | None = None
+) -> Deployment:
+    """Return the portal of a site profile.
+
+    Parameters
+    ----------
+    site : str
+        The name of a shipped profile or the path of one.
+    state : Path, optional
+        Where it keeps its state; None means the usual folder of this account.
+    extra_use_cases : list of Path, optional
+        Folders with use cases of the facility's own, beside the shipped ones.
+
+    Raises
+    ------
+    DocumentError
+        The profile or a manifest is wrong, or the site offers a use case that doesn't exist.
+    """
+    profile = load_site(site)
+    use_cases = load_use_cases([NOTEBOOKS, *(extra_use_cases or [])])
+    unknown = sorted(set(profile.use_cases or []) - set(use_cases))
+    if unknown:
+        raise DocumentError(
+            f"{profile_path(site)}:1: use_cases: there is no use case '{unknown[0]}'; "
+            f"there are {', '.join(use_cases)}"
+        )
+    name = profile_path(site).stem
+    return Deployment(name, profile, use_cases, (state or usual_state()).resolve())
+
+
+def usual_state() -> Path:
+    """Return where a portal of this account keeps its state."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/beamhub")
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
+    return Path(base) / "beamhub"

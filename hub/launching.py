@@ -1,0 +1,65 @@
+"""Where a user's wish meets a real spawner: the only code that sets one up."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jupyterhub.spawner import Spawner, SpawnException
+
+from .deployment import Deployment
+from .plan import Holding, Refused, ask, plan
+
+
+def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None]:
+    """Return the hook that JupyterHub calls with what a user sent, before every start."""
+
+    def apply_user_options(spawner: Spawner, options: dict[str, Any]) -> None:
+        try:
+            prepare(spawner, options, deployment)
+        except Refused as refusal:
+            # What was refused must not be what the next start without options begins from.
+            spawner.user_options = spawner.orm_spawner.user_options = {}
+            raise SpawnException(
+                refusal.message, reason=refusal.reason, status_code=refusal.status
+            ) from None
+
+    return apply_user_options
+
+
+def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -> None:
+    """Set the spawner up for the launch that the options ask for."""
+    asked = ask(options)
+    site = deployment.site
+    holding = holding_of(spawner.user, deployment, besides=spawner.name)
+    launch = plan(
+        spawner.name,
+        asked,
+        use_cases=deployment.use_cases,
+        site=site,
+        user=spawner.user.name,
+        holding=holding,
+    )
+    obstacles = site.backend.obstacles(launch)
+    if obstacles:
+        raise Refused(f"{' '.join(obstacles)} Ask {site.contact}.", reason="program", status=503)
+    for trait, value in site.backend.traits(launch).items():
+        setattr(spawner, trait, value)
+    # Kept with the server, so that its time left and the user's share can be told later.
+    size = launch.environment["BEAMHUB_SIZE"]
+    spawner.user_options = spawner.orm_spawner.user_options = {**options, "size": size}
+
+
+def holding_of(user: Any, deployment: Deployment, *, besides: str) -> Holding:
+    """Return what a user has running or starting, one server left out."""
+    active = [s for s in user.spawners.values() if s.active and s.name != besides]
+    sizes = [deployment.site.sizes.get(size_of(spawner)) for spawner in active]
+    return Holding(
+        servers=len(active),
+        cores=sum(size.cores for size in sizes if size),
+        memory_gib=sum(size.memory_gib for size in sizes if size),
+    )
+
+
+def size_of(spawner: Any) -> str:
+    """Return the name of the size that a server was started with, empty where it's unknown."""
+    options = spawner.orm_spawner.user_options or {}
+    return str(options.get("size", ""))

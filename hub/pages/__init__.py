@@ -1,0 +1,31 @@
+"""The portal's pages: one module a noun."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tornado.web import StaticFileHandler
+
+from ..deployment import Deployment
+from . import about, launch, login, servers, software, usecases
+from .announcements import Announcements
+from .words import NAMES
+
+STATIC = Path(__file__).parents[1] / "static"
+
+
+def handlers() -> Iterator[tuple[Any, ...]]:
+    """Yield every page's pattern and handler."""
+    for module in (usecases, launch, servers, software, about, login):
+        yield from module.HANDLERS
+    yield r"/beamhub/(.*)", StaticFileHandler, {"path": str(STATIC)}
+
+
+def template_names(deployment: Deployment) -> dict[str, Any]:
+    """Return what every template may use."""
+    return {
+        **NAMES,
+        "site": deployment.site,
+        "announcements": Announcements(deployment.site.announcements),
+        "asset_version": max(int(p.stat().st_mtime) for p in STATIC.rglob("*")),
+    }

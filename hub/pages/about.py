@@ -1,0 +1,53 @@
+"""About this portal: site, contact, versions."""
+
+import os
+import platform
+from importlib import metadata
+
+import jupyterhub
+
+from spawners import LocalBackend
+
+from .base import Page
+
+BACKENDS = {
+    "local": "Processes on one machine",
+    "docker": "Docker containers on one machine",
+    "slurm": "Batch jobs of a Slurm cluster",
+    "kubernetes": "Pods of a Kubernetes cluster",
+}
+
+
+class About(Page):
+    """Whom to ask, what runs here, and how well users are kept apart."""
+
+    async def get(self) -> None:
+        """Show the page; it needs no log-in, since one may need help to log in."""
+        backend = self.deployment.site.backend
+        versions = {
+            "BeamHub": metadata.version("beamhub"),
+            "JupyterHub": jupyterhub.__version__,
+            "Python": platform.python_version(),
+        }
+        shared = isinstance(backend, LocalBackend) and os.geteuid() != 0
+        await self.show(
+            "about.html",
+            backend=BACKENDS[backend.kind],
+            versions=versions,
+            shared_account=shared,
+            use_case_count=len(self.deployment.offered),
+        )
+
+
+class Look(Page):
+    """The site's own colour, as a style sheet: the policy allows no styles inside pages."""
+
+    def get(self) -> None:
+        """Answer with the style sheet."""
+        accent = self.deployment.site.look.accent
+        self.set_header("Content-Type", "text/css; charset=utf-8")
+        self.set_header("Cache-Control", "public, max-age=300")
+        self.finish(f":root {{ --accent: {accent}; }}\n")
+
+
+HANDLERS = [(r"/about", About), (r"/look\.css", Look)]

@@ -1,0 +1,31 @@
+"""Announcements: a Markdown file that an administrator edits while the portal runs."""
+
+from pathlib import Path
+
+from .words import markdown
+
+
+class Announcements:
+    """The text of a file as HTML, read again whenever it changes.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None, or one that isn't there, means that there is nothing to announce.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._read_at = 0
+        self._html = ""
+
+    def __call__(self) -> str:
+        """Return the present announcements as HTML, empty for none."""
+        try:
+            changed = self._path.stat().st_mtime_ns if self._path else 0
+            if self._path and changed != self._read_at:
+                self._html = markdown(self._path.read_text(encoding="utf-8"))
+                self._read_at = changed
+        except (OSError, UnicodeDecodeError):
+            self._html, self._read_at = "", 0
+        return self._html

@@ -1,0 +1,154 @@
+"""From a wish to a running server: the link, the question, the wait, the failure."""
+
+import asyncio
+from typing import Any
+
+from jupyterhub.handlers.pages import SpawnPendingHandler
+from jupyterhub.utils import url_escape_path, url_path_join
+from tornado import web
+from tornado.httputil import url_concat
+
+from ..launching import holding_of
+from ..plan import OPTIONS, Asked, Refused, ask, plan
+from .base import Page, StrictPolicy
+from .usecases import use_case_names
+
+
+class Open(Page):
+    """``/hub/open/<use case>?notebook=...&size=...``: the link for papers and course pages.
+
+    It goes straight to a server that runs. It asks once before it starts a new one, so that a page
+    elsewhere can't start servers in a reader's name.
+    """
+
+    @web.authenticated
+    async def get(self, name: str) -> None:
+        """Go to the running server, or ask whether to start one."""
+        try:
+            asked = ask(self.sent(self.request.query_arguments))
+            launch = self.plan(name, asked)
+        except Refused as refusal:
+            await self.show_refusal(refusal)
+            return
+        spawner = self.current_user.spawners.get(name)
+        if spawner is not None and spawner.ready:
+            self.redirect(self.server_page(name, launch.start_page))
+        elif spawner is not None and spawner.active:
+            self.redirect(self.pending_page(name, launch.start_page))
+        else:
+            use_case = self.deployment.use_cases[name]
+            await self.show("open.html", **use_case_names(self, use_case, asked))
+
+    @web.authenticated
+    async def post(self, name: str) -> None:
+        """Start the server and show how that goes."""
+        try:
+            asked = ask(self.sent(self.request.body_arguments))
+            launch = self.plan(name, asked)
+        except Refused as refusal:
+            await self.show_refusal(refusal)
+            return
+        spawner = self.current_user.spawners.get(name)
+        if spawner is None or not spawner.active:
+            await self.begin(name, asked)
+        self.redirect(self.pending_page(name, launch.start_page))
+
+    def sent(self, arguments: dict[str, list[bytes]]) -> dict[str, Any]:
+        """Return what the user sent, JupyterHub's own token left out."""
+        return {
+            key: [value.decode("utf-8", "replace") for value in values]
+            for key, values in arguments.items()
+            if key != "_xsrf"
+        }
+
+    def plan(self, name: str, asked: Asked) -> Any:
+        """Return the launch, refused before anything is started."""
+        deployment = self.deployment
+        return plan(
+            name,
+            asked,
+            use_cases=deployment.use_cases,
+            site=deployment.site,
+            user=self.current_user.name,
+            holding=holding_of(self.current_user, deployment, besides=name),
+        )
+
+    async def begin(self, name: str, asked: Asked) -> None:
+        """Start the server; a failure within the first second is left to the pending page too."""
+        user = self.current_user
+        spawner = user.get_or_create_spawner(name, replace_failed=True)
+        if spawner._spawn_future and spawner._spawn_future.done():
+            spawner._spawn_future = None
+        options = {key: getattr(asked, key) for key in OPTIONS if getattr(asked, key)}
+        start = asyncio.ensure_future(self.spawn_single_user(user, name, options=options))
+        await asyncio.wait([start], timeout=1)
+        if start.done() and (error := start.exception()):
+            self.log.warning("%s did not start: %s", spawner._log_name, error)
+
+    def pending_page(self, name: str, page: str) -> str:
+        """Return the address of the page to wait at, which goes on to `page` when all is ready."""
+        user = self.current_user
+        url = url_path_join(self.hub.base_url, "spawn-pending", user.escaped_name, name)
+        return str(url_concat(url, {"next": self.server_page(name, page)}))
+
+
+class Pending(StrictPolicy, SpawnPendingHandler):
+    """JupyterHub's page of a server that starts, stops or failed, with what we know more."""
+
+    async def render_template(self, name: str, **names: Any) -> str:
+        """Render the page with the use case, and the server's log where it failed."""
+        server = names.get("server_name") or getattr(names.get("spawner"), "name", "")
+        deployment = self.settings["beamhub"]
+        use_case = deployment.use_cases.get(server)
+        user = names.get("user")
+        spawner = user.spawners.get(server) if user and server else None
+        names |= {
+            "use_case": use_case,
+            "manifest": use_case.manifest if use_case else None,
+            "log_tail": log_tail(spawner),
+            "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
+        }
+        return str(await super().render_template(name, **names))
+
+
+def log_tail(spawner: Any, lines: int = 40) -> str:
+    """Return the last lines of a server's own log, empty where the backend keeps none."""
+    path = getattr(spawner, "log_file", None)
+    if path is None or not path.is_file():
+        return ""
+    text: str = path.read_text(encoding="utf-8", errors="replace")
+    return "\n".join(text.splitlines()[-lines:])
+
+
+class ToOpen(Page):
+    """JupyterHub's own address to start a server: goes to ours, which asks first."""
+
+    @web.authenticated
+    def get(self, user_name: str = "", server_name: str = "") -> None:
+        """Go to the question, or to the catalogue."""
+        del user_name
+        if server_name in self.deployment.use_cases:
+            self.redirect(url_path_join(self.hub.base_url, "open", server_name))
+        else:
+            self.redirect(url_path_join(self.hub.base_url, "usecases"))
+
+    @web.authenticated
+    async def post(self, user_name: str = "", server_name: str = "") -> None:
+        """Refuse: a form of ours never sends anything here."""
+        del user_name
+        await self.show_refusal(
+            Refused(
+                f"Servers are started from a use case's page, not here ({server_name}).",
+                reason="option",
+            )
+        )
+
+
+HANDLERS = [
+    (r"/open/([^/]+)", Open),
+    (r"/spawn", ToOpen),
+    (r"/spawn/([^/]+)", ToOpen),
+    (r"/spawn/([^/]+)/([^/]*)", ToOpen),
+    (r"/spawn-pending/([^/]+)", Pending),
+    (r"/spawn-pending/([^/]+)/([^/]+)", Pending),
+]

@@ -1,0 +1,92 @@
+"""Home: the user's running servers."""
+
+import asyncio
+from typing import Any
+
+from jupyterhub.apihandlers.users import UserServerAPIHandler
+from jupyterhub.utils import url_path_join, utcnow
+from tornado import web
+
+from ..launching import size_of
+from ..plan import Refused, find
+from ..walltime import ends_at
+from .base import Page
+
+CANCEL_S = 10
+
+
+class Home(Page):
+    """What is running, since when, and until when."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Show the running servers."""
+        user, deployment = self.current_user, self.deployment
+        rows = [
+            {
+                "use_case": deployment.use_cases.get(spawner.name),
+                "spawner": spawner,
+                "url": self.server_page(spawner.name),
+                "size": deployment.site.sizes.get(size_of(spawner)),
+                "end": ends_at(spawner, deployment),
+            }
+            for spawner in user.spawners.values()
+            if spawner.active
+        ]
+        await self.show("home.html", rows=rows, now=utcnow(with_tz=False))
+
+
+class Stop(Page):
+    """Stop one server of one's own, starting or running."""
+
+    @web.authenticated
+    async def get(self, name: str) -> None:
+        """Ask, and say what is lost."""
+        spawner = self.current_user.spawners.get(name)
+        if spawner is None or not spawner.active:
+            self.redirect(url_path_join(self.hub.base_url, "home"))
+            return
+        await self.show("stop.html", use_case=self.deployment.use_cases.get(name), name=name)
+
+    @web.authenticated
+    async def post(self, name: str) -> None:
+        """Stop it, whatever it is doing."""
+        user = self.current_user
+        spawner = user.spawners.get(name)
+        if spawner is not None and spawner.active and spawner.pending != "stop":
+            if spawner.pending == "spawn":
+                await self.cancel(spawner)
+            await self.stop_single_user(user, server_name=name)
+        self.redirect(url_path_join(self.hub.base_url, "home"))
+
+    async def cancel(self, spawner: Any) -> None:
+        """End the start of a server, so that stopping it can follow."""
+        start = spawner._spawn_future
+        start.cancel()
+        await asyncio.wait([start], timeout=CANCEL_S)
+        # The callbacks of `start`, which clear the pending state, run in the loop's next turn.
+        await asyncio.sleep(0)
+
+
+class KnownServersOnly(UserServerAPIHandler):
+    """JupyterHub's REST call to start a server: refuses names that aren't use cases at once.
+
+    Without this, a refused name would stay behind as an entry in the database.
+    """
+
+    async def _check_named_server_request(
+        self, user: Any, server_name: str, *args: Any, **kwargs: Any
+    ) -> None:
+        deployment = self.settings["beamhub"]
+        try:
+            find(server_name, deployment.use_cases, deployment.site)
+        except Refused as refusal:
+            raise web.HTTPError(refusal.status, refusal.message) from None
+        await super()._check_named_server_request(user, server_name, *args, **kwargs)
+
+
+HANDLERS = [
+    (r"/home", Home),
+    (r"/stop/([^/]+)", Stop),
+    (r"/api/users/([^/]+)/servers/([^/]*)", KnownServersOnly),
+]

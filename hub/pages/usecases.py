@@ -1,0 +1,119 @@
+"""The catalogue, and one page a use case."""
+
+from tornado import web
+
+from workbench.citations import bibtex_of
+from workbench.manifest import DataSet
+
+from ..cards import card
+from ..plan import Asked, Refused, find, fits, words
+from ..usecases import UseCase
+from .base import Page
+
+NOTHING_ASKED = Asked()
+
+
+class Catalogue(Page):
+    """Every use case as a card."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Show the cards, those that can be opened first."""
+        cards = [
+            card(u, self.deployment, self.current_user) for u in self.deployment.offered.values()
+        ]
+        cards.sort(key=lambda c: not c.can_open)
+        await self.show("catalogue.html", cards=cards)
+
+
+class UseCasePage(Page):
+    """What a use case does, ships and needs."""
+
+    @web.authenticated
+    async def get(self, name: str) -> None:
+        """Show the use case."""
+        use_case = self.deployment.offered.get(name)
+        if use_case is None:
+            await self.show_refusal(no_such_page(name, self))
+            return
+        await self.show("usecase.html", **use_case_names(self, use_case))
+
+
+def use_case_names(
+    page: Page, use_case: UseCase, asked: Asked = NOTHING_ASKED
+) -> dict[str, object]:
+    """Return what a template needs to show a use case and to offer its start."""
+    site = page.deployment.site
+    shown = card(use_case, page.deployment, page.current_user)
+    least = use_case.manifest.resources.least
+    return {
+        "card": shown,
+        "use_case": use_case,
+        "manifest": use_case.manifest,
+        "sizes": [(n, s, words(s), fits(least, s)) for n, s in site.sizes.items()],
+        "chosen_size": asked.size or shown.size,
+        "chosen_notebook": asked.notebook or "",
+        "least": words(least),
+        "advised": words(use_case.manifest.resources.advised),
+        "free": site.backend.free(),
+        "data_places": {n: data_place(page, n, d) for n, d in use_case.manifest.data_sets.items()},
+    }
+
+
+def data_place(page: Page, name: str, data_set: DataSet) -> str:
+    """Return where a data set is now, in words."""
+    if data_set.source == "simulated":
+        return "Made on the spot, with its truth"
+    if data_set.source == "package":
+        return f"Here: comes with {data_set.package}"
+    for root in page.deployment.site.data.roots:
+        if all((root / name / file.name).is_file() for file in data_set.files):
+            return "Here: at this site"
+    return "Not at this site: to be had from its publisher"
+
+
+def no_such_page(name: str, page: Page) -> Refused:
+    """Return the refusal for a use case that isn't offered."""
+    try:
+        find(name, page.deployment.use_cases, page.deployment.site)
+    except Refused as refusal:
+        return refusal
+    raise AssertionError(f"{name} is offered")
+
+
+class Picture(Page):
+    """The figure on a use case's card."""
+
+    @web.authenticated
+    async def get(self, name: str) -> None:
+        """Answer with the picture that the manifest names."""
+        use_case = self.deployment.offered.get(name)
+        picture = use_case and use_case.manifest.picture
+        if not use_case or not picture:
+            raise web.HTTPError(404)
+        kind = "svg+xml" if picture.endswith(".svg") else picture.rpartition(".")[2]
+        self.set_header("Content-Type", f"image/{kind}")
+        self.set_header("Cache-Control", "private, max-age=3600")
+        self.finish((use_case.folder / picture).read_bytes())
+
+
+class Bibtex(Page):
+    """What to cite, as BibTeX."""
+
+    @web.authenticated
+    async def get(self, name: str) -> None:
+        """Answer with a .bib file."""
+        use_case = self.deployment.offered.get(name)
+        if use_case is None:
+            raise web.HTTPError(404)
+        self.set_header("Content-Type", "application/x-bibtex; charset=utf-8")
+        self.set_header("Content-Disposition", f'attachment; filename="{name}.bib"')
+        self.finish(bibtex_of(use_case.manifest))
+
+
+HANDLERS = [
+    (r"/usecases", Catalogue),
+    (r"/usecases/([^/]+)", UseCasePage),
+    (r"/usecases/([^/]+)/picture", Picture),
+    (r"/usecases/([^/]+)/citations\.bib", Bibtex),
+]

@@ -1,0 +1,54 @@
+"""Numbers and times as people say them; every template may use these."""
+
+from datetime import datetime
+from typing import Any
+
+from markdown_it import MarkdownIt
+
+MARKDOWN = MarkdownIt("commonmark", {"html": False})
+
+
+def size_text(size_bytes: int | None) -> str:
+    """Return a size on disk: ``20.8 kB``, ``47 MB``, ``38 GB``."""
+    if size_bytes is None:
+        return "size not published"
+    value, unit = float(size_bytes), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
+
+
+def minutes_text(minutes: int) -> str:
+    """Return a duration: ``35 min``, ``2 h 5 min``."""
+    hours, rest = divmod(minutes, 60)
+    parts = [f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else ""]
+    return " ".join(filter(None, parts))
+
+
+def left_text(end: datetime | None, now: datetime) -> str:
+    """Return the time left until `end`, both in UTC."""
+    if end is None:
+        return "no limit"
+    minutes = max(0, round((end - now).total_seconds() / 60))
+    return f"ends in {minutes_text(minutes)}"
+
+
+def number_text(value: float) -> str:
+    """Return a number without needless digits."""
+    return f"{value:g}"
+
+
+def markdown(text: str) -> str:
+    """Return Markdown as HTML; HTML inside it is shown, never obeyed."""
+    return str(MARKDOWN.render(text))
+
+
+NAMES: dict[str, Any] = {
+    "size_text": size_text,
+    "minutes_text": minutes_text,
+    "left_text": left_text,
+    "number_text": number_text,
+    "markdown": markdown,
+}

@@ -1,0 +1,279 @@
+"""Bring a use case, a size, a site and a user together into one launch, or refuse.
+
+Pure: nothing here reads a file, a clock or a network. Everything that a user can send goes
+through `plan`, by form, link or REST alike; nothing else reaches a spawner.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from spawners import Launch, Resources
+from workbench.manifest import Needs
+
+from .site import SiteProfile, Size
+from .usecases import UseCase
+
+OPTIONS = ("size", "notebook")
+RESOURCE_WORDS = {
+    "cores": "{:g} cores",
+    "memory_gib": "{:g} GiB of memory",
+    "gpus": "{:g} GPUs",
+}
+
+
+class Refused(Exception):  # noqa: N818
+    """What was asked can't be had; the text is for the user.
+
+    Parameters
+    ----------
+    message : str
+        What was asked, what is possible, whom to ask.
+    reason : str
+        One word for the metrics.
+    status : int
+        The HTTP status that fits.
+    """
+
+    def __init__(self, message: str, *, reason: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user asked for beside the use case: both may be left to the portal."""
+
+    size: str | None = None
+    notebook: str | None = None
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a user has running already, the use case in question left out."""
+
+    servers: int = 0
+    cores: float = 0
+    memory_gib: float = 0
+
+
+def ask(options: Mapping[str, object]) -> Asked:
+    """Return what a form, a link or a REST call asked for.
+
+    Parameters
+    ----------
+    options : mapping
+        Untrusted: names to a text, or to a list of one text as forms have it.
+
+    Raises
+    ------
+    Refused
+        There is an option that doesn't exist, stands twice or isn't a text.
+    """
+    unknown = sorted(str(key) for key in options if key not in OPTIONS)
+    if unknown:
+        raise Refused(
+            f"There is no option {quoted(unknown[0])}. Possible are {' and '.join(OPTIONS)}.",
+            reason="option",
+        )
+    return Asked(**{key: single(key, value) for key, value in options.items()})
+
+
+def single(key: str, value: object) -> str | None:
+    """Return the one text of an option, None where it is empty."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, str):
+        raise Refused(f"The option '{key}' must be one text.", reason="option")
+    return value or None
+
+
+def plan(
+    name: str,
+    asked: Asked,
+    *,
+    use_cases: Mapping[str, UseCase],
+    site: SiteProfile,
+    user: str,
+    holding: Holding = Holding(),
+) -> Launch:
+    """Return the launch of a use case at a site for a user.
+
+    Parameters
+    ----------
+    name : str
+        The use case, which is the server's name too. Untrusted.
+    asked : Asked
+        Size and notebook. Untrusted.
+    use_cases : mapping
+        Every use case that the portal knows, by name.
+    site : SiteProfile
+        Where it shall run.
+    user : str
+        For whom.
+    holding : Holding, optional
+        What the user has running beside it.
+
+    Raises
+    ------
+    Refused
+        There is no such use case, size or notebook here, it doesn't work yet, it needs more than
+        the size grants, or the user's limit is reached.
+    """
+    use_case = find(name, use_cases, site)
+    size_name, size = choose_size(use_case, asked.size, site)
+    refuse_over_limit(size, holding, site)
+    notebook = check_notebook(use_case, asked.notebook, site)
+    page = f"/lab/tree/beamhub/{name}/{notebook}" if notebook else "/lab"
+    return Launch(
+        use_case=name,
+        version=use_case.manifest.version,
+        folder=use_case.folder,
+        image=f"{site.registry}/{name}:{use_case.manifest.version}",
+        resources=Resources(**size.model_dump(include=set(Resources.model_fields))),
+        programs=tuple(use_case.manifest.programs),
+        start_page=page,
+        environment=environment(use_case, size_name, size, site),
+        mounts=tuple(site.storage),
+    )
+
+
+def find(name: str, use_cases: Mapping[str, UseCase], site: SiteProfile) -> UseCase:
+    """Return the use case of that name, if the site offers it and it works."""
+    offered = [n for n in use_cases if site.use_cases is None or n in site.use_cases]
+    if not name:
+        raise Refused(
+            f"A server is opened with the name of a use case: {', '.join(offered)}.",
+            reason="use_case",
+        )
+    if name not in offered:
+        near = get_close_matches(name, offered, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else f" There are {', '.join(offered)}."
+        raise Refused(
+            f"{site.title} offers no use case {quoted(name)}.{hint} {ask_whom(site)}",
+            reason="use_case",
+            status=404,
+        )
+    use_case = use_cases[name]
+    if use_case.manifest.coming:
+        missing = " ".join(use_case.manifest.coming)
+        raise Refused(
+            f"{use_case.manifest.title} can't be opened yet. {missing}", reason="coming", status=409
+        )
+    needed = [gate.program for gate in use_case.manifest.licence_gates if gate.required]
+    if needed:
+        raise Refused(
+            f"{use_case.manifest.title} needs a licence for {' and '.join(needed)}, which nobody "
+            f"has confirmed for you. {ask_whom(site)}",
+            reason="licence",
+            status=403,
+        )
+    return use_case
+
+
+def choose_size(use_case: UseCase, asked: str | None, site: SiteProfile) -> tuple[str, Size]:
+    """Return the size that was asked for, or the one that suits the use case best."""
+    fitting = {n: s for n, s in site.sizes.items() if fits(use_case.manifest.resources.least, s)}
+    title = use_case.manifest.title
+    if not fitting:
+        need = words(use_case.manifest.resources.least)
+        raise Refused(
+            f"{title} does not fit {site.title}: it needs at least {need}. {ask_whom(site)}",
+            reason="resources",
+        )
+    if asked is None:
+        return default_size(use_case, fitting)
+    if asked not in site.sizes:
+        raise Refused(
+            f"{site.title} has no size {quoted(asked)}. Possible are {', '.join(fitting)}.",
+            reason="size",
+        )
+    if asked not in fitting:
+        raise Refused(
+            f"{title} needs at least {words(use_case.manifest.resources.least)}, and the size "
+            f"'{asked}' has {words(site.sizes[asked])}. Possible are {', '.join(fitting)}.",
+            reason="resources",
+        )
+    return asked, site.sizes[asked]
+
+
+def default_size(use_case: UseCase, fitting: Mapping[str, Size]) -> tuple[str, Size]:
+    """Return the smallest size that is as large as advised, else the largest that fits."""
+    advised = [i for i in fitting.items() if fits(use_case.manifest.resources.advised, i[1])]
+    return advised[0] if advised else list(fitting.items())[-1]
+
+
+def fits(need: Needs, size: Resources) -> bool:
+    """Return whether a size grants what is needed."""
+    return all(getattr(size, name) >= getattr(need, name) for name in RESOURCE_WORDS)
+
+
+def words(amount: Needs | Resources) -> str:
+    """Return an amount of resources as a person says it."""
+    values = [(text, getattr(amount, name)) for name, text in RESOURCE_WORDS.items()]
+    said = [text.format(value) for text, value in values if value]
+    return re.sub(r"\b1 (core|GPU)s\b", r"1 \1", ", ".join(said))
+
+
+def refuse_over_limit(size: Size, holding: Holding, site: SiteProfile) -> None:
+    """Refuse what would exceed the user's share of the site."""
+    limits = site.limits
+    if holding.servers >= limits.servers:
+        raise Refused(
+            f"You have {holding.servers} use cases open, and {site.title} allows {limits.servers} "
+            "at a time. Stop one that you no longer need, then try again.",
+            reason="limit",
+            status=409,
+        )
+    for name in ("cores", "memory_gib"):
+        allowed, wanted = getattr(limits, name), getattr(holding, name) + getattr(size, name)
+        if allowed is not None and wanted > allowed:
+            text = RESOURCE_WORDS[name]
+            raise Refused(
+                f"With this one your use cases would have {text.format(wanted)}, and {site.title} "
+                f"allows {text.format(allowed)}. Stop one, or choose a smaller size.",
+                reason="limit",
+                status=409,
+            )
+
+
+def check_notebook(use_case: UseCase, asked: str | None, site: SiteProfile) -> str | None:
+    """Return the notebook to open, None for JupyterLab's own start page."""
+    if asked is None:
+        return use_case.manifest.notebooks[0].file if use_case.manifest.notebooks else None
+    if asked not in use_case.notebooks:
+        raise Refused(
+            f"{use_case.manifest.title} has no notebook {quoted(asked)}. "
+            f"There are {', '.join(sorted(use_case.notebooks))}. {ask_whom(site)}",
+            reason="notebook",
+            status=404,
+        )
+    return asked
+
+
+def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile) -> dict[str, str]:
+    """Return what the server is told of its place; `workbench.here` reads it."""
+    return {
+        "BEAMHUB_SITE": site.title,
+        "BEAMHUB_USE_CASE": use_case.name,
+        "BEAMHUB_USE_CASE_VERSION": use_case.manifest.version,
+        "BEAMHUB_SIZE": size_name,
+        "BEAMHUB_MEMORY_GIB": f"{size.memory_gib:g}",
+        "BEAMHUB_GPUS": str(size.gpus),
+        "BEAMHUB_DATA_ROOTS": os.pathsep.join(map(str, site.data.roots)),
+    }
+
+
+def quoted(text: str) -> str:
+    """Return what a user sent so that it can stand in a sentence: short, on one line."""
+    line = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    return f"'{line[:40]}…'" if len(line) > 40 else f"'{line}'"
+
+
+def ask_whom(site: SiteProfile) -> str:
+    """Return the sentence that names the site's contact."""
+    return f"Questions go to {site.contact}."

@@ -1,0 +1,223 @@
+"""Site profiles: one facility's deployment, declared in one YAML file."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, HttpUrl, PositiveFloat, PositiveInt, model_validator
+
+from spawners import AnyBackend, LocalBackend, Mount, Resources
+from workbench.declared import Declared
+from workbench.documents import DocumentError, load
+from workbench.manifest import Name
+
+from .secrets import SecretRef
+
+PROFILES = Path(__file__).parents[1] / "site_profiles"
+"""The profiles that BeamHub ships; a facility's own may lie anywhere and extend these."""
+
+
+class Codes(Declared):
+    """One-time codes, printed where the portal was started: for one person trying it out."""
+
+    kind: Literal["codes"]
+
+
+class Pam(Declared):
+    """The accounts of the machine that the portal runs on."""
+
+    kind: Literal["pam"]
+    admins: list[str] = []
+
+
+class Oidc(Declared):
+    """An OpenID Connect provider: Keycloak, Umbrella, the facility's own."""
+
+    kind: Literal["oidc"]
+    name: str = Field("your facility's account", description="As the button says it")
+    issuer: HttpUrl
+    client_id: str
+    client_secret: SecretRef
+    username_claim: str = "preferred_username"
+    allowed_groups: list[str] = Field([], description="Empty lets in everybody the provider knows")
+    admin_groups: list[str] = []
+
+
+class Ldap(Declared):
+    """A directory of accounts."""
+
+    kind: Literal["ldap"]
+    server: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
+    port: Annotated[int, Field(ge=1, le=65535)] = 636
+    bind_dn_templates: list[str] = Field(min_length=1)
+    allowed_groups: list[str] = []
+    admins: list[str] = []
+
+
+Login = Annotated[Codes | Pam | Oidc | Ldap, Field(discriminator="kind")]
+
+
+class Serving(Declared):
+    """Where the portal listens, and who encrypts."""
+
+    bind: str = Field("127.0.0.1", description="The address to listen on")
+    port: Annotated[int, Field(ge=1024, le=65000)] = Field(
+        8000, description="The next one, and the one 81 above, serve the proxy and the hub inside"
+    )
+    public_url: HttpUrl | None = Field(None, description="What users type, behind a TLS proxy")
+    tls: Literal["none", "proxy", "own"] = Field(
+        "none", description="'proxy': a reverse proxy ends TLS; 'own': with certificate and key"
+    )
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _tls_is_complete(self) -> Self:
+        try:
+            ip_address(self.bind)
+        except ValueError:
+            raise ValueError("'bind' must be an address such as 127.0.0.1 or 0.0.0.0") from None
+        if self.tls == "own" and not (self.certificate and self.key):
+            raise ValueError("tls: own needs 'certificate' and 'key'")
+        if self.tls == "proxy" and not str(self.public_url or "").startswith("https://"):
+            raise ValueError("tls: proxy needs the 'public_url' that users type, with https://")
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the portal."""
+        return ip_address(self.bind).is_loopback
+
+    @property
+    def url(self) -> str:
+        """The address that users type."""
+        scheme = "https" if self.tls == "own" else "http"
+        host = f"[{self.bind}]" if ":" in self.bind else self.bind
+        return str(self.public_url or f"{scheme}://{host}:{self.port}").rstrip("/")
+
+
+class Size(Resources):
+    """A named amount of resources that a user can choose."""
+
+    title: str
+    summary: str = ""
+
+
+class Limits(Declared):
+    """What one user may have at the same time."""
+
+    servers: PositiveInt = 5
+    cores: PositiveFloat | None = Field(None, description="Over all servers; None for no limit")
+    memory_gib: PositiveFloat | None = Field(
+        None, description="Over all servers; None for no limit"
+    )
+    idle_h: PositiveFloat = Field(4, description="A server that nobody uses is stopped after this")
+
+
+class Data(Declared):
+    """Where reference data lie at the site, and where to fetch what doesn't."""
+
+    roots: list[Path] = Field([], description="Folders with data sets, used in place, read-only")
+    mirrors: list[HttpUrl] = Field([], description="Copies to fetch from before the public source")
+
+
+class Look(Declared):
+    """What makes the portal the facility's own."""
+
+    logo: Path | None = Field(None, description="SVG or PNG; None means BeamHub's")
+    accent: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Field(
+        "#0b5cad", description="Colour of buttons and links; must be readable on white"
+    )
+
+
+class Sister(Declared):
+    """A portal at another facility."""
+
+    title: str
+    url: HttpUrl
+
+
+def without_control(text: str) -> str:
+    """Return `text` if it can go into a page and an environment variable."""
+    if any(ord(c) < 32 for c in text):
+        raise ValueError("expected one line of text")
+    return text
+
+
+Line = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(without_control)]
+
+
+class SiteProfile(Declared):
+    """One site, as declared in site_profiles/<name>.yaml."""
+
+    title: Line
+    contact: Line = Field(description="Whom users ask: an address or a page")
+    look: Look = Look()
+    login: Login
+    backend: AnyBackend
+    serving: Serving = Serving()
+    sizes: Annotated[dict[Name, Size], Field(min_length=1)] = Field(
+        description="What users can choose, smallest first"
+    )
+    limits: Limits = Limits()
+    registry: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*[a-z0-9]$")] = "ghcr.io/beamhub"
+    data: Data = Data()
+    storage: list[Mount] = Field([], description="Folders that every server sees")
+    use_cases: list[Name] | None = Field(None, description="Those on offer; None means all")
+    announcements: Path | None = Field(
+        None, description="A Markdown file, read again whenever it changes"
+    )
+    sisters: list[Sister] = []
+    template: list[str] = Field(
+        [], description="What an administrator has still to fill in; while there is any, no start"
+    )
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if self.serving.loopback:
+            return self
+        if self.serving.tls == "none":
+            raise ValueError(
+                f"serving.bind {self.serving.bind} can be reached from other machines, so "
+                "serving.tls must be 'proxy' or 'own'"
+            )
+        if self.login.kind == "codes":
+            raise ValueError(
+                f"serving.bind {self.serving.bind} can be reached from other machines, so login "
+                "must be a real one: pam, ldap or oidc"
+            )
+        if isinstance(self.backend, LocalBackend) and self.backend.accounts != "system":
+            raise ValueError(
+                f"serving.bind {self.serving.bind} can be reached from other machines, so each "
+                "user's servers must run under their own account: backend.accounts: system"
+            )
+        return self
+
+
+def load_site(name: str) -> SiteProfile:
+    """Return a site profile by the name of a shipped one, or by the path of its file.
+
+    Raises
+    ------
+    DocumentError
+        There is no such profile, or it doesn't fit; see `workbench.documents.load`.
+    """
+    return load(profile_path(name), SiteProfile, parents=PROFILES)
+
+
+def profile_path(name: str) -> Path:
+    """Return the file of a site profile."""
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return Path(name)
+    path = PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        raise DocumentError(
+            f"There is no site profile '{name}'. Shipped are {', '.join(shipped_sites())}; "
+            "give the path of a YAML file for one of your own."
+        )
+    return path
+
+
+def shipped_sites() -> list[str]:
+    """Return the names of the shipped profiles; those that begin with '_' are only extended."""
+    return sorted(p.stem for p in PROFILES.glob("[!_]*.yaml"))

@@ -1,0 +1,42 @@
+// The page of a server that starts: shows every step as it comes, then goes on to the server.
+const box = document.getElementById("pending");
+const message = document.getElementById("message");
+const bar = document.getElementById("progress");
+const steps = document.getElementById("steps");
+const elapsed = document.getElementById("elapsed");
+const began = Date.now();
+
+function seconds() {
+  return Math.round((Date.now() - began) / 1000);
+}
+
+const clock = setInterval(() => {
+  const s = seconds();
+  elapsed.textContent = s < 60 ? `${s} s` : `${Math.floor(s / 60)} min ${s % 60} s`;
+}, 1000);
+
+function show(event) {
+  if (event.progress !== undefined) bar.value = event.progress;
+  if (!event.message) return;
+  message.textContent = event.message;
+  const step = document.createElement("li");
+  step.textContent = `${seconds()} s: ${event.message}`;
+  steps.append(step);
+}
+
+const source = new EventSource(box.dataset.progress);
+source.onmessage = (raw) => {
+  const event = JSON.parse(raw.data);
+  if (event.ready || event.failed) {
+    source.close();
+    clearInterval(clock);
+    location.reload();
+  } else {
+    show(event);
+  }
+};
+// The stream also ends when the start was stopped elsewhere: the page itself knows what is true.
+source.onerror = () => {
+  source.close();
+  setTimeout(() => location.reload(), 2000);
+};

@@ -1,0 +1,33 @@
+"""The time that a size grants: how much is left, and the end of it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from jupyterhub.utils import utcnow
+
+from .deployment import Deployment
+from .launching import size_of
+
+
+def ends_at(spawner: Any, deployment: Deployment) -> datetime | None:
+    """Return when a server's time is over (UTC, without zone), None where nobody limits it."""
+    size = deployment.site.sizes.get(size_of(spawner))
+    started: datetime | None = spawner.orm_spawner.started
+    if size is None or started is None:
+        return None
+    return started + timedelta(hours=size.walltime_h)
+
+
+async def stop_expired(app: Any, deployment: Deployment) -> None:
+    """Stop every server whose time is over.
+
+    A batch system ends its jobs itself; this is for the backends that don't.
+    """
+    now = utcnow(with_tz=False)
+    for user in list(app.users.values()):
+        for spawner in list(user.spawners.values()):
+            end = ends_at(spawner, deployment)
+            if spawner.ready and end is not None and end <= now:
+                app.log.info("The time of %s is over, stopping it", spawner._log_name)
+                await app.proxy.delete_user(user, spawner.name)
+                await user.stop(spawner.name)

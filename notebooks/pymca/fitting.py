@@ -1,0 +1,141 @@
+"""What the notebooks ask of PyMca: a fit configuration, mass fractions, and fits in parallel."""
+
+import contextlib
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from copy import deepcopy
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from PyMca5 import PyMcaDataDir
+from PyMca5.PyMcaIO import ConfigDict
+from PyMca5.PyMcaPhysics.xrf import ClassMcaTheory, ConcentrationsTool
+
+SHIPPED = Path(PyMcaDataDir.PYMCA_DATA_DIR)
+SECONDARY = {"none": 0, "secondary": 1, "tertiary": 2}
+LEAST_COUNTS = 1000
+
+logging.getLogger("PyMca5").setLevel(logging.ERROR)
+
+
+def read_configuration(path: Path) -> dict:
+    """Return a fit configuration that PyMca wrote (a ``.cfg`` file)."""
+    configuration = ConfigDict.ConfigDict()
+    configuration.read(str(path))
+    return configuration
+
+
+def configuration(setup, groups: Sequence[str], *, fit_kev: tuple[float, float], matrix: Mapping) -> dict:
+    """Return a PyMca fit configuration: what one would click together in its dialogue.
+
+    Parameters
+    ----------
+    setup : simulation.Setup
+        What is known of the experiment. Its energy axis and resolution are the fit's start values.
+    groups : sequence of str
+        Line groups to fit, such as ``"Fe K"``.
+    fit_kev : (float, float)
+        Where the fit begins and ends, keV.
+    matrix : mapping
+        The sample as ``{"fractions": {element: mass fraction}, "density": g/cm³, "thickness": cm}``.
+
+    Returns
+    -------
+    dict
+        The configuration, without strip background and with no continuum yet.
+    """
+    c = read_configuration(SHIPPED / "McaTheory.cfg")
+    first, last = ((kev - setup.zero_kev) / setup.gain_kev for kev in fit_kev)
+    c["fit"].update(
+        xmin=round(first), xmax=round(last), use_limit=1, energy=[setup.energy_kev], energyweight=[1.0],
+        energyflag=[1], energyscatter=[1], scatterflag=0, escapeflag=1, sumflag=0, hypermetflag=1,
+        fitfunction=0, fitweight=1, linearfitflag=0, stripflag=0, stripalgorithm=1, snipwidth=30,
+        stripanchorsflag=0, continuum=0, maxiter=30, strategyflag=0,
+    )  # fmt: skip
+    c["peaks"] = {}
+    for group in groups:
+        element, shell = group.split()
+        c["peaks"].setdefault(element, []).append(shell)
+    c["detector"].update(
+        zero=setup.zero_kev, gain=setup.gain_kev, noise=setup.noise_kev, fano=setup.fano,
+        sum=0.0, fixedsum=1, detele="Si", ignoreinputcalibration=1,
+    )  # fmt: skip
+    c["materials"]["Sample"] = {
+        "Comment": "the sample", "Density": matrix["density"], "Thickness": matrix["thickness"],
+        "CompoundList": list(matrix["fractions"]), "CompoundFraction": list(matrix["fractions"].values()),
+    }  # fmt: skip
+    # on/off, material, density g/cm³, thickness cm, covered part of the area
+    c["attenuators"].update(
+        atmosphere=[1, "Air", 0.00120479, setup.distance_cm, 1.0],
+        window=[1, "Be1", 1.848, setup.window_cm, 1.0],
+        Detector=[1, "Si1", 2.33, setup.silicon_cm, 1.0],
+        Matrix=[1, "Sample", matrix["density"], matrix["thickness"], setup.angle_in_deg,
+                setup.angle_out_deg, 0, setup.angle_in_deg + setup.angle_out_deg],
+    )  # fmt: skip
+    c["concentrations"].update(
+        flux=setup.flux_hz, time=setup.time_s, area=setup.area_cm2, distance=setup.distance_cm,
+        usematrix=0, useattenuators=1, usemultilayersecondary=0, mmolarflag=0, reference="Auto",
+    )  # fmt: skip
+    return c
+
+
+def fit(configuration: Mapping, spectrum: np.ndarray) -> dict:
+    """Fit one spectrum and return what PyMca's ``McaTheory`` says of it.
+
+    Parameters
+    ----------
+    configuration : mapping
+        A fit configuration; it stays as it is.
+    spectrum : (channels,) array_like
+        Counts.
+
+    Returns
+    -------
+    dict
+        PyMca's digested result: energy, ydata, yfit, continuum, the groups and for each of them
+        its fitarea and sigmaarea, parameters with their values, chisq. And ``rates``, which the
+        quantification needs.
+    """
+    theory = ClassMcaTheory.McaTheory()
+    theory.configure(deepcopy(dict(configuration)))
+    theory.setData(np.arange(len(spectrum)), np.asarray(spectrum, float))
+    theory.estimate()
+    _, result = theory.startfit(digest=1)
+    result["rates"] = theory._fluoRates
+    return result
+
+
+def parameter(result: Mapping, name: str) -> tuple[float, float]:
+    """Return a fitted parameter and its standard deviation, as in ``parameter(result, "Gain")``."""
+    at = list(result["parameters"]).index(name)
+    return float(result["fittedpar"][at]), float(result["sigmapar"][at])
+
+
+def mass_fractions(result: Mapping, excitation: str) -> dict[str, float]:
+    """Return mass fractions by fundamental parameters.
+
+    Parameters
+    ----------
+    result : mapping
+        What `fit` returned.
+    excitation : str
+        Which light excites the sample: ``none`` is the beam alone, ``secondary`` adds the
+        sample's own fluorescence, ``tertiary`` adds what that excites in turn.
+
+    Returns
+    -------
+    dict of str to float
+        Mass fraction by line group.
+    """
+    tool = ConcentrationsTool.ConcentrationsTool()
+    settings = tool.configure()
+    settings.update(result["config"]["concentrations"])
+    settings.update(usematrix=0, usemultilayersecondary=SECONDARY[excitation])
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its timings
+        answer = tool.processFitResult(
+            config=settings, fitresult={"result": result}, elementsfrommatrix=False, fluorates=result["rates"]
+        )
+    return {group: float(value) for group, value in answer["mass fraction"].items()}

@@ -1,0 +1,18 @@
+"""Backends: how one launch becomes the traits of a JupyterHub spawner."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .docker import DockerBackend
+from .kubernetes import KubernetesBackend
+from .launch import Backend, Launch, Mount, Resources
+from .local import LocalBackend
+from .slurm import SlurmBackend
+
+AnyBackend = Annotated[
+    LocalBackend | DockerBackend | SlurmBackend | KubernetesBackend,
+    Field(discriminator="kind"),
+]
+
+__all__ = ["AnyBackend", "Backend", "Launch", "LocalBackend", "Mount", "Resources"]

@@ -1,0 +1,108 @@
+"""Under which system account a user's server runs on the local backend."""
+
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from jupyterhub.slugs import safe_slug
+
+FIRST_PERSON = 1000
+"""System accounts below this number belong to services, never to people (Debian's convention)."""
+
+
+class AccountError(Exception):
+    """There is no account to run a server under; the text is for the user."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A system account, with the home of its servers."""
+
+    name: str
+    uid: int
+    gid: int
+    home: Path
+
+
+def account_for(user: str, kind: str, homes: Path) -> Account:
+    """Return the account of a portal user's servers, its home private and there.
+
+    Parameters
+    ----------
+    user : str
+        The portal's user name: anything that its login lets through.
+    kind : str
+        ``portal`` or ``system``, see `LocalBackend.accounts`.
+    homes : Path
+        Where the portal keeps homes.
+
+    Raises
+    ------
+    AccountError
+        There is no such account, or it belongs to a service.
+    """
+    if kind == "system":
+        return system_account(user)
+    home = homes / safe_slug(user)
+    account = made_account(user, home) if os.geteuid() == 0 else own_account(home)
+    private_folder(account)
+    return account
+
+
+def own_account(home: Path) -> Account:
+    """Return the account of this process with the given home."""
+    return Account(own_name(), os.getuid(), os.getgid(), home)
+
+
+def own_name() -> str:
+    """Return this process's account name, its number where it has none."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def system_account(user: str) -> Account:
+    """Return the account of this machine that has the user's name."""
+    if os.geteuid() != 0:
+        raise AccountError("This portal may not start servers for other accounts: it needs root.")
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise AccountError(f"This machine has no account named '{user}'.") from None
+    if entry.pw_uid < FIRST_PERSON:
+        raise AccountError(f"The account '{user}' belongs to a service, so it can't open servers.")
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, Path(entry.pw_dir))
+
+
+def made_account(user: str, home: Path) -> Account:
+    """Return the account that the portal keeps for a user, made at the first call."""
+    name = f"bh-{safe_slug(user, max_length=28)}"
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        command = ["useradd", "--no-create-home", "--home-dir", str(home), "--shell"]
+        made = subprocess.run(
+            [*command, "/usr/sbin/nologin", "--user-group", name], capture_output=True, text=True
+        )
+        if made.returncode:
+            raise AccountError(
+                "This machine could not make an account for your servers: "
+                f"{made.stderr.strip() or 'useradd failed'}."
+            ) from None
+        entry = pwd.getpwnam(name)
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, home)
+
+
+def private_folder(account: Account) -> None:
+    """Make the account's home, readable by nobody else.
+
+    The folder above belongs to the portal, so nobody can have put a link in its place.
+    """
+    account.home.parent.mkdir(parents=True, exist_ok=True)
+    account.home.mkdir(mode=0o700, exist_ok=True)
+    if os.geteuid() == 0:
+        os.chown(account.home, account.uid, account.gid)
+    account.home.chmod(0o700)

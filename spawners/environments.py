@@ -1,0 +1,246 @@
+"""Python environments of the local backend: one a set of pinned requirements, made by uv.
+
+An environment is named by what went into it, so it never changes once it is ready: another
+requirement, workbench or Python is another environment, and a running server keeps its own.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import IO
+
+from uv import find_uv_bin
+
+Report = Callable[[int, str], None]
+"""Takes progress in percent and a sentence."""
+
+READY = ".ready"
+STEPS = (
+    (re.compile(r"^Resolved (\d+) packages?"), 15, "{0} packages are needed"),
+    (re.compile(r"^\s*Downloading (\S+)"), 25, "Downloading {0}"),
+    (re.compile(r"^\s*Downloaded (\S+)"), 40, "Downloaded {0}"),
+    (re.compile(r"^\s*Building (\S+)"), 45, "Compiling {0}, which takes a minute or two"),
+    (re.compile(r"^\s*Built (\S+)"), 60, "Compiled {0}"),
+    (re.compile(r"^Prepared (\d+) packages?"), 70, "{0} packages are downloaded"),
+    (re.compile(r"^Installed (\d+) packages?"), 80, "{0} packages are installed"),
+)
+
+
+class BuildError(Exception):
+    """An environment could not be made; the text is for the user, `log` for the details."""
+
+    def __init__(self, message: str, log: str) -> None:
+        super().__init__(message)
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What goes into an environment.
+
+    Parameters
+    ----------
+    requirements : Path
+        The use case's own pinned requirements.
+    constraints : Path or None
+        Versions of everything else, None where nothing pins them.
+    workbench : Path
+        The package that notebooks import; it's copied in.
+    """
+
+    requirements: Path
+    constraints: Path | None
+    workbench: Path
+
+    @property
+    def name(self) -> str:
+        """A name that changes with anything that goes in."""
+        digest = hashlib.sha256()
+        for part in (sys.version, sys.base_prefix, *server_requirements()):
+            digest.update(part.encode())
+        sources = sorted(self.workbench.rglob("*.py"))
+        for path in (self.requirements, self.constraints, *sources):
+            digest.update(path.read_bytes() if path else b"")
+        return digest.hexdigest()[:16]
+
+
+def server_requirements() -> list[str]:
+    """Return what every user's server needs: the ``server`` extra of this distribution."""
+    found = metadata.requires("beamhub") or []
+    base = [r for r in found if "extra ==" not in r]
+    server = [r.split(";")[0].strip() for r in found if re.search(r"extra == ['\"]server['\"]", r)]
+    return base + server
+
+
+async def ensure(folder: Path, recipe: Recipe, report: Report) -> Path:
+    """Return the environment of `recipe` below `folder`, made where it is not there yet.
+
+    Any number of processes may ask at the same moment: one builds, the others wait.
+
+    Parameters
+    ----------
+    folder : Path
+        Where environments lie, one folder each.
+    recipe : Recipe
+        What goes in.
+    report : callable
+        Called with a percentage and a sentence at every step.
+
+    Raises
+    ------
+    BuildError
+        uv could not make it; nothing half-made is left to be mistaken for it.
+    """
+    environment = folder / recipe.name
+    if (environment / READY).exists():
+        return environment
+    folder.mkdir(parents=True, exist_ok=True)
+    async with locked(folder / f"{recipe.name}.lock", report):
+        if not (environment / READY).exists():
+            shutil.rmtree(environment, ignore_errors=True)
+            await build(environment, recipe, report)
+            (environment / READY).touch()
+    return environment
+
+
+async def build(environment: Path, recipe: Recipe, report: Report) -> None:
+    """Make the environment."""
+    report(5, "Making a Python environment for this use case, the first time only")
+    await uv(["venv", "--python", base_python(), str(environment)], report)
+    report(10, "Choosing package versions")
+    constraints = ["--constraint", str(recipe.constraints)] if recipe.constraints else []
+    python = environment / "bin/python"
+    install = ["pip", "install", "--python", str(python), "--compile-bytecode", *constraints]
+    await uv([*install, "--requirement", str(recipe.requirements), *server_requirements()], report)
+    report(85, "Adding the workbench")
+    packages = next(environment.glob("lib/python*/site-packages"))
+    shutil.copytree(
+        recipe.workbench, packages / "workbench", ignore=shutil.ignore_patterns("__pycache__")
+    )
+
+
+async def uv(arguments: list[str], report: Report) -> None:
+    """Run uv, its progress told as it goes."""
+    process = await asyncio.create_subprocess_exec(
+        find_uv_bin(),
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        umask=0o022,
+    )
+    lines: list[str] = []
+    try:
+        assert process.stderr is not None
+        async for raw in process.stderr:
+            lines.append(raw.decode(errors="replace").rstrip())
+            tell(lines[-1], report)
+        if await process.wait():
+            raise BuildError(reason(lines), "\n".join(lines))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def tell(line: str, report: Report) -> None:
+    """Report a line of uv's in a person's words, if it means a step."""
+    for pattern, percent, text in STEPS:
+        if found := pattern.match(line):
+            report(percent, text.format(*found.groups()))
+
+
+def reason(lines: list[str]) -> str:
+    """Return why uv failed, and what to do, in one or two sentences."""
+    text = "\n".join(lines)
+    if re.search(r"g\+\+|gcc|cc1plus|C compiler|Python\.h", text):
+        return (
+            "A package had to be compiled and this machine has no complete C++ compiler. "
+            "An administrator can install it: apt-get install g++ python3-dev"
+        )
+    if re.search(r"dns error|error sending request|failed to fetch|timed out", text, re.IGNORECASE):
+        return (
+            "The package index could not be reached, so the software could not be downloaded. "
+            "Try again; if it stays so, the site's proxy or network needs a look."
+        )
+    if re.search(r"No space left", text):
+        return "The disk is full, so the software could not be installed."
+    return "The use case's software could not be installed: its requirements don't resolve here."
+
+
+def base_python() -> str:
+    """Return the interpreter that environments are made from: the one below the hub's own."""
+    return str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
+
+
+@asynccontextmanager
+async def locked(path: Path, report: Report) -> AsyncIterator[None]:
+    """Hold the lock file at `path`, waited for without blocking anybody else."""
+    with path.open("w") as file:
+        waiting = False
+        while not take(file):
+            if not waiting:
+                report(5, "Somebody else is opening this use case: waiting for its software")
+                waiting = True
+            await asyncio.sleep(0.5)
+        yield
+
+
+def take(file: IO[str]) -> bool:
+    """Return whether the lock on an open file could be had at once."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def payload(folder: Path, use_case: Path) -> Path:
+    """Return a copy of a use case's folder that every account may read.
+
+    Copies are named by their contents and put in place in one step, so that a start never sees a
+    half one and an edit of the original never reaches a server that has begun.
+
+    Parameters
+    ----------
+    folder : Path
+        Where copies lie.
+    use_case : Path
+        The folder to copy.
+    """
+    files = sorted(
+        p
+        for p in use_case.rglob("*")
+        if p.is_file() and not set(p.parts) & {"__pycache__", "output"}
+    )
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(use_case)}\0".encode() + path.read_bytes())
+    target = folder / f"{use_case.name}-{digest.hexdigest()[:16]}"
+    if target.exists():
+        return target
+    partial = folder / f".{target.name}.{os.getpid()}"
+    shutil.rmtree(partial, ignore_errors=True)
+    for path in files:
+        copy = partial / path.relative_to(use_case)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+        copy.chmod(0o644)
+    for made in (partial, *(p for p in partial.rglob("*") if p.is_dir())):
+        made.chmod(0o755)
+    try:
+        partial.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        shutil.rmtree(partial, ignore_errors=True)
+    return target

@@ -1,0 +1,101 @@
+"""What every backend receives: one launch, already checked against the site's limits."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
+
+ImageReference = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")]
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Value = Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")]
+StartPage = Annotated[str, Field(pattern=r"^/lab(/tree/[A-Za-z0-9._/-]+)?$")]
+
+
+class Declared(BaseModel):
+    """A model that refuses unknown keys and never changes once read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Resources(Declared):
+    """What one server is given."""
+
+    cores: PositiveFloat
+    memory_gib: PositiveFloat
+    gpus: NonNegativeInt = 0
+    walltime_h: PositiveFloat = 8
+
+
+class Mount(Declared):
+    """A folder of the site that a server sees."""
+
+    source: Path = Field(description="Where it lies on the machine that runs the server")
+    target: Path = Field(description="Where the server sees it")
+    read_only: bool = True
+
+
+class Launch(Declared):
+    """One server to start.
+
+    Parameters
+    ----------
+    use_case, version : str
+        What is opened; the use case's name is the server's name too.
+    folder : Path
+        The use case's folder on the hub's host: notebooks, manifest and requirements.
+    image : str
+        The container image, for backends that run containers.
+    resources : Resources
+        What the chosen size grants.
+    programs : tuple of str
+        Programs that the use case needs on the PATH.
+    start_page : str
+        The page of JupyterLab to begin with.
+    environment : dict
+        Variables for the server, for `workbench.here` among others; never a secret.
+    mounts : tuple of Mount
+        Folders of the site to show to the server.
+    """
+
+    use_case: str
+    version: str
+    folder: Path
+    image: ImageReference
+    resources: Resources
+    programs: tuple[str, ...] = ()
+    start_page: StartPage = "/lab"
+    environment: dict[Variable, Value] = {}
+    mounts: tuple[Mount, ...] = ()
+
+
+class Free(Declared):
+    """What a site has now, and how much of it nobody uses."""
+
+    cores: float
+    cores_free: float
+    memory_gib: float
+    memory_free_gib: float
+
+
+class Backend(Declared, ABC):
+    """Settings of one kind of site, and their translation into spawner traits."""
+
+    spawner_class: ClassVar[str]
+
+    @abstractmethod
+    def traits(self, launch: Launch) -> dict[str, Any]:
+        """Return the spawner's trait values for this launch."""
+
+    def obstacles(self, launch: Launch) -> list[str]:
+        """Return why this machine can't start the launch, a sentence each; empty where it can."""
+        del launch
+        return []
+
+    def free(self) -> Free | None:
+        """Return what is free now, None where the backend can't tell."""
+        return None
+
+    def live_checks(self) -> list[str]:
+        """Return what this machine lacks for the backend, a sentence each; empty for nothing."""
+        return []

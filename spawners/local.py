@@ -1,0 +1,86 @@
+"""One machine without containers: processes, one Python environment a use case."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, PositiveFloat
+
+from .launch import Backend, Free, Launch
+
+
+class LocalBackend(Backend):
+    """Processes on the hub's own machine."""
+
+    spawner_class: ClassVar[str] = "spawners.process.EnvironmentSpawner"
+    kind: Literal["local"]
+    accounts: Literal["portal", "system"] = Field(
+        "portal",
+        description=(
+            "'portal': accounts that the portal makes, one a user, where it runs as root; where it "
+            "runs as an ordinary account, every server runs as that one. "
+            "'system': each user's own account of this machine, of the same name (needs root)"
+        ),
+    )
+    start_timeout_min: PositiveFloat = Field(
+        20, description="Longest time to start, an environment's first building included"
+    )
+
+    def traits(self, launch: Launch) -> dict[str, Any]:
+        """Return what the process runs, in which environment, within which limits."""
+        return {
+            "use_case_folder": str(launch.folder),
+            "programs": list(launch.programs),
+            "accounts": self.accounts,
+            "cpu_limit": launch.resources.cores,
+            "mem_limit": f"{launch.resources.memory_gib:g}G",
+            "default_url": launch.start_page,
+            "environment": launch.environment,
+            "start_timeout": round(self.start_timeout_min * 60),
+        }
+
+    def obstacles(self, launch: Launch) -> list[str]:
+        """Return which of the launch's programs are not on the PATH."""
+        return [
+            f"The program '{program}' is not installed on this machine."
+            for program in launch.programs
+            if shutil.which(program) is None
+        ]
+
+    def free(self) -> Free | None:
+        """Return what this machine has and what nobody uses now."""
+        import psutil
+
+        cores = len(os.sched_getaffinity(0))
+        memory = psutil.virtual_memory()
+        return Free(
+            cores=cores,
+            cores_free=max(0.0, cores - os.getloadavg()[0]),
+            memory_gib=memory.total / 2**30,
+            memory_free_gib=memory.available / 2**30,
+        )
+
+    def live_checks(self) -> list[str]:
+        """Return what is missing to build environments and to run servers here."""
+        findings = []
+        if self.accounts == "system" and os.geteuid() != 0:
+            findings.append("accounts: 'system' needs a portal that root starts.")
+        if shutil.which("g++") is None:
+            findings.append(
+                "There is no C++ compiler (g++), which some use cases need to be installed: "
+                "apt-get install g++ python3-dev"
+            )
+        python = Path(sys.executable).resolve()
+        if os.geteuid() == 0 and not readable_by_others(python):
+            findings.append(
+                f"Other accounts can't read {python}, so no server can run it: start the portal "
+                "with the system's own Python (/usr/bin/python3)."
+            )
+        return findings
+
+
+def readable_by_others(path: Path) -> bool:
+    """Return whether every account may pass the folders above `path`."""
+    return all(folder.stat().st_mode & 0o001 for folder in path.parents)

@@ -1,0 +1,179 @@
+"""Start a user's server as a process of this machine, in its use case's own environment."""
+
+import asyncio
+import os
+import resource
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import psutil
+from jupyterhub.spawner import LocalProcessSpawner, SpawnException
+from traitlets import Enum, List, Unicode
+
+from . import environments
+from .accounts import Account, AccountError, account_for
+from .environments import BuildError, Recipe
+
+KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
+
+
+class EnvironmentSpawner(LocalProcessSpawner):
+    """What the stock spawner lacks: environments, private homes, limits, progress, a log.
+
+    Limits hold for each process of a server: cores by its CPU affinity, memory by RLIMIT_DATA, so
+    that an array too large is a MemoryError in its notebook and not the end of the machine.
+    """
+
+    environment: dict[str, str]
+    state_folder = Unicode(help="Where homes, environments and logs lie").tag(config=True)
+    workbench_folder = Unicode(help="The package that notebooks import").tag(config=True)
+    constraints_file = Unicode("", help="Versions for every environment").tag(config=True)
+    use_case_folder = Unicode(help="Notebooks, manifest and requirements of the use case")
+    programs = List(Unicode(), help="Programs that must be on the PATH")
+    accounts = Enum(["portal", "system"], "portal", help="See LocalBackend.accounts")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._events: list[dict[str, Any]] = []
+        self._event_added = asyncio.Event()
+        self._account: Account | None = None
+        self._pid_created = 0.0
+
+    async def start(self) -> tuple[str, int]:
+        """Start the server; what it waits for is told on the pending page."""
+        self._events.clear()
+        self._refuse_missing_programs()
+        try:
+            environment = await self._environment()
+            self._account = account_for(self.user.name, self.accounts, self._state / "homes")
+        except BuildError as error:
+            self.log.error("Building for %s failed:\n%s", self._log_name, error.log)
+            raise SpawnException(str(error), reason="environment", status_code=503) from None
+        except AccountError as error:
+            raise SpawnException(str(error), reason="account", status_code=403) from None
+        self.report(90, "Starting JupyterLab")
+        self._prepare(environment, self._account)
+        with self._open_log() as log:
+            self.popen_kwargs = {"stdout": log, "stderr": log, "cwd": "/"}
+            address = await super().start()
+        self._pid_created = created(self.pid)
+        return cast(tuple[str, int], address)
+
+    def _refuse_missing_programs(self) -> None:
+        missing = [program for program in self.programs if shutil.which(program) is None]
+        if missing:
+            raise SpawnException(
+                f"This machine lacks {', '.join(missing)}, which this use case needs.",
+                reason="program",
+                status_code=503,
+            )
+
+    async def _environment(self) -> Path:
+        recipe = Recipe(
+            requirements=Path(self.use_case_folder) / "requirements.txt",
+            constraints=Path(self.constraints_file) if self.constraints_file else None,
+            workbench=Path(self.workbench_folder),
+        )
+        return await environments.ensure(self._state / "environments", recipe, self.report)
+
+    def _prepare(self, environment: Path, account: Account) -> None:
+        """Set what the process runs and sees."""
+        notebooks = environments.payload(self._state / "usecases", Path(self.use_case_folder))
+        path = os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)])
+        self.env_keep = KEPT_VARIABLES
+        self.notebook_dir = str(account.home)
+        self.cmd = [str(environment / "bin/python"), "-m", "workbench.start"]
+        given = cast(dict[str, str], self.environment)
+        self.environment = {
+            **given,
+            "PATH": path,
+            "VIRTUAL_ENV": str(environment),
+            "BEAMHUB_NOTEBOOKS": str(notebooks),
+            "OMP_NUM_THREADS": str(max(1, round(self.cpu_limit))),
+        }
+
+    @property
+    def _state(self) -> Path:
+        return Path(self.state_folder)
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """Add the account's own variables."""
+        assert self._account is not None
+        names = {"USER": self._account.name, "LOGNAME": self._account.name}
+        return {**env, **names, "HOME": str(self._account.home), "SHELL": "/bin/bash"}
+
+    def make_preexec_fn(self, name: str) -> Callable[[], None]:
+        """Return what the process does to itself before it runs: limits, account, home."""
+        del name
+        account = self._account
+        assert account is not None
+        cores = sorted(os.sched_getaffinity(0))[: max(1, round(self.cpu_limit))]
+        groups = os.getgrouplist(account.name, account.gid) if os.geteuid() == 0 else []
+        memory_bytes = int(self.mem_limit or 0)
+
+        def preexec() -> None:
+            os.sched_setaffinity(0, cores)
+            if memory_bytes:
+                resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+            if groups:
+                os.setgid(account.gid)
+                os.setgroups(groups)
+                os.setuid(account.uid)
+            os.umask(0o077)
+            os.chdir(account.home)
+
+        return preexec
+
+    @property
+    def log_file(self) -> Path:
+        """Where the server's own output goes; only the portal's account can read it."""
+        return self._state / "logs" / f"user-{self.user.id}-{self.name or 'default'}.log"
+
+    def _open_log(self) -> Any:
+        self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.log_file.open("wb")
+
+    def report(self, percent: int, message: str) -> None:
+        """Tell the pending page what is being done."""
+        event = {"progress": percent, "message": message}
+        if not self._events or self._events[-1] != event:
+            self._events.append(event)
+            self._event_added.set()
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield every step told so far, then each as it comes."""
+        seen = 0
+        while True:
+            self._event_added.clear()
+            for event in self._events[seen:]:
+                yield event
+            seen = len(self._events)
+            await self._event_added.wait()
+
+    def get_state(self) -> dict[str, Any]:
+        """Keep when the process began too: a number alone may be another process's later."""
+        state = cast(dict[str, Any], super().get_state())
+        return {**state, "pid_created": self._pid_created} if self.pid else state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore the process after a restart of the hub."""
+        super().load_state(state)
+        self._pid_created = state.get("pid_created", 0.0)
+
+    async def poll(self) -> int | None:
+        """Return None while the server's own process runs, its exit status otherwise."""
+        if self.proc is None and self.pid and created(self.pid) != self._pid_created:
+            self.clear_state()
+            return 0
+        return cast(int | None, await super().poll())
+
+
+def created(pid: int) -> float:
+    """Return when a process began, in seconds since 1970; 0 where it has ended."""
+    try:
+        process = psutil.Process(pid)
+        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return 0.0

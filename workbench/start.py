@@ -1,0 +1,24 @@
+"""Begin a user's server: put the tutorials in place, then become JupyterHub's single-user server.
+
+Run as ``python -m workbench.start``, by the user's own account, on every backend.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from .tutorials import NOTEBOOKS_VARIABLE, place
+
+
+def main(arguments: list[str]) -> None:
+    """Place the tutorials and replace this process by ``jupyterhub-singleuser``."""
+    source = os.environ.get(NOTEBOOKS_VARIABLE)
+    use_case = os.environ.get("BEAMHUB_USE_CASE")
+    if source and use_case:
+        place(Path(source), Path.home() / "beamhub" / use_case)
+    command = str(Path(sys.executable).with_name("jupyterhub-singleuser"))
+    os.execv(command, [command, *arguments])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

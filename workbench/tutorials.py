@@ -1,0 +1,123 @@
+"""Put a use case's tutorials into a user's folder, and never lose what the user made of them."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+NOTEBOOKS_VARIABLE = "BEAMHUB_NOTEBOOKS"
+RECORD = ".beamhub.json"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What `place` did with the files, by their names."""
+
+    new: tuple[str, ...]
+    updated: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def place(source: Path, target: Path) -> Placed:
+    """Copy the files of `source` into `target`, never over one that its user has changed.
+
+    A file that the user has changed stays as it is; where there is a newer version of it, that
+    is put beside, as ``name.new.ipynb``.
+
+    Parameters
+    ----------
+    source : Path
+        The use case's folder, as shipped.
+    target : Path
+        The user's folder; made where it isn't there yet.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    record = read_record(target)
+    new, updated, kept = [], [], []
+    for path in sorted(p for p in source.rglob("*") if p.is_file()):
+        name = str(path.relative_to(source))
+        mine, shipped = target / name, fingerprint(path)
+        before = record.get(name)
+        record[name] = shipped
+        if not mine.exists():
+            copy(path, mine)
+            new.append(name)
+        elif fingerprint(mine) == shipped:
+            continue
+        elif fingerprint(mine) == before:
+            copy(path, mine)
+            updated.append(name)
+        else:
+            kept.append(name)
+            if before != shipped:
+                copy(path, beside(mine, "new"))
+    write(target / RECORD, json.dumps(record, indent=1).encode())
+    return Placed(tuple(new), tuple(updated), tuple(kept))
+
+
+def reset(name: str) -> Path:
+    """Put a tutorial's file back as it was shipped, the changed one kept beside it.
+
+    Parameters
+    ----------
+    name : str
+        The file's name in the tutorial's folder, for example ``01_calibrate.ipynb``.
+
+    Returns
+    -------
+    Path
+        Where the changed file is now.
+
+    Raises
+    ------
+    FileNotFoundError
+        The use case ships no such file, or this server has none.
+    """
+    source = Path(os.environ.get(NOTEBOOKS_VARIABLE, "/nonexistent")) / name
+    folder = Path.home() / "beamhub" / os.environ.get("BEAMHUB_USE_CASE", "")
+    if ".." in Path(name).parts or not source.is_file():
+        raise FileNotFoundError(f"This use case ships no file named '{name}'.")
+    mine = folder / name
+    kept = beside(mine, time.strftime("mine-%Y%m%d-%H%M%S"))
+    if mine.exists():
+        mine.rename(kept)
+    copy(source, mine)
+    return kept
+
+
+def read_record(target: Path) -> dict[str, str]:
+    """Return the fingerprints of the files placed last, empty where nothing was."""
+    try:
+        record = json.loads((target / RECORD).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def fingerprint(path: Path) -> str:
+    """Return the SHA-256 of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def beside(path: Path, word: str) -> Path:
+    """Return the name for another version of `path`: ``fit.ipynb`` becomes ``fit.new.ipynb``."""
+    return path.with_name(f"{path.stem}.{word}{path.suffix}")
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file so that nobody ever sees a half one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file so that nobody ever sees a half one."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)
