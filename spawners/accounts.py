@@ -102,6 +102,7 @@ def private_folder(account: Account) -> None:
     The folder above belongs to the portal, so nobody can have put a link in its place.
     """
     account.home.parent.mkdir(parents=True, exist_ok=True)
+    account.home.parent.chmod(0o711)
     account.home.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0:
         os.chown(account.home, account.uid, account.gid)

@@ -7,7 +7,6 @@ requirement, workbench or Python is another environment, and a running server ke
 import asyncio
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -20,6 +19,8 @@ from typing import IO
 
 from uv import find_uv_bin
 
+from .payload import copy_for_all, shared_folder
+
 Report = Callable[[int, str], None]
 """Takes progress in percent and a sentence."""
 
@@ -31,7 +32,11 @@ STEPS = (
     (re.compile(r"^\s*Building (\S+)"), 45, "Compiling {0}, which takes a minute or two"),
     (re.compile(r"^\s*Built (\S+)"), 60, "Compiled {0}"),
     (re.compile(r"^Prepared (\d+) packages?"), 70, "{0} packages are downloaded"),
-    (re.compile(r"^Installed (\d+) packages?"), 80, "{0} packages are installed"),
+    (
+        re.compile(r"^Installed (\d+) packages?"),
+        80,
+        "{0} packages are installed; getting them ready",
+    ),
 )
 
 
@@ -103,7 +108,7 @@ async def ensure(folder: Path, recipe: Recipe, report: Report) -> Path:
     environment = folder / recipe.name
     if (environment / READY).exists():
         return environment
-    folder.mkdir(parents=True, exist_ok=True)
+    shared_folder(folder)
     async with locked(folder / f"{recipe.name}.lock", report):
         if not (environment / READY).exists():
             shutil.rmtree(environment, ignore_errors=True)
@@ -123,9 +128,7 @@ async def build(environment: Path, recipe: Recipe, report: Report) -> None:
     await uv([*install, "--requirement", str(recipe.requirements), *server_requirements()], report)
     report(85, "Adding the workbench")
     packages = next(environment.glob("lib/python*/site-packages"))
-    shutil.copytree(
-        recipe.workbench, packages / "workbench", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    copy_for_all(recipe.workbench, sorted(recipe.workbench.rglob("*.py")), packages / "workbench")
 
 
 async def uv(arguments: list[str], report: Report) -> None:
@@ -202,45 +205,3 @@ def take(file: IO[str]) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def payload(folder: Path, use_case: Path) -> Path:
-    """Return a copy of a use case's folder that every account may read.
-
-    Copies are named by their contents and put in place in one step, so that a start never sees a
-    half one and an edit of the original never reaches a server that has begun.
-
-    Parameters
-    ----------
-    folder : Path
-        Where copies lie.
-    use_case : Path
-        The folder to copy.
-    """
-    files = sorted(
-        p
-        for p in use_case.rglob("*")
-        if p.is_file() and not set(p.parts) & {"__pycache__", "output"}
-    )
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(use_case)}\0".encode() + path.read_bytes())
-    target = folder / f"{use_case.name}-{digest.hexdigest()[:16]}"
-    if target.exists():
-        return target
-    partial = folder / f".{target.name}.{os.getpid()}"
-    shutil.rmtree(partial, ignore_errors=True)
-    for path in files:
-        copy = partial / path.relative_to(use_case)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-        copy.chmod(0o644)
-    for made in (partial, *(p for p in partial.rglob("*") if p.is_dir())):
-        made.chmod(0o755)
-    try:
-        partial.rename(target)
-    except OSError:
-        if not target.exists():
-            raise
-        shutil.rmtree(partial, ignore_errors=True)
-    return target

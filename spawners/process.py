@@ -15,6 +15,7 @@ from traitlets import Enum, List, Unicode
 from . import environments
 from .accounts import Account, AccountError, account_for
 from .environments import BuildError, Recipe
+from .payload import payload
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
 
@@ -80,14 +81,13 @@ class EnvironmentSpawner(LocalProcessSpawner):
 
     def _prepare(self, environment: Path, account: Account) -> None:
         """Set what the process runs and sees."""
-        notebooks = environments.payload(self._state / "usecases", Path(self.use_case_folder))
+        notebooks = payload(self._state / "usecases", Path(self.use_case_folder))
         path = os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)])
         self.env_keep = KEPT_VARIABLES
         self.notebook_dir = str(account.home)
         self.cmd = [str(environment / "bin/python"), "-m", "workbench.start"]
-        given = cast(dict[str, str], self.environment)
         self.environment = {
-            **given,
+            **self.environment,
             "PATH": path,
             "VIRTUAL_ENV": str(environment),
             "BEAMHUB_NOTEBOOKS": str(notebooks),

@@ -35,7 +35,7 @@ def run(
         raise fail(f"There is no use case '{use_case}'. There are {known}.")
     names = chosen(found, notebook)
     python = environment(found, deployment.state)
-    from spawners.environments import payload
+    from spawners.payload import payload
 
     with tempfile.TemporaryDirectory(prefix="beamhub-run-") as scratch:
         folder = (keep or Path(scratch)).resolve()

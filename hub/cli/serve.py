@@ -83,7 +83,8 @@ def refuse_unsafe(deployment: Deployment) -> None:
 
 
 def prepare_state(state: Path) -> None:
-    """Make the state folder: others may pass it, for their homes, but not look inside."""
+    """Make the state folder: others may pass it, for their homes, but read nothing inside."""
+    os.umask(0o077)
     try:
         state.mkdir(mode=0o711, parents=True, exist_ok=True)
         state.chmod(0o711)

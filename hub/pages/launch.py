@@ -76,11 +76,12 @@ class Open(Page):
     async def begin(self, name: str, asked: Asked) -> None:
         """Start the server; a failure within the first second is left to the pending page too."""
         user = self.current_user
-        spawner = user.get_or_create_spawner(name, replace_failed=True)
+        title = self.deployment.use_cases[name].manifest.title
+        spawner = user.get_or_create_spawner(name, title, replace_failed=True)
         if spawner._spawn_future and spawner._spawn_future.done():
             spawner._spawn_future = None
         options = {key: getattr(asked, key) for key in OPTIONS if getattr(asked, key)}
-        start = asyncio.ensure_future(self.spawn_single_user(user, name, options=options))
+        start = asyncio.ensure_future(self.spawn_single_user(user, name, title, options=options))
         await asyncio.wait([start], timeout=1)
         if start.done() and (error := start.exception()):
             self.log.warning("%s did not start: %s", spawner._log_name, error)

@@ -387,7 +387,7 @@ def beam_stop(geometry: Geometry, detector: Detector, radius_m: float, arm_m: fl
 
     Nobody centres a beam stop to a pixel: it sits 3 pixels too high and 4 too far right.
     """
-    centre_y, centre_x = (c + off for c, off in zip(geometry.beam_centre_px(detector), (3, 4)))
+    centre_y, centre_x = np.add(geometry.beam_centre_px(detector), (3, 4))
     y = (np.arange(detector.shape[0])[:, None] + 0.5 - centre_y) * detector.pixel_m
     x = (np.arange(detector.shape[1])[None, :] + 0.5 - centre_x) * detector.pixel_m
     return (np.hypot(y, x) < radius_m) | ((np.abs(y) < arm_m / 2) & (x < 0))
@@ -511,7 +511,7 @@ def write_ramp(path: Path, seed: int = 1, frames: int = 60) -> Ramp:
     monitor = np.where(np.arange(frames) < frames * 0.6, decay, decay / decay[int(frames * 0.6)])
     monitor = monitor * rng.normal(1, 0.003, frames)
     monitor /= monitor[0]
-    wavelength, broadening, peak = geometry.wavelength_angstrom, 0.08, 400
+    wavelength, broadening, peak = geometry.wavelength_angstrom, 0.12, 400
     strongest = top_of(lines(ALUMINIUM, wavelength, 0.7), broadening)
 
     def curve_of(crystal: Crystal) -> Curve:
@@ -521,9 +521,15 @@ def write_ramp(path: Path, seed: int = 1, frames: int = 60) -> Ramp:
         return with_background(rings, wavelength, air=20, glass=0)
 
     ramp = Ramp(
-        temperature, monitor, 23.1e-6 * (1 + rng.uniform(-0.1, 0.1)), 0.86 / 293,
-        ALUMINIUM, geometry, EIGER_500K, curve_of(ALUMINIUM),
-    )  # fmt: skip
+        temperature,
+        monitor,
+        23.1e-6 * (1 + rng.uniform(-0.1, 0.1)),
+        0.86 / 293,
+        ALUMINIUM,
+        geometry,
+        EIGER_500K,
+        curve_of(ALUMINIUM),
+    )
     bad = rng.random(EIGER_500K.shape) < 5e-4
     points, kept = subpixels(geometry, EIGER_500K, 2), losses(geometry, EIGER_500K)
     path.parent.mkdir(parents=True, exist_ok=True)
