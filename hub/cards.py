@@ -75,7 +75,7 @@ def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
         state = REFUSALS.get(refusal.reason, "unavailable")
         why = refusal.message
         if state == "coming":
-            why = " ".join(use_case.manifest.coming)
+            why = use_case.manifest.coming[0]
         return Card(use_case, state, why)
     size = launch.environment["BEAMHUB_SIZE"]
     spawner = user.spawners.get(use_case.name)

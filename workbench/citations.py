@@ -8,7 +8,17 @@ from .documents import DocumentError
 from .manifest import MANIFEST, Citation, Manifest, load_manifest
 
 ENTRY_TYPES = {"dataset": "misc", "software": "misc"}
-SPECIAL = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
+SPECIAL = str.maketrans(
+    {
+        **{c: f"\\{c}" for c in "&%$#_"},
+        # Never a bare brace: BibTeX counts it even behind a backslash.
+        "{": r"\textbraceleft{}",
+        "}": r"\textbraceright{}",
+        "\\": r"\textbackslash{}",
+        "^": r"\textasciicircum{}",
+        "~": r"\textasciitilde{}",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -68,12 +78,12 @@ def entry_text(entry: Citation) -> str:
     """Return one BibTeX entry."""
     container = {"article": "journal", "inproceedings": "booktitle"}.get(entry.kind, "publisher")
     fields = {
-        "author": " and ".join(entry.authors).translate(SPECIAL),
+        "author": " and ".join(map(author_text, entry.authors)),
         "title": "{" + entry.title.translate(SPECIAL) + "}",
         container: (entry.container or "").translate(SPECIAL),
         "year": str(entry.year),
-        "volume": entry.volume or "",
-        "pages": (entry.pages or "").replace("\u2013", "--"),
+        "volume": (entry.volume or "").translate(SPECIAL),
+        "pages": (entry.pages or "").translate(SPECIAL).replace("\u2013", "--"),
         "doi": entry.doi or "",
         "url": str(entry.url or ""),
     }
@@ -81,11 +91,17 @@ def entry_text(entry: Citation) -> str:
     return "\n".join([f"@{ENTRY_TYPES.get(entry.kind, entry.kind)}{{{entry.key},", *lines, "}"])
 
 
+def author_text(author: str) -> str:
+    """Return an author as BibTeX wants it: a name without a comma is a group's, kept whole."""
+    text = author.translate(SPECIAL)
+    return text if "," in author or author == "others" else f"{{{text}}}"
+
+
 def sentence(entry: Citation) -> str:
     """Return the publication as one line of text."""
     names = [author.split(",")[0] for author in entry.authors]
     who = names[0] if len(names) == 1 else f"{names[0]} and {names[1]}"
-    who = f"{names[0]} et al." if len(names) > 2 else who
+    who = f"{names[0]} et al." if len(names) > 2 or names[-1] == "others" else who
     place = " ".join(filter(None, [entry.container, entry.volume, entry.pages]))
     link = f"https://doi.org/{entry.doi}" if entry.doi else str(entry.url or "")
     return " ".join(

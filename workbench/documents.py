@@ -1,5 +1,6 @@
 """Read one YAML document into a model, with errors that name the file and line."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -76,8 +77,7 @@ def read(path: Path, *, parents: Path | None = None, seen: tuple[Path, ...] = ()
     """Return the document at `path`, laid over the one that it extends."""
     if path in seen:
         raise DocumentError(f"{path}:1: extends: the profiles extend each other in a circle")
-    node = compose(path)
-    body, lines = (construct(node), dict(positions(node, path))) if node else ({}, {})
+    body, lines = contents(path)
     if not isinstance(body, dict):
         raise DocumentError(f"{path}:1: expected 'key: value' lines at the top level")
     parent = body.pop("extends", None)
@@ -102,25 +102,46 @@ def find_parent(document: Document, name: object, parents: Path | None) -> Path:
     )
 
 
-def compose(path: Path) -> yaml.Node | None:
-    """Return the YAML tree of the file at `path`, None where it is empty."""
+class PlainLoader(yaml.SafeLoader):
+    """Tells the line of a value that can't be read, such as 2026-13-01 or ``!!int many``."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return the value of one node."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (AttributeError, LookupError, OverflowError, ValueError):
+            problem = "a value that can't be read"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
+
+
+def contents(path: Path) -> tuple[Any, dict[Place, tuple[Path, int]]]:
+    """Return the plain value of the YAML file at `path`, and where each part was written."""
     try:
         text = path.read_text(encoding="utf-8")
-        return yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return (construct(node), dict(positions(node, path))) if node else ({}, {})
     except FileNotFoundError:
         raise DocumentError(f"{path}:1: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DocumentError(f"{path}:1: the file can't be read: {error}") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise DocumentError(f"{path}:{line}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise DocumentError(f"{path}:1: not YAML: {error}") from None
+        raise DocumentError(f"{path}:{line}: not YAML: {unnamed(error.problem)}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DocumentError(f"{path}:{line}: not YAML: {error.reason}") from None
+    except RecursionError:
+        raise DocumentError(f"{path}:1: not YAML: nested too deeply") from None
+
+
+def unnamed(problem: str | None) -> str:
+    """Return a YAML reader's message without the name in it, which may be a secret unquoted."""
+    return re.sub(r"(alias|anchor|tag|handle) '[^']*'", r"\1", problem or "")
 
 
 def construct(node: yaml.Node) -> Any:
     """Return the plain value of a YAML tree."""
-    loader = yaml.SafeLoader("")
+    loader = PlainLoader("")
     try:
         return loader.construct_document(node)
     finally:
@@ -198,14 +219,19 @@ def written_place(document: Document, loc: tuple[Key, ...]) -> Place:
     value: Any = document.body
     place: list[Key] = []
     for index, key in enumerate(loc):
-        if isinstance(value, Mapping) and key in value:
-            value = value[str(key)]
-        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+        if holds(value, key):
             value = value[key]
         elif index < len(loc) - 1 or not isinstance(value, Mapping):
             continue
         place.append(key)
     return tuple(place)
+
+
+def holds(value: Any, key: Key) -> bool:
+    """Return whether a mapping or list has something at `key`."""
+    if isinstance(value, Mapping):
+        return key in value
+    return isinstance(value, list) and isinstance(key, int) and key < len(value)
 
 
 def known_keys(model: type[BaseModel]) -> list[str]:

@@ -28,7 +28,7 @@ Name = Annotated[
     ),
 ]
 Sentence = Annotated[str, Field(min_length=10, max_length=200)]
-Doi = Annotated[str, Field(pattern=r"^10\.\d{4,9}/\S+$", description="Without https://doi.org/")]
+Doi = Annotated[str, Field(pattern=r"^10\.\d{4,9}/[^\s{}]+$", description="Without https://doi.org/")]
 Licence = Annotated[
     str,
     Field(

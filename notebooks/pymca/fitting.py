@@ -3,9 +3,11 @@
 import contextlib
 import io
 import logging
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from PyMca5.PyMcaPhysics.xrf import ClassMcaTheory, ConcentrationsTool
 
 SHIPPED = Path(PyMcaDataDir.PYMCA_DATA_DIR)
 SECONDARY = {"none": 0, "secondary": 1, "tertiary": 2}
-LEAST_COUNTS = 1000
+LEAST_COUNTS = 1000  # in the fit range; fewer tell nothing
+LARGEST_CHI2 = 3.0
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 logging.getLogger("PyMca5").setLevel(logging.ERROR)
 
@@ -139,3 +143,109 @@ def mass_fractions(result: Mapping, excitation: str) -> dict[str, float]:
             config=settings, fitresult={"result": result}, elementsfrommatrix=False, fluorates=result["rates"]
         )
     return {group: float(value) for group, value in answer["mass fraction"].items()}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of one spectrum of many.
+
+    Parameters
+    ----------
+    flag : str
+        What is wrong with it, empty if nothing is.
+    areas, sigmas : dict of str to float
+        Peak area and standard deviation of every line group, counts; empty where no fit was made.
+    zero_kev, gain_kev, chi2 : float
+        Fitted energy axis, keV, and reduced chi-squared; NaN where no fit was made.
+    """
+
+    flag: str
+    areas: dict[str, float] = field(default_factory=dict)
+    sigmas: dict[str, float] = field(default_factory=dict)
+    zero_kev: float = np.nan
+    gain_kev: float = np.nan
+    chi2: float = np.nan
+
+
+def judge(spectrum: np.ndarray, first: int, last: int) -> str:
+    """Return what is wrong with a spectrum before anything is fitted, empty if nothing is.
+
+    Parameters
+    ----------
+    spectrum : (channels,) array_like
+        Counts.
+    first, last : int
+        The channels of the fit.
+    """
+    part = np.asarray(spectrum, float)[first : last + 1]
+    if part.size < last - first:
+        return f"only {len(spectrum)} channels"
+    if not np.isfinite(part).all():
+        return f"{np.count_nonzero(~np.isfinite(part))} channels are not numbers"
+    if part.sum() < LEAST_COUNTS:
+        return f"only {part.sum():.0f} counts in the fit range"
+    filled = np.flatnonzero(part)
+    silent = part.size - 1 - filled[-1] + filled[0]
+    if silent > part.size // 10:
+        return f"{silent} channels at the ends without a count"
+    return ""
+
+
+def fit_one(configuration: Mapping, spectrum: np.ndarray) -> Outcome:
+    """Fit one of many spectra; whatever is wrong with it becomes a flag, never an exception."""
+    settings = configuration["fit"]
+    if flag := judge(spectrum, settings["xmin"], settings["xmax"]):
+        return Outcome(flag)
+    try:
+        result = fit(configuration, spectrum)
+    except Exception as problem:  # one bad spectrum must not stop the batch
+        return Outcome(f"the fit failed: {problem}")
+    chi2 = float(result["chisq"])
+    return Outcome(
+        flag="" if chi2 < LARGEST_CHI2 else f"poor fit, reduced chi2 {chi2:.1f}",
+        areas={group: float(result[group]["fitarea"]) for group in result["groups"]},
+        sigmas={group: float(result[group]["sigmaarea"]) for group in result["groups"]},
+        zero_kev=parameter(result, "Zero")[0],
+        gain_kev=parameter(result, "Gain")[0],
+        chi2=chi2,
+    )
+
+
+def fit_many(configuration: Mapping, spectra: Sequence[np.ndarray], workers: int) -> Iterator[Outcome]:
+    """Yield the outcome of every spectrum, in order, from several processes.
+
+    Each process is a fresh interpreter with one thread: forking a notebook's kernel can hang, and
+    more threads than cores slow each other down.
+
+    Parameters
+    ----------
+    configuration : mapping
+        A fit configuration.
+    spectra : sequence of (channels,) array_like
+        Counts.
+    workers : int
+        Number of processes; no more than there are cores.
+    """
+    before = {name: os.environ.get(name) for name in THREAD_SETTINGS}
+    os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))  # what the new processes inherit
+    try:
+        with ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=_remember, initargs=(dict(configuration),)
+        ) as pool:
+            yield from pool.map(_fit_remembered, spectra, chunksize=4)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _remember(configuration: dict) -> None:
+    """Keep the configuration in this process, so that it travels once and not with each spectrum."""
+    global _configuration
+    _configuration = configuration
+
+
+def _fit_remembered(spectrum: np.ndarray) -> Outcome:
+    return fit_one(_configuration, spectrum)

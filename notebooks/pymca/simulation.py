@@ -243,7 +243,7 @@ def cloud(rng: np.random.Generator, shape: tuple[int, int], size_px: float) -> n
 
 
 def grains(rng: np.random.Generator, shape: tuple[int, int], count: int, radius_px: float):
-    """Return soft-edged elliptic grains, 1 inside and 0 outside, and their rims: two (ny, nx)."""
+    """Return soft-edged elliptic grains, 1 inside and 0 outside, and the rims around them: two (ny, nx)."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     inside, rim = np.zeros(shape), np.zeros(shape)
     for _ in range(count):
@@ -252,10 +252,10 @@ def grains(rng: np.random.Generator, shape: tuple[int, int], count: int, radius_
         radius = radius_px * rng.uniform(0.7, 1.3)
         u = (x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)
         v = (y - cy) * np.cos(turn) - (x - cx) * np.sin(turn)
-        r = np.hypot(u / stretch, v) / radius
+        r = np.hypot(u / stretch, v) / radius  # 1 on the edge
         inside = np.maximum(inside, 1 / (1 + np.exp((r - 1) * 2.5 * radius)))
-        rim = np.maximum(rim, np.exp(-(((r - 1.15) * radius / 1.2) ** 2)))
-    return inside, rim
+        rim = np.maximum(rim, np.exp(-(((r - 1.25) * radius / 1.4) ** 2)))
+    return inside, rim * (1 - inside)
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ def section(seed: int, shape: tuple[int, int] = (60, 80)) -> Section:
         "Ca K": 4 + 60 * lime,
         "Ti K": 0.8 + 1.5 * clay + 16 * rutile,
         "Ba L": 1.0 + 45 * barite,
-        "Mn K": 0.5 + 14 * rim * cloud(rng, shape, 8),
+        "Mn K": 0.5 + 22 * rim * cloud(rng, shape, 8),
         "Fe K": 3 + 5 * clay + 32 * iron * (0.7 + 0.5 * cloud(rng, shape, 6)),
         "Zn K": 0.4 + 4.0 * front * (0.5 + cloud(rng, shape, 10)),
         "As K": 0.15 + 2.6 * iron * (0.3 + cloud(rng, shape, 12)),

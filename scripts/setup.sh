@@ -1,0 +1,88 @@
+# Sourced by demo, test and the others: sets up .venv and node_modules below the repository.
+# A plain POSIX shell is all that may be counted on here.
+
+# pip, uv and npm trust what this machine trusts: facilities behind inspecting proxies need it.
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}"
+
+say() { printf '%s\n' "$*"; }
+stop() { printf '%s\n' "$*" >&2; exit 1; }
+is_root() { [ "$(id -u)" = 0 ]; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# A Python between 3.11 and 3.13 that can make environments. The system's own comes first: servers
+# of other accounts must be able to run it.
+find_python() {
+    for candidate in /usr/bin/python3 python3.13 python3.12 python3.11 python3; do
+        have "$candidate" && "$candidate" -c '
+import sys, venv, ensurepip
+sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null &&
+            { command -v "$candidate"; return; }
+    done
+    return 1
+}
+
+# The system packages that are missing for what the arguments name: base, compiler, browser.
+missing_packages() {
+    for part in "$@"; do
+        case $part in
+        base)
+            find_python >/dev/null || echo python3 python3-venv
+            [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates ;;
+        compiler)
+            have g++ || echo g++
+            python=$(find_python) && "$python" -c '
+import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || echo python3-dev ;;
+        browser)
+            have chromium || echo chromium fonts-dejavu-core ;;
+        esac
+    done
+}
+
+# Install system packages as root; as anybody else, name the line to copy.
+system_packages() {
+    packages=$(missing_packages "$@" | tr '\n' ' ')
+    [ -n "${packages% }" ] || return 0
+    if ! have apt-get; then
+        say "Missing on this machine, and it has no apt-get: $packages"
+        return 1
+    fi
+    if ! is_root; then
+        say "Missing on this machine. An administrator can install it with:"
+        say "  sudo apt-get install $packages"
+        return 1
+    fi
+    say "Installing system packages: $packages"
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086 # the names are separate words
+    apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends $packages >/dev/null
+}
+
+# What an installation was made from: it is made again only when this changes.
+fingerprint() { cat pyproject.toml constraints.txt package-lock.json scripts/setup.sh | cksum; }
+
+# set_up EXTRAS GROUPS: the environment .venv with the portal, and its proxy from npm.
+set_up() {
+    stamp="$1 $2 $(fingerprint)"
+    if [ -x .venv/bin/beamhub ] && [ "$(cat .venv/beamhub-stamp 2>/dev/null)" = "$stamp" ]; then
+        return 0
+    fi
+    system_packages base || stop "Without these nothing can be set up."
+    system_packages compiler || say "Going on without: PyMca can't be installed then."
+    python=$(find_python) || stop "No Python between 3.11 and 3.13 was found, with its venv module."
+    say "Making the environment .venv with $("$python" --version)"
+    rm -f .venv/beamhub-stamp
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check "$(grep "^uv==" constraints.txt)"
+    say "Installing the portal's Python packages"
+    groups=$(for group in $2; do printf ' --group %s' "$group"; done)
+    # shellcheck disable=SC2086
+    .venv/bin/uv pip install --python .venv/bin/python --constraint constraints.txt \
+        --editable ".[$1]" $groups
+    say "Installing the proxy from npm"
+    omit=--omit=dev
+    [ -z "$2" ] || omit=
+    # shellcheck disable=SC2086
+    .venv/bin/npm ci --no-audit --no-fund --loglevel=error $omit
+    printf '%s' "$stamp" >.venv/beamhub-stamp
+}

@@ -1,0 +1,75 @@
+"""The shipped declarations are the fixtures: every test sees what users get."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from jupyterhub import orm
+from jupyterhub.user import User
+from traitlets.config import Config
+from traitlets.utils.importstring import import_item
+
+from hub.deployment import Deployment, load_deployment
+from hub.launching import launcher
+from hub.usecases import NOTEBOOKS, load_use_cases
+
+settings.register_profile("beamhub", deadline=None, derandomize=True, database=None)
+settings.load_profile("beamhub")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return NOTEBOOKS.parent
+
+
+@pytest.fixture(scope="session")
+def use_cases() -> dict[str, Any]:
+    """Every shipped use case."""
+    return load_use_cases([NOTEBOOKS])
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Deployment:
+    """The portal that `beamhub serve` starts, with a state folder of its own."""
+    return load_deployment("laptop", state=tmp_path / "state")
+
+
+@pytest.fixture
+def change() -> Callable[..., Deployment]:
+    """Return a deployment whose site profile says something else."""
+
+    def changed(deployment: Deployment, **values: Any) -> Deployment:
+        site = deployment.site.model_copy(update=values)
+        return Deployment(deployment.name, site, deployment.use_cases, deployment.state)
+
+    return changed
+
+
+@pytest.fixture
+def a_user(tmp_path: Path) -> Any:
+    """Return a maker of real JupyterHub users of a deployment, in a database of their own."""
+    sessions = []
+
+    def made(deployment: Deployment, name: str = "ada") -> User:
+        db = orm.new_session_factory("sqlite:///:memory:")()
+        sessions.append(db)
+        row = orm.User(name=name)
+        db.add(row)
+        db.commit()
+        config = Config()
+        config.Spawner.apply_user_options = launcher(deployment)
+        config.EnvironmentSpawner.state_folder = str(deployment.state)
+        spawner_class = import_item(deployment.site.backend.spawner_class)
+        return User(row, {"spawner_class": spawner_class, "config": config})
+
+    yield made
+    for db in sessions:
+        db.close()
+        db.get_bind().dispose()
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes accounts, which only root can do")

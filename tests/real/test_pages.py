@@ -1,0 +1,126 @@
+"""Every page: readable by everybody, in light and dark, narrow and wide, by keyboard alone."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from portals import ROOT, RunningPortal, log_in, shot
+
+pytestmark = [pytest.mark.browser, pytest.mark.portal]
+
+PAGES = {
+    "catalogue": "usecases",
+    "use-case": "usecases/pyfai",
+    "use-case-coming": "usecases/crystfel",
+    "open": "open/pyfai?notebook=01_calibrate.ipynb&size=medium",
+    "refused": "open/pyfai?size=huge",
+    "home-empty": "home",
+    "software": "software",
+    "about": "about",
+    "error": "nothing",
+    "tokens": "token",
+}
+AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=[360, 1280])
+def width(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture(scope="module")
+def session(browser: Browser, portal: RunningPortal) -> dict:
+    context = browser.new_context()
+    log_in(context.new_page(), portal, "paula")
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture
+def page(browser: Browser, session: dict, scheme: str, width: int) -> Iterator[Page]:
+    size = {"width": width, "height": 800}
+    context = browser.new_context(color_scheme=scheme, viewport=size, storage_state=session)
+    yield context.new_page()
+    context.close()
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    return [
+        f"{v['id']}: {v['help']}: {json.dumps([n['target'] for n in v['nodes']])}" for v in found
+    ]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_accessible_and_fits(
+    page: Page, portal: RunningPortal, name: str, scheme: str, width: int
+) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: complaints.append(str(e)))
+    page.goto(f"{portal.url}/hub/{PAGES[name]}")
+    page.wait_for_load_state("networkidle")
+    # Before pictures and axe, which set styles of their own and so offend the policy themselves.
+    expected = "Failed to load resource" if name in ("refused", "error") else "\0"
+    assert [c for c in complaints if not c.startswith(expected)] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
+    shot(page, f"{name}-{scheme}-{width}")
+    assert violations(page) == []
+
+
+def test_login_page(browser: Browser, portal: RunningPortal, scheme: str, width: int) -> None:
+    size = {"width": width, "height": 800}
+    context = browser.new_context(color_scheme=scheme, viewport=size)
+    page = context.new_page()
+    page.goto(portal.url)
+    assert violations(page) == []
+    shot(page, f"login-{scheme}-{width}")
+    page.get_by_label("Name").fill("paula")
+    page.get_by_label("Code").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("Each code works once")
+    assert violations(page) == []
+    context.close()
+
+
+def test_everything_by_keyboard(browser: Browser, portal: RunningPortal) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(portal.url)
+    expect(page.get_by_label("Name")).to_be_focused()
+    page.keyboard.type("kay")
+    page.keyboard.press("Tab")
+    page.keyboard.type(portal.code)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/hub/usecases")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    target = page.get_by_role("link", name="Open Powder diffraction with pyFAI")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if target.evaluate("e => e === document.activeElement"):
+            break
+    expect(target).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/hub/open/pyfai")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Start Powder diffraction")
+    context.close()
+
+
+def test_pages_read_without_javascript(browser: Browser, portal: RunningPortal) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    log_in(page, portal, "nora")
+    expect(page.get_by_role("heading", name="Powder diffraction with pyFAI")).to_be_visible()
+    page.get_by_role("link", name="Open Powder diffraction with pyFAI").click()
+    expect(page.get_by_role("button", name="Start Powder diffraction with pyFAI")).to_be_visible()
+    context.close()

@@ -1,0 +1,74 @@
+"""Each ready use case, as a scientist uses it: in the browser, and without a person."""
+
+import subprocess
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+from portals import BEAMHUB, ROOT, RunningPortal, log_in, shot
+
+from hub.usecases import NOTEBOOKS, load_use_cases
+
+READY = {n: u for n, u in load_use_cases([NOTEBOOKS]).items() if not u.manifest.coming}
+PASSED = r"All \d+ checks passed"
+
+
+def start(page: Page, title: str) -> None:
+    """Start the use case from its card, its link clicked as a person does."""
+    page.get_by_role("link", name=f"Open {title}").click()
+    page.get_by_role("button", name=f"Start {title}").click()
+    page.wait_for_url("**/user/**", timeout=300_000)
+
+
+def run_all(page: Page) -> None:
+    """Run the open notebook from JupyterLab's own menu."""
+    notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    notebook.wait_for(timeout=60_000)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+
+
+@pytest.mark.browser
+@pytest.mark.portal
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READY)
+def test_first_notebook_runs_in_jupyterlab(
+    context: BrowserContext, portal: RunningPortal, name: str
+) -> None:
+    page = context.new_page()
+    log_in(page, portal, "tess")
+    start(page, READY[name].manifest.title)
+    run_all(page)
+    verdict = page.locator(".jp-OutputArea-output").get_by_text("checks passed")
+    # Outputs below the window are drawn only when they come into view.
+    for _ in range(120):
+        page.locator(".jp-WindowedPanel-outer").last.evaluate("e => e.scrollTo(0, e.scrollHeight)")
+        if verdict.count():
+            break
+        page.wait_for_timeout(1000)
+    expect(verdict.first).to_be_visible()
+    verdict.first.scroll_into_view_if_needed()
+    shot(page, f"jupyterlab-{name}", full=False)
+    page.goto(f"{portal.url}/hub/home")
+    expect(page.get_by_role("listitem").filter(has_text="ends in")).to_have_count(1)
+    shot(page, f"home-{name}")
+    page.get_by_role("link", name="Stop").first.click()
+    page.get_by_role("button", name="Stop it").click()
+    page.wait_for_url("**/hub/home")
+    expect(page.get_by_text("Nothing of yours is running")).to_be_visible(timeout=60_000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", READY)
+def test_all_notebooks_pass_without_a_person(portal: RunningPortal, name: str) -> None:
+    """The portal's state is used for its environment, so that it's built once."""
+    keep = ROOT / "artefacts/notebooks" / name
+    done = subprocess.run(
+        [BEAMHUB, "run", name, f"--state={portal.state}", f"--keep={keep}"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    count = len(READY[name].manifest.notebooks)
+    assert f"All {count} notebooks passed" in done.stdout
