@@ -42,10 +42,9 @@ def configure(deployment: Deployment) -> Config:
 def configure_serving(c: Config, deployment: Deployment) -> None:
     """Set where the portal listens: one port declared, two derived from it."""
     serving = deployment.site.serving
-    scheme = "https" if serving.tls == "own" else "http"
-    c.JupyterHub.bind_url = f"{scheme}://{serving.bind}:{serving.port}/"
-    c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{serving.port + 81}"
-    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{serving.port + 1}"
+    c.JupyterHub.bind_url = f"{serving.own_url}/"
+    c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{serving.hub_port}"
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{serving.proxy_port}"
     c.ConfigurableHTTPProxy.command = proxy_command()
     if serving.tls == "own":
         c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = str(serving.certificate), str(serving.key)

@@ -151,7 +151,7 @@ def find(name: str, use_cases: Mapping[str, UseCase], site: SiteProfile) -> UseC
             reason="use_case",
         )
     if name not in offered:
-        near = get_close_matches(name, offered, n=1)
+        near = get_close_matches(name[:40], offered, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else f" There are {', '.join(offered)}."
         raise Refused(
             f"{site.title} offers no use case {quoted(name)}.{hint} {ask_whom(site)}",
@@ -162,7 +162,9 @@ def find(name: str, use_cases: Mapping[str, UseCase], site: SiteProfile) -> UseC
     if use_case.manifest.coming:
         missing = " ".join(use_case.manifest.coming)
         raise Refused(
-            f"{use_case.manifest.title} can't be opened yet. {missing}", reason="coming", status=409
+            f"{use_case.manifest.title} can't be opened yet. {missing} {ask_whom(site)}",
+            reason="coming",
+            status=409,
         )
     needed = [gate.program for gate in use_case.manifest.licence_gates if gate.required]
     if needed:
@@ -270,7 +272,7 @@ def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile
 
 def quoted(text: str) -> str:
     """Return what a user sent so that it can stand in a sentence: short, on one line."""
-    line = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    line = "".join(c if c.isprintable() else " " for c in text[:41])
     return f"'{line[:40]}…'" if len(line) > 40 else f"'{line}'"
 
 

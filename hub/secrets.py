@@ -55,3 +55,5 @@ def read_secret_file(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SecretError(f"The secret in {path} can't be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SecretError(f"The secret in {path} can't be read: it is not text.") from None

@@ -84,16 +84,31 @@ class Serving(Declared):
         return self
 
     @property
+    def proxy_port(self) -> int:
+        """Where the proxy takes the hub's orders, on this machine only."""
+        return self.port + 1
+
+    @property
+    def hub_port(self) -> int:
+        """Where the hub listens behind the proxy."""
+        return self.port + 81
+
+    @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the portal."""
         return ip_address(self.bind).is_loopback
 
     @property
-    def url(self) -> str:
-        """The address that users type."""
+    def own_url(self) -> str:
+        """The address that it listens on."""
         scheme = "https" if self.tls == "own" else "http"
         host = f"[{self.bind}]" if ":" in self.bind else self.bind
-        return str(self.public_url or f"{scheme}://{host}:{self.port}").rstrip("/")
+        return f"{scheme}://{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address that users type."""
+        return str(self.public_url or self.own_url).rstrip("/")
 
 
 class Size(Resources):

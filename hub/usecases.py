@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from workbench.documents import DocumentError
-from workbench.manifest import MANIFEST, Manifest, load_manifest
+from workbench.manifest import MANIFEST, NAME_RULE, Manifest, is_name, load_manifest
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 """The use cases that BeamHub ships."""
@@ -45,6 +45,9 @@ def load_use_cases(folders: list[Path]) -> dict[str, UseCase]:
     findings: list[str] = []
     for path in (p for folder in folders for p in sorted(folder.glob(f"*/{MANIFEST}"))):
         name = path.parent.name
+        if not is_name(name):
+            findings.append(f"{path}:1: '{name}' can't name a use case: {NAME_RULE}")
+            continue
         try:
             found[name] = UseCase(name, path.parent, load_manifest(path.parent))
         except DocumentError as error:

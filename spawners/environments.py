@@ -71,10 +71,12 @@ class Recipe:
         """A name that changes with anything that goes in."""
         digest = hashlib.sha256()
         for part in (sys.version, sys.base_prefix, *server_requirements()):
-            digest.update(part.encode())
-        sources = sorted(self.workbench.rglob("*.py"))
-        for path in (self.requirements, self.constraints, *sources):
-            digest.update(path.read_bytes() if path else b"")
+            digest.update(part.encode() + b"\0")
+        for path in (self.requirements, self.constraints):
+            digest.update((path.read_bytes() if path else b"") + b"\0")
+        for path in sorted(self.workbench.rglob("*.py")):
+            name = str(path.relative_to(self.workbench))
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:16]
 
 

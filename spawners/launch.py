@@ -13,9 +13,11 @@ StartPage = Annotated[str, Field(pattern=r"^/lab(/tree/[A-Za-z0-9._/-]+)?$")]
 
 
 class Declared(BaseModel):
-    """A model that refuses unknown keys and never changes once read."""
+    """A model that refuses unknown keys and endless numbers, and never changes once read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 class Resources(Declared):

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import psutil
 from jupyterhub.spawner import LocalProcessSpawner, SpawnException
-from traitlets import Enum, List, Unicode
+from traitlets import Enum, Integer, List, Unicode
 
 from . import environments
 from .accounts import Account, AccountError, account_for
@@ -35,6 +35,11 @@ class EnvironmentSpawner(LocalProcessSpawner):
     programs = List(Unicode(), help="Programs that must be on the PATH")
     accounts = Enum(["portal", "system"], "portal", help="See LocalBackend.accounts")
 
+    # A Jupyter server that is interrupted while a kernel starts hangs; half a minute of waiting
+    # each for SIGINT and SIGTERM, as is usual, is longer than people wait for Ctrl-C.
+    interrupt_timeout = Integer(5, help="Seconds to wait after SIGINT").tag(config=True)
+    term_timeout = Integer(5, help="Seconds to wait after SIGTERM").tag(config=True)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._events: list[dict[str, Any]] = []
@@ -51,6 +56,8 @@ class EnvironmentSpawner(LocalProcessSpawner):
             self._account = account_for(self.user.name, self.accounts, self._state / "homes")
         except BuildError as error:
             self.log.error("Building for %s failed:\n%s", self._log_name, error.log)
+            with self._open_log() as log:
+                log.write(error.log.encode())
             raise SpawnException(str(error), reason="environment", status_code=503) from None
         except AccountError as error:
             raise SpawnException(str(error), reason="account", status_code=403) from None

@@ -1,13 +1,13 @@
 """The shipped declarations are the fixtures: every test sees what users get."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from jupyterhub import orm
+from jupyterhub.objects import Hub
 from jupyterhub.user import User
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
@@ -49,27 +49,37 @@ def change() -> Callable[..., Deployment]:
     return changed
 
 
+@pytest.fixture(scope="session")
+def database() -> Iterator[Any]:
+    """JupyterHub's own database, in memory."""
+    session = orm.new_session_factory("sqlite:///:memory:")()
+    yield session
+    session.close()
+    session.get_bind().dispose()
+
+
 @pytest.fixture
-def a_user(tmp_path: Path) -> Any:
-    """Return a maker of real JupyterHub users of a deployment, in a database of their own."""
-    sessions = []
+def a_user(database: Any) -> Iterator[Callable[..., User]]:
+    """Return a maker of real JupyterHub users of a deployment."""
 
     def made(deployment: Deployment, name: str = "ada") -> User:
-        db = orm.new_session_factory("sqlite:///:memory:")()
-        sessions.append(db)
+        for row in database.query(orm.User).filter_by(name=name):
+            database.delete(row)
         row = orm.User(name=name)
-        db.add(row)
-        db.commit()
+        database.add(row)
+        database.commit()
         config = Config()
         config.Spawner.apply_user_options = launcher(deployment)
         config.EnvironmentSpawner.state_folder = str(deployment.state)
-        spawner_class = import_item(deployment.site.backend.spawner_class)
-        return User(row, {"spawner_class": spawner_class, "config": config})
+        settings = {
+            "config": config,
+            "hub": Hub(ip="127.0.0.1", port=8081, base_url="/hub/"),
+            "spawner_class": import_item(deployment.site.backend.spawner_class),
+        }
+        return User(row, settings)
 
     yield made
-    for db in sessions:
-        db.close()
-        db.get_bind().dispose()
-
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes accounts, which only root can do")
+    database.rollback()
+    for row in database.query(orm.User):
+        database.delete(row)
+    database.commit()

@@ -60,7 +60,7 @@ def test_what_is_no_number_never_passes(got):
     ],
 )
 def test_a_tolerance_that_is_none_is_refused(checks, tolerance):
-    with pytest.raises(ValueError, match="tolerance|exactly one"):
+    with pytest.raises(ValueError, match=r"tolerance|exactly one"):
         checks.close("d", got=1, truth=1, **tolerance)
     assert checks.results == []
 

@@ -81,7 +81,7 @@ def test_every_kind_names_its_container_as_bibtex_does():
 
 
 def test_a_doi_is_not_escaped_and_a_page_range_has_two_hyphens():
-    found = fields_of(entry_text(entry(doi="10.1000/a_b", pages="335–341")))
+    found = fields_of(entry_text(entry(doi="10.1000/a_b", pages="335\u2013341")))
     assert (found["doi"], found["pages"]) == ("10.1000/a_b", "335--341")
 
 

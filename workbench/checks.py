@@ -75,7 +75,7 @@ class Checks:
             raise ValueError("give exactly one of 'within' and 'within_percent'")
         percent = within_percent is not None
         allowed = abs(truth) * within_percent / 100 if within_percent is not None else within
-        if allowed is None or not allowed > 0:
+        if allowed is None or not 0 < allowed < math.inf:
             raise ValueError(f"a tolerance must be a positive number, not {allowed}")
         tolerance = f"± {within_percent:g} %" if percent else f"± {quantity(allowed, unit)}"
         passed = abs(float(got) - float(truth)) <= allowed

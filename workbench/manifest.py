@@ -1,5 +1,6 @@
 """A use case's manifest: what it is, what it needs, what it ships, how to cite it."""
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -18,17 +19,23 @@ from .documents import DocumentError, load
 
 MANIFEST = "usecase.yaml"
 
+NAME_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+NAME_RULE = (
+    "it needs 2 to 30 lower-case letters, digits and single hyphens, beginning with a letter"
+)
 Name = Annotated[
     str,
     Field(
-        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+        pattern=NAME_PATTERN,
         min_length=2,
         max_length=30,
         description="Lower-case letters, digits and hyphens; an address and an image name",
     ),
 ]
 Sentence = Annotated[str, Field(min_length=10, max_length=200)]
-Doi = Annotated[str, Field(pattern=r"^10\.\d{4,9}/[^\s{}]+$", description="Without https://doi.org/")]
+Doi = Annotated[
+    str, Field(pattern=r"^10\.\d{4,9}/[^\s{}]+$", description="Without https://doi.org/")
+]
 Licence = Annotated[
     str,
     Field(
@@ -37,6 +44,11 @@ Licence = Annotated[
     ),
 ]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def is_name(text: str) -> bool:
+    """Return whether `text` can name a use case, a size or a site; see `NAME_RULE`."""
+    return bool(re.fullmatch(NAME_PATTERN, text)) and 2 <= len(text) <= 30 and "\n" not in text
 
 
 def inside_the_folder(path: str) -> str:

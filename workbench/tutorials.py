@@ -5,7 +5,9 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 NOTEBOOKS_VARIABLE = "BEAMHUB_NOTEBOOKS"
@@ -53,9 +55,22 @@ def place(source: Path, target: Path) -> Placed:
         else:
             kept.append(name)
             if before != shipped:
-                copy(path, beside(mine, "new"))
+                place_beside(path, name, target, record)
     write(target / RECORD, json.dumps(record, indent=1).encode())
     return Placed(tuple(new), tuple(updated), tuple(kept))
+
+
+def place_beside(path: Path, name: str, target: Path, record: dict[str, str]) -> None:
+    """Put the new version `path` of a changed file beside it.
+
+    It replaces the new version put there before, unless the user has worked in that one too.
+    """
+    for new in versions(target / name, "new"):
+        known = str(new.relative_to(target))
+        if not new.exists() or fingerprint(new) == record.get(known):
+            copy(path, new)
+            record[known] = fingerprint(path)
+            return
 
 
 def reset(name: str) -> Path:
@@ -78,10 +93,11 @@ def reset(name: str) -> Path:
     """
     source = Path(os.environ.get(NOTEBOOKS_VARIABLE, "/nonexistent")) / name
     folder = Path.home() / "beamhub" / os.environ.get("BEAMHUB_USE_CASE", "")
-    if ".." in Path(name).parts or not source.is_file():
+    if Path(name).is_absolute() or ".." in Path(name).parts or not source.is_file():
         raise FileNotFoundError(f"This use case ships no file named '{name}'.")
     mine = folder / name
-    kept = beside(mine, time.strftime("mine-%Y%m%d-%H%M%S"))
+    word = time.strftime("mine-%Y%m%d-%H%M%S")
+    kept = next(path for path in versions(mine, word) if not path.exists())
     if mine.exists():
         mine.rename(kept)
     copy(source, mine)
@@ -103,9 +119,11 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def beside(path: Path, word: str) -> Path:
-    """Return the name for another version of `path`: ``fit.ipynb`` becomes ``fit.new.ipynb``."""
-    return path.with_name(f"{path.stem}.{word}{path.suffix}")
+def versions(path: Path, word: str) -> Iterator[Path]:
+    """Yield names for other versions of `path`: ``fit.new.ipynb``, ``fit.new-2.ipynb``, ..."""
+    yield path.with_name(f"{path.stem}.{word}{path.suffix}")
+    for number in count(2):
+        yield path.with_name(f"{path.stem}.{word}-{number}{path.suffix}")
 
 
 def copy(source: Path, target: Path) -> None:

@@ -1,13 +1,12 @@
 """``beamhub new``: a beginning that already passes every check."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from workbench.documents import load
-from workbench.manifest import load_manifest
+from workbench.manifest import NAME_RULE, is_name, load_manifest
 
 from ..scaffold import SITE, USE_CASE_FILES
 from ..site import PROFILES, SiteProfile
@@ -18,7 +17,6 @@ app = typer.Typer(
     help="Make a use case or a site profile to begin with.",
     rich_markup_mode=None,
 )
-NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 
 
 @app.command("use-case")
@@ -69,8 +67,5 @@ def site(
 
 def refuse_bad_name(name: str) -> None:
     """Exit where a name can't become an address and an image."""
-    if not NAME.match(name) or not 2 <= len(name) <= 30:
-        raise fail(
-            f"'{name}' can't be a name: it needs 2 to 30 lower-case letters, digits and single "
-            "hyphens, beginning with a letter."
-        )
+    if not is_name(name):
+        raise fail(f"'{name}' can't be a name: {NAME_RULE}.")

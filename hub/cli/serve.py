@@ -1,6 +1,7 @@
 """``beamhub serve``: start the portal."""
 
 import os
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from spawners import LocalBackend
 
 from ..deployment import Deployment
+from ..site import Serving
 from ..terminal import terminal
 from .common import SiteArgument, StateOption, UseCasesOption, deployment_of, fail
 
@@ -32,6 +34,7 @@ def serve(
     """
     deployment = with_port(deployment_of(site, state, use_cases), port)
     refuse_unsafe(deployment)
+    refuse_taken_ports(deployment.site.serving)
     from ..app import run
     from ..oidc import ProviderError
     from ..proxy import ProxyError
@@ -80,6 +83,34 @@ def refuse_unsafe(deployment: Deployment) -> None:
             "backend.accounts is 'system': servers run under their users' own accounts, which "
             "only root can do. Start the portal as root, or choose 'portal' for this machine only."
         )
+
+
+def refuse_taken_ports(serving: Serving) -> None:
+    """Exit where another program has one of the portal's ports."""
+    inside = "127.0.0.1"
+    for address, port in (
+        (serving.bind, serving.port),
+        (inside, serving.proxy_port),
+        (inside, serving.hub_port),
+    ):
+        if not can_listen(address, port):
+            raise fail(
+                f"Another program, maybe another portal, listens on port {port}, which this portal "
+                f"needs. Choose another port, for example: --port {serving.port + 1000}"
+            )
+
+
+def can_listen(address: str, port: int) -> bool:
+    """Return whether nobody listens there."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do: a port that a portal left a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
 
 
 def prepare_state(state: Path) -> None:

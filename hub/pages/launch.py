@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from jupyterhub.handlers.pages import SpawnPendingHandler
+from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 from tornado.httputil import url_concat
@@ -107,9 +108,17 @@ class Pending(StrictPolicy, SpawnPendingHandler):
             "use_case": use_case,
             "manifest": use_case.manifest if use_case else None,
             "log_tail": log_tail(spawner),
+            "failed_message": reason_of(names.get("exception")),
             "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
         }
         return str(await super().render_template(name, **names))
+
+
+def reason_of(error: BaseException | None) -> str:
+    """Return why a start failed, in words meant for the user; empty where there are none."""
+    if isinstance(error, SpawnException):
+        return str(error.message)
+    return str(getattr(error, "jupyterhub_message", ""))
 
 
 def log_tail(spawner: Any, lines: int = 40) -> str:

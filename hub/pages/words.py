@@ -14,10 +14,10 @@ def size_text(size_bytes: int | None) -> str:
         return "size not published"
     value, unit = float(size_bytes), "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
+        if value < 999.5 or unit == "TB":
             break
         value /= 1000
-    return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
+    return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
 
 
 def minutes_text(minutes: int) -> str:
@@ -35,6 +35,11 @@ def left_text(end: datetime | None, now: datetime) -> str:
     return f"ends in {minutes_text(minutes)}"
 
 
+def licence_text(licence: str) -> str:
+    """Return a licence as people read it: SPDX's prefix for unlisted ones left out."""
+    return licence.replace("LicenseRef-not-stated", "not stated").replace("LicenseRef-", "")
+
+
 def number_text(value: float) -> str:
     """Return a number without needless digits."""
     return f"{value:g}"
@@ -49,6 +54,7 @@ NAMES: dict[str, Any] = {
     "size_text": size_text,
     "minutes_text": minutes_text,
     "left_text": left_text,
+    "licence_text": licence_text,
     "number_text": number_text,
     "markdown": markdown,
 }

@@ -138,7 +138,9 @@ def angles(geometry: Geometry, detector: Detector, at: tuple[float, float] = (0.
     Parameters
     ----------
     geometry : Geometry
+        Where the detector stands.
     detector : Detector
+        Its shape and pixels.
     at : tuple of float
         The point within each pixel, in pixels from its corner; the default is the centre.
     """
@@ -268,7 +270,7 @@ def pseudo_voigt(x: np.ndarray, fwhm: float, lorentzian: float = 0.4) -> np.ndar
 def fwhm_rad(two_theta: np.ndarray, broadening_deg: float) -> np.ndarray:
     """Return a ring's full width at half maximum, rad.
 
-    Caglioti's formula, FWHM^2 = U tan^2(theta) + V tan(theta) + W, with V = 0.
+    Caglioti's formula, FWHM^2 = U tan^2(theta) + V tan(theta) + W, with V = 0 and U = 2 W.
     """
     return np.radians(broadening_deg) * np.sqrt(1 + 2 * np.tan(two_theta / 2) ** 2)
 
@@ -277,7 +279,7 @@ class Curve(NamedTuple):
     """What the sample scatters, on a fine grid."""
 
     two_theta: np.ndarray  # (n,) rad
-    intensity: np.ndarray  # (n,) counts in a pixel at the PONI, were the beam not polarised
+    intensity: np.ndarray  # (n,) counts in a pixel at the PONI, nothing lost to polarisation
 
     def __call__(self, two_theta: np.ndarray) -> np.ndarray:
         """Return the intensity at any angles (rad)."""
@@ -297,6 +299,12 @@ def powder_curve(
 
     Parameters
     ----------
+    crystal : Crystal
+        What diffracts.
+    wavelength_angstrom : float
+        Of the beam.
+    two_theta_max : float
+        Where the curve ends, rad.
     peak : float
         Counts at the top of the strongest ring.
     broadening_deg : float

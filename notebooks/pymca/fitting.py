@@ -86,13 +86,20 @@ def configuration(setup, groups: Sequence[str], *, fit_kev: tuple[float, float],
     return c
 
 
-def fit(configuration: Mapping, spectrum: np.ndarray) -> dict:
+def prepared(configuration: Mapping) -> ClassMcaTheory.McaTheory:
+    """Return PyMca's model for a configuration, which stays as it is; making it takes longer than a fit."""
+    theory = ClassMcaTheory.McaTheory()
+    theory.configure(deepcopy(dict(configuration)))
+    return theory
+
+
+def fit(model: Mapping | ClassMcaTheory.McaTheory, spectrum: np.ndarray) -> dict:
     """Fit one spectrum and return what PyMca's ``McaTheory`` says of it.
 
     Parameters
     ----------
-    configuration : mapping
-        A fit configuration; it stays as it is.
+    model : mapping or McaTheory
+        A fit configuration, or what `prepared` made of it.
     spectrum : (channels,) array_like
         Counts.
 
@@ -103,8 +110,7 @@ def fit(configuration: Mapping, spectrum: np.ndarray) -> dict:
         its fitarea and sigmaarea, parameters with their values, chisq. And ``rates``, which the
         quantification needs.
     """
-    theory = ClassMcaTheory.McaTheory()
-    theory.configure(deepcopy(dict(configuration)))
+    theory = prepared(model) if isinstance(model, Mapping) else model
     theory.setData(np.arange(len(spectrum)), np.asarray(spectrum, float))
     theory.estimate()
     _, result = theory.startfit(digest=1)
@@ -191,13 +197,13 @@ def judge(spectrum: np.ndarray, first: int, last: int) -> str:
     return ""
 
 
-def fit_one(configuration: Mapping, spectrum: np.ndarray) -> Outcome:
+def fit_one(theory: ClassMcaTheory.McaTheory, spectrum: np.ndarray) -> Outcome:
     """Fit one of many spectra; whatever is wrong with it becomes a flag, never an exception."""
-    settings = configuration["fit"]
+    settings = theory.config["fit"]
     if flag := judge(spectrum, settings["xmin"], settings["xmax"]):
         return Outcome(flag)
     try:
-        result = fit(configuration, spectrum)
+        result = fit(theory, spectrum)
     except Exception as problem:  # one bad spectrum must not stop the batch
         return Outcome(f"the fit failed: {problem}")
     chi2 = float(result["chisq"])
@@ -230,9 +236,9 @@ def fit_many(configuration: Mapping, spectra: Sequence[np.ndarray], workers: int
     os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))  # what the new processes inherit
     try:
         with ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=_remember, initargs=(dict(configuration),)
+            workers, mp_context=get_context("spawn"), initializer=_prepare, initargs=(dict(configuration),)
         ) as pool:
-            yield from pool.map(_fit_remembered, spectra, chunksize=4)
+            yield from pool.map(_fit_prepared, spectra, chunksize=2)
     finally:
         for name, value in before.items():
             if value is None:
@@ -241,11 +247,11 @@ def fit_many(configuration: Mapping, spectra: Sequence[np.ndarray], workers: int
                 os.environ[name] = value
 
 
-def _remember(configuration: dict) -> None:
-    """Keep the configuration in this process, so that it travels once and not with each spectrum."""
-    global _configuration
-    _configuration = configuration
+def _prepare(configuration: dict) -> None:
+    """Make the model once in each process."""
+    global _theory
+    _theory = prepared(configuration)
 
 
-def _fit_remembered(spectrum: np.ndarray) -> Outcome:
-    return fit_one(_configuration, spectrum)
+def _fit_prepared(spectrum: np.ndarray) -> Outcome:
+    return fit_one(_theory, spectrum)

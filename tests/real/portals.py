@@ -40,6 +40,7 @@ class RunningPortal:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
+        self.clients: list[httpx.Client] = []
         command = [BEAMHUB, "serve", *(arguments or ("laptop",))]
         self.process = subprocess.Popen(
             [*map(str, command), f"--port={self.port}", f"--state={state}"],
@@ -74,10 +75,16 @@ class RunningPortal:
     def code(self) -> str:
         return re.findall(r"(?:code is|once:) (\S+)", "".join(self.lines))[-1]
 
+    def client(self, cookies: httpx.Cookies | None = None) -> httpx.Client:
+        """Return a client that follows links as a browser does."""
+        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=60, cookies=cookies)
+        client.headers["Sec-Fetch-Mode"] = "navigate"
+        self.clients.append(client)
+        return client
+
     def login(self, name: str) -> httpx.Client:
         """Return a client with the cookies of a user who has just logged in."""
-        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=60)
-        client.headers["Sec-Fetch-Mode"] = "navigate"
+        client = self.client()
         before = self.code
         form = {"username": name, "password": before, "_xsrf": xsrf(client.get("/hub/login").text)}
         answer = client.post("/hub/login", data=form)
@@ -98,6 +105,8 @@ class RunningPortal:
             answer = client.get(str(answer.url))
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        for client in self.clients:
+            client.close()
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(60)

@@ -34,6 +34,7 @@ def test_ctrl_c_ends_everything_and_the_next_start_finds_the_state(
 
     second = RunningPortal(state, port=first.port)
     try:
+        client = second.client(client.cookies)
         assert client.get("/hub/usecases").url.path == "/hub/usecases"
         second.start_server(client, "pyfai", size="small")
         assert notebook.read_bytes() == mine

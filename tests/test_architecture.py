@@ -1,0 +1,136 @@
+"""Who may know whom: read from the imports themselves."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hub.usecases import NOTEBOOKS
+
+ROOT = NOTEBOOKS.parent
+PACKAGES = {"hub", "spawners", "workbench"}
+DATA = ("images", "notebooks", "site_profiles")
+LIGHT = "jupyterhub traitlets tornado IPython nbclient nbformat httpx psutil uv".split()
+
+
+def imported(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yield what a module imports, as ``package.module`` or ``package.module.name``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: -node.level + 1 or None] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def imports_of(path: Path) -> set[str]:
+    package = ".".join(path.relative_to(ROOT).parent.parts)
+    return set(imported(ast.parse(path.read_text(encoding="utf-8")), package))
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def roots(names: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
+
+
+def test_relative_imports_are_read_rightly():
+    tree = ast.parse(
+        "from ..plan import ask\nfrom . import base\nfrom .base import Page\nimport a.b"
+    )
+    assert set(imported(tree, "hub.pages")) >= {"hub.plan.ask", "hub.pages.base.Page", "a.b"}
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_there_is_something_to_read(package):
+    assert len(modules(package)) > 5
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("workbench", {"hub", "spawners", "jupyterhub", "notebooks"}),
+        ("spawners", {"hub", "workbench", "yaml", "notebooks"}),
+        ("hub", {"notebooks", "images", "site_profiles"}),
+    ],
+)
+def test_no_arrow_points_back(package, forbidden):
+    for path in modules(package):
+        assert not roots(imports_of(path)) & forbidden, path
+
+
+@pytest.mark.parametrize("folder", DATA)
+def test_data_import_neither_the_portal_nor_a_backend(folder):
+    for path in modules(folder):
+        assert not roots(imports_of(path)) & {"hub", "spawners"}, path
+
+
+def test_notebooks_import_of_us_only_the_workbench():
+    for path in sorted(NOTEBOOKS.glob("*/*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        lines = [line for line in "\n".join(code).splitlines() if not line.lstrip().startswith("%")]
+        found = roots(set(imported(ast.parse("\n".join(lines)), "")))
+        assert found & PACKAGES == {"workbench"}, path
+
+
+def test_no_python_lies_among_the_site_profiles():
+    assert not modules("site_profiles")
+
+
+def test_only_one_module_reads_secrets_and_fills_jupyterhubs_configuration():
+    for path in modules("hub") + modules("spawners") + modules("workbench"):
+        names = imports_of(path)
+        here = path.relative_to(ROOT).as_posix()
+        if here not in ("hub/config.py", "hub/secrets.py"):
+            assert "hub.secrets.read_secret" not in names, here
+        if here != "hub/config.py":
+            assert "traitlets.config.Config" not in names, here
+            assert "get_config" not in path.read_text(encoding="utf-8"), here
+
+
+def test_the_plan_touches_neither_file_nor_clock_nor_network():
+    allowed = {"collections", "dataclasses", "difflib", "hub", "os", "re", "spawners", "workbench"}
+    assert roots(imports_of(ROOT / "hub/plan.py")) == allowed
+    tree = ast.parse((ROOT / "hub/plan.py").read_text(encoding="utf-8"))
+    of_os = {
+        n.attr
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "os"
+    }
+    assert of_os == {"pathsep"}
+
+
+def test_a_backend_sees_neither_yaml_nor_a_site_nor_a_use_case():
+    for path in modules("spawners"):
+        text = path.read_text(encoding="utf-8")
+        assert "SiteProfile" not in text, path
+        assert "Manifest" not in text, path
+
+
+def loaded(code: str) -> set[str]:
+    """Return what a fresh interpreter has loaded after `code`."""
+    command = [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(said.stdout.split())
+
+
+def test_the_workbench_is_light():
+    code = "import workbench, workbench.manifest, workbench.run, workbench.start"
+    assert not loaded(code) & {*LIGHT, "hub", "spawners"}
+
+
+def test_the_command_begins_without_jupyterhub():
+    assert not loaded("import hub.cli") & set(LIGHT)
+
+
+def test_a_plan_needs_no_jupyterhub():
+    assert not loaded("import hub.plan, hub.deployment, hub.schemas") & {"jupyterhub", "traitlets"}

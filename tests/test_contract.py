@@ -1,0 +1,183 @@
+"""Every use case at every site: traits that the real spawner has, or a refusal one can act on."""
+
+import asyncio
+
+import pytest
+from pydantic import TypeAdapter
+from traitlets.utils.importstring import import_item
+
+from hub.deployment import Deployment
+from hub.plan import Asked, Refused, plan
+from hub.site import SiteProfile, load_site, shipped_sites
+from hub.usecases import NOTEBOOKS, UseCase, load_use_cases
+from spawners import AnyBackend, Backend
+from spawners.launch import Mount
+
+USE_CASES = load_use_cases([NOTEBOOKS])
+SITES = {name: load_site(name) for name in shipped_sites()}
+
+
+@pytest.fixture(autouse=True)
+def kubeconfig(tmp_path, monkeypatch):
+    """A cluster address that nothing answers: enough to build pods, not to start them."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: t\n"
+        "clusters: [{name: t, cluster: {server: 'https://127.0.0.1:1'}}]\n"
+        "users: [{name: t, user: {}}]\ncontexts: [{name: t, context: {cluster: t, user: t}}]\n"
+    )
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setattr(
+        "kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path)
+    )
+
+
+@pytest.fixture(params=SITES)
+def site(request) -> SiteProfile:
+    return SITES[request.param]
+
+
+def ready(use_cases: dict) -> dict:
+    """Return the use cases as they will be once nothing of them is missing."""
+    return {
+        name: UseCase(name, case.folder, case.manifest.model_copy(update={"coming": []}))
+        for name, case in use_cases.items()
+    }
+
+
+def set_up(deployment_user, site, launch, name):
+    """Set the launch's traits on a real spawner of the site's class, and return it."""
+    spawner = deployment_user.get_or_create_spawner(name, name)
+    for trait, value in site.backend.traits(launch).items():
+        assert spawner.has_trait(trait), trait
+        setattr(spawner, trait, value)
+    return spawner
+
+
+@pytest.mark.parametrize("name", USE_CASES)
+@pytest.mark.parametrize("use_cases", [USE_CASES, ready(USE_CASES)], ids=["today", "complete"])
+def test_a_launch_is_something_the_real_spawner_takes_or_a_refusal_one_can_act_on(
+    site, use_cases, name, a_user
+):
+    deployment = Deployment("x", site, use_cases, NOTEBOOKS)
+
+    async def inside_a_loop():  # as kubespawner needs
+        try:
+            launch = plan(name, Asked(), use_cases=use_cases, site=site, user="ada")
+        except Refused as refusal:
+            assert site.title in refusal.message or site.contact in refusal.message
+            return None
+        return launch, set_up(a_user(deployment), site, launch, name)
+
+    outcome = asyncio.run(inside_a_loop())
+    if outcome is None:
+        return
+    launch, spawner = outcome
+    assert spawner.environment["BEAMHUB_USE_CASE"] == name
+    assert spawner.default_url == launch.start_page
+    assert launch.resources.memory_gib >= USE_CASES[name].manifest.resources.least.memory_gib
+
+
+def test_something_can_be_opened_at_every_site(site):
+    opened = []
+    for name in USE_CASES:
+        try:
+            opened.append(plan(name, Asked(), use_cases=USE_CASES, site=site, user="ada"))
+        except Refused:
+            continue
+    assert opened
+
+
+def test_every_size_of_every_site_can_be_set(site, a_user):
+    deployment = Deployment("x", site, USE_CASES, NOTEBOOKS)
+
+    async def inside_a_loop():
+        for size, amount in site.sizes.items():
+            launch = plan("pyfai", Asked(size=size), use_cases=USE_CASES, site=site, user="ada")
+            spawner = set_up(a_user(deployment, f"u{size}"), site, launch, "pyfai")
+            if site.backend.kind != "slurm":
+                assert spawner.mem_limit == amount.memory_gib * 2**30
+                assert spawner.cpu_limit == amount.cores
+
+    asyncio.run(inside_a_loop())
+
+
+def test_a_site_that_is_too_small_says_whom_to_ask(site):
+    tiny = next(iter(site.sizes.values())).model_copy(update={"cores": 0.1, "memory_gib": 0.1})
+    small = site.model_copy(update={"sizes": {"tiny": tiny}})
+    with pytest.raises(Refused) as caught:
+        plan("pyfai", Asked(), use_cases=USE_CASES, site=small, user="ada")
+    assert site.title in caught.value.message
+    assert site.contact in caught.value.message
+
+
+def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user):
+    if site.backend.kind == "local":
+        pytest.skip("processes see the machine as it is")
+    size = next(iter(site.sizes.values())).model_copy(update={"gpus": 2, "memory_gib": 64})
+    mounts = [
+        Mount(source="/gpfs/data", target="/data"),
+        Mount(source="/w", target="/w", read_only=False),
+    ]
+    changed = site.model_copy(update={"sizes": {"gpu": size}, "storage": mounts})
+    deployment = Deployment("x", changed, USE_CASES, NOTEBOOKS)
+
+    async def inside_a_loop():
+        launch = plan("pyfai", Asked(), use_cases=USE_CASES, site=changed, user="ada")
+        set_up(a_user(deployment), changed, launch, "pyfai")
+        return changed.backend.traits(launch)
+
+    traits = asyncio.run(inside_a_loop())
+    said = repr(traits)
+    assert "/gpfs/data" in said
+    assert "/data" in said
+    kind = site.backend.kind
+    if kind == "docker":
+        assert traits["extra_host_config"]["device_requests"][0]["Count"] == 2
+        assert traits["read_only_volumes"] == {"/gpfs/data": "/data"}
+        assert traits["volumes"]["/w"] == "/w"
+    elif kind == "slurm":
+        assert traits["req_gres"].endswith(":2")
+        assert "--nv" in traits["batchspawner_singleuser_cmd"]
+        assert "--bind=/gpfs/data:/data:ro" in traits["batchspawner_singleuser_cmd"]
+        assert "--bind=/w:/w " in traits["batchspawner_singleuser_cmd"]
+    else:
+        assert traits["extra_resource_limits"] == {"nvidia.com/gpu": "2"}
+        assert [m["readOnly"] for m in traits["volume_mounts"][1:]] == [True, False]
+
+
+def test_a_pod_is_what_kubernetes_would_be_asked_for(a_user):
+    site = SITES["cloud"]
+    deployment = Deployment("cloud", site, USE_CASES, NOTEBOOKS)
+
+    async def pod():
+        launch = plan("pyfai", Asked(size="small"), use_cases=USE_CASES, site=site, user="ada")
+        spawner = set_up(a_user(deployment), site, launch, "pyfai")
+        return await spawner.get_pod_manifest()
+
+    made = asyncio.run(pod())
+    [container] = made.spec.containers
+    assert container.image == f"{site.registry}/pyfai:{USE_CASES['pyfai'].manifest.version}"
+    assert container.resources.limits["memory"] == site.sizes["small"].memory_gib * 2**30
+    assert container.security_context.allow_privilege_escalation is False
+    assert made.spec.automount_service_account_token is False
+
+
+def test_the_profile_offers_every_backend_there_is():
+    offered = TypeAdapter(AnyBackend).json_schema()["discriminator"]["mapping"]
+    assert len(offered) == len(Backend.__subclasses__())
+    assert set(offered) == {site.backend.kind for site in SITES.values()}
+
+
+def test_every_backend_names_a_spawner_that_is_installed():
+    for backend in Backend.__subclasses__():
+        assert import_item(backend.spawner_class).__name__.endswith("Spawner")
+
+
+def test_live_checks_are_sentences(site, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))  # nothing is installed
+    monkeypatch.delenv("KUBECONFIG")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    findings = site.backend.live_checks()
+    assert findings
+    assert all("\n" not in finding and len(finding) > 20 for finding in findings)
