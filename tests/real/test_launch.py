@@ -146,7 +146,7 @@ def test_a_failure_says_what_happened(
         expect(page.get_by_role("heading", level=1)).to_contain_text("Spectra did not start")
         expect(page.get_by_role("alert")).to_contain_text("could not be installed")
         expect(page.get_by_role("link", name="Try again")).to_be_visible()
-        page.get_by_text("Details").click()
+        page.locator("summary").click()
         expect(page.locator(".log")).to_contain_text("no-such-package-at-all")
         shot(page, "failed")
     finally:
