@@ -23,13 +23,15 @@ class CodeAuthenticator(Authenticator):
         self.code = new_code()
 
     async def authenticate(self, handler: Any, data: Mapping[str, str]) -> str | None:
-        """Return the name if the code is right, and replace the code."""
+        """Return the name if it and the code are right, and replace the code."""
         del handler
+        name = data.get("username", "")
+        if not self.validate_username(self.normalize_username(name)):
+            return None
         given = data.get("password", "").strip().lower()
         if not secrets.compare_digest(given.encode(), self.code.encode()):
             return None
         self.code = new_code()
-        name = data["username"]
         terminal.say(f"{name} has logged in. The next code is {self.code}")
         return name
 

@@ -74,7 +74,7 @@ def configure_login(c: Config, deployment: Deployment) -> None:
     login = deployment.site.login
     if isinstance(login, Codes):
         c.JupyterHub.authenticator_class = "hub.codes.CodeAuthenticator"
-        c.Authenticator.username_pattern = r"[a-z][a-z0-9._@-]{0,30}"
+        c.Authenticator.username_pattern = r"[a-z][a-z0-9._@-]{0,30}\Z"
         c.Authenticator.allow_all = True
     elif isinstance(login, Pam):
         c.JupyterHub.authenticator_class = "pam"
@@ -93,7 +93,7 @@ def configure_ldap(c: Config, login: Ldap) -> None:
     c.LDAPAuthenticator.server_port = login.port
     c.LDAPAuthenticator.tls_strategy = "on_connect" if login.port == 636 else "before_bind"
     c.LDAPAuthenticator.bind_dn_template = login.bind_dn_templates
-    c.LDAPAuthenticator.allowed_groups = set(login.allowed_groups)
+    c.LDAPAuthenticator.allowed_groups = login.allowed_groups
     c.Authenticator.allow_all = not login.allowed_groups
     c.Authenticator.admin_users = set(login.admins)
 

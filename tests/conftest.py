@@ -65,6 +65,7 @@ def a_user(database: Any) -> Iterator[Callable[..., User]]:
     def made(deployment: Deployment, name: str = "ada") -> User:
         for row in database.query(orm.User).filter_by(name=name):
             database.delete(row)
+        database.commit()
         row = orm.User(name=name)
         database.add(row)
         database.commit()

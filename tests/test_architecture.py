@@ -14,7 +14,17 @@ from hub.usecases import NOTEBOOKS
 ROOT = NOTEBOOKS.parent
 PACKAGES = {"hub", "spawners", "workbench"}
 DATA = ("images", "notebooks", "site_profiles")
-LIGHT = "jupyterhub traitlets tornado IPython nbclient nbformat httpx psutil uv".split()
+LIGHT = [
+    "IPython",
+    "httpx",
+    "jupyterhub",
+    "nbclient",
+    "nbformat",
+    "psutil",
+    "tornado",
+    "traitlets",
+    "uv",
+]
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:

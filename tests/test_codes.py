@@ -72,7 +72,9 @@ def test_without_a_code_nobody_comes_in(authenticator):
 
 @pytest.mark.parametrize("name", ["", "../root", "a b", "a\nb", "-x", "x" * 40, "<b>", "1a"])
 def test_a_name_that_could_be_anything_else_is_refused(authenticator, said, name):
-    assert log_in(authenticator, name, authenticator.code) is None
+    before = authenticator.code
+    assert log_in(authenticator, name, before) is None
+    assert authenticator.code == before
 
 
 def test_a_name_is_a_persons_in_any_case(authenticator, said):
@@ -81,5 +83,4 @@ def test_a_name_is_a_persons_in_any_case(authenticator, said):
 
 def test_what_is_typed_as_a_name_never_steers_the_terminal(authenticator, said):
     log_in(authenticator, "\x1b[2Jada\r\nThe next code is aaaa", authenticator.code)
-    assert "\x1b" not in said.getvalue()
-    assert said.getvalue().count("\n") <= 1
+    assert said.getvalue() == ""

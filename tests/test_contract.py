@@ -159,7 +159,7 @@ def test_a_pod_is_what_kubernetes_would_be_asked_for(a_user):
     [container] = made.spec.containers
     assert container.image == f"{site.registry}/pyfai:{USE_CASES['pyfai'].manifest.version}"
     assert container.resources.limits["memory"] == site.sizes["small"].memory_gib * 2**30
-    assert container.security_context.allow_privilege_escalation is False
+    assert container.security_context["allowPrivilegeEscalation"] is False
     assert made.spec.automount_service_account_token is False
 
 

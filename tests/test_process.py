@@ -172,10 +172,10 @@ def test_the_pending_page_hears_every_step_told_before_and_after_it_came(spawner
 
 
 def test_a_process_is_found_again_after_a_restart_of_the_hub(spawner, laptop, a_user):
-    with subprocess.Popen(["sleep", "60"]) as server:
+    with subprocess.Popen(["sleep", "5"]) as server:
         spawner.pid, spawner._pid_created = server.pid, created(server.pid)
         kept = json.loads(json.dumps(spawner.get_state()))
-        again = a_user(laptop).get_or_create_spawner("pyfai", "pyFAI")
+        again = a_user(laptop, "bob").get_or_create_spawner("pyfai", "pyFAI")
         again.load_state(kept)
         assert asyncio.run(again.poll()) is None
         server.kill()

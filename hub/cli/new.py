@@ -33,9 +33,7 @@ def use_case(
         raise fail(f"{target} is there already; nothing was changed.")
     title = name.replace("-", " ").capitalize()
     for file, text in USE_CASE_FILES.items():
-        path = target / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("@NAME@", name).replace("@TITLE@", title), encoding="utf-8")
+        write(target / file, text.replace("@NAME@", name).replace("@TITLE@", title))
     with findings_to_the_reader():
         load_manifest(target)
     out.print(f"Made {target}. It is on the catalogue with: beamhub serve --use-cases {folder}")
@@ -53,9 +51,8 @@ def site(
     path = folder / f"{name}.yaml"
     if path.exists():
         raise fail(f"{path} is there already; nothing was changed.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     title = name.replace("-", " ").title()
-    path.write_text(SITE.replace("@PARENT@", extends).replace("@TITLE@", title), encoding="utf-8")
+    write(path, SITE.replace("@PARENT@", extends).replace("@TITLE@", title))
     try:
         with findings_to_the_reader():
             load(path, SiteProfile, parents=PROFILES)
@@ -63,6 +60,15 @@ def site(
         path.unlink()
         raise
     out.print(f"Made {path}. Edit it, then run: beamhub check {path}")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file into a folder that is made where it isn't there yet, or exit."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise fail(f"{path} can't be written: {error.strerror}.") from None
 
 
 def refuse_bad_name(name: str) -> None:

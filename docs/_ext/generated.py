@@ -1,0 +1,320 @@
+"""Pages that are read from the code: a comment ``<!-- generated: NAME -->`` becomes its text.
+
+What stands in a model, a command, a handler or a file of data is never typed a second time.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+from pydantic import BaseModel
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from tornado.web import RequestHandler, StaticFileHandler
+
+from hub.cli import app as command_line_app
+from hub.pages import handlers
+from hub.site import SiteProfile, load_site, shipped_sites
+from hub.software import SoftwareCatalogue, load_software
+from hub.usecases import NOTEBOOKS, load_use_cases
+from spawners import AnyBackend
+from workbench.manifest import NAME_PATTERN, Manifest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("hub", "spawners", "workbench", "scripts", ".ci")
+MARKER = re.compile(r"^<!-- generated: (\S+) -->$", re.MULTILINE)
+METHODS = ("get", "post", "put", "patch", "delete")
+
+WORDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
+FORMATS = {"uri": "a web address", "path": "a path"}
+LIMITS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "pattern": "of the form `{}`",
+}
+
+VARIABLES = {
+    "BEAMHUB_STATE": "Set by you: the state folder of `serve`, `check` and `run`, as `--state`.",
+    "BEAMHUB_TEST_ALL": "Set by you or by `.ci/run`: a missing browser fails the tests.",
+    "BEAMHUB_SITE": "In a server: the site's title.",
+    "BEAMHUB_USE_CASE": "In a server: the name of its use case.",
+    "BEAMHUB_USE_CASE_VERSION": "In a server: the version in the use case's manifest.",
+    "BEAMHUB_SIZE": "In a server: the name of the size that was chosen.",
+    "BEAMHUB_MEMORY_GIB": "In a server: the memory that the size grants, in GiB.",
+    "BEAMHUB_GPUS": "In a server: the number of GPUs that the size grants.",
+    "BEAMHUB_DATA_ROOTS": "In a server: the site's data folders, with colons between them.",
+    "BEAMHUB_NOTEBOOKS": "In a server: where the use case's files lie as they were shipped.",
+    "BEAMHUB_CHECKS": "In a run without a person: the file that `Checks.report` writes.",
+}
+"""What each environment variable is for; the build fails where the code has another."""
+
+STATE = {
+    "portal.sqlite": "JupyterHub's database: users, servers, tokens. Readable by the portal only.",
+    "cookie_secret": "Signs log-in cookies. Whoever has it can be any user.",
+    "proxy.pid": "The number of the proxy's process, while it runs.",
+    "logs": "`portal.log` with the portal's own log, and one `user-*.log` a server.",
+    "homes": "One private folder a user, with `beamhub/<use case>/` inside. "
+    "Not used with `accounts: system`.",
+    "environments": "Python environments, each named by what went into it. Can be made again.",
+    "usecases": "Copies of use cases that servers read, named by contents. Can be made again.",
+}
+"""What lies in the state folder; the build fails where the code doesn't name one."""
+
+
+def model_reference(model: type[BaseModel]) -> str:
+    """Return every key of a model and of the models inside it as Markdown."""
+    schema = model.model_json_schema()
+    parts = {model.__name__: schema, **in_order(schema)}
+    return "\n".join(model_section(name, part, model.__name__) for name, part in parts.items())
+
+
+def in_order(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the inner models in the order in which a reader meets them."""
+    definitions = schema.get("$defs", {})
+    waiting, met = [schema], {}
+    while waiting:
+        part = waiting.pop(0)
+        text = str({key: value for key, value in part.items() if key != "$defs"})
+        for name in re.findall(r"'\$ref': '#/\$defs/(\w+)'", text):
+            if name not in met:
+                met[name] = definitions[name]
+                waiting.append(definitions[name])
+    return met
+
+
+def model_section(name: str, part: dict[str, Any], root: str) -> str:
+    """Return one model's keys."""
+    lines = [f"({root}-{name})=", f"## {name}", "", part.get("description", ""), ""]
+    required = part.get("required", [])
+    for key, value in part.get("properties", {}).items():
+        lines += [f"`{key}`", f": {key_text(value, key in required, root)}", ""]
+    return "\n".join(lines)
+
+
+def key_text(value: dict[str, Any], required: bool, root: str) -> str:
+    """Return what a key takes, what it is without one, and what it is for."""
+    parts = [type_text(value, root)]
+    default = value.get("default")
+    if required:
+        parts.append("**required**")
+    elif isinstance(default, bool):
+        parts.append(f"by default `{str(default).lower()}`")
+    elif isinstance(default, str | int | float) and default != "":
+        parts.append(f"by default `{default}`")
+    elif isinstance(default, list) and default:
+        parts.append(f"by default {', '.join(f'`{item}`' for item in default)}")
+    about = value.get("description", "")
+    if about:
+        about = f" {about}" if about.endswith(".") else f" {about}."
+    return "; ".join(parts) + "." + about
+
+
+def type_text(value: dict[str, Any], root: str) -> str:
+    """Return a JSON schema's type in words, inner models as links."""
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        return f"[{name}](#{root}-{name})"
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return " or ".join(f"`{word}`" for word in value["enum"])
+    for union in ("anyOf", "oneOf"):
+        if union in value:
+            members = [m for m in value[union] if m.get("type") != "null"]
+            return " or ".join(type_text(member, root) for member in members)
+    if value.get("type") == "array":
+        return f"a list; each item: {type_text(value.get('items', {}), root)}"
+    if value.get("type") == "object":
+        inner = value.get("additionalProperties") or next(iter(value["patternProperties"].values()))
+        return f"names, each with: {type_text(inner, root)}"
+    return simple_type_text(value)
+
+
+def simple_type_text(value: dict[str, Any]) -> str:
+    """Return the type of a text or a number with its limits."""
+    if value.get("pattern") == NAME_PATTERN:
+        return "a name"
+    if value.get("format") in FORMATS:
+        return FORMATS[value["format"]]
+    said = [words.format(value[key]) for key, words in LIMITS.items() if value.get(key, "") != ""]
+    said = [words for words in said if words != "at least 1 characters"]
+    return " ".join([WORDS.get(value.get("type", ""), "anything"), ", ".join(said)]).strip()
+
+
+def command_line() -> str:
+    """Return the help of the command and all its subcommands."""
+    return "\n".join(help_texts(typer.main.get_command(command_line_app), "beamhub", None))
+
+
+def help_texts(command: Any, name: str, parent: Any) -> Iterator[str]:
+    """Yield the help of a command, then those of its subcommands."""
+    context = command.context_class(
+        command, info_name=name, parent=parent, terminal_width=88, max_content_width=88
+    )
+    yield f"## {context.command_path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
+    for inner, subcommand in getattr(command, "commands", {}).items():
+        yield from help_texts(subcommand, inner, context)
+
+
+def routes() -> str:
+    """Return the addresses that BeamHub's own handlers answer."""
+    rows = ["| Address | Methods | Log-in | What it is |", "| --- | --- | --- | --- |"]
+    for pattern, handler, *_ in handlers():
+        functions = {m.upper(): getattr(handler, m) for m in METHODS if answers(handler, m)}
+        address = address_text(pattern, next(iter(functions.values())))
+        static = issubclass(handler, StaticFileHandler)
+        about = "Style sheet, scripts and logo." if static else first_sentence(handler.__doc__)
+        # JupyterHub's guards, for pages and for the REST interface alike, are wrappers.
+        guarded = all(hasattr(function, "__wrapped__") for function in functions.values())
+        rows.append(
+            f"| `{address}` | {', '.join(functions)} | {'needed' if guarded else 'no'} "
+            f"| {cell(about)} |"
+        )
+    return "\n".join(rows)
+
+
+def answers(handler: type[RequestHandler], method: str) -> bool:
+    """Return whether a handler has something for an HTTP method."""
+    return getattr(handler, method) is not getattr(RequestHandler, method)
+
+
+def address_text(pattern: str, function: Callable[..., Any]) -> str:
+    """Return a handler's pattern as an address, its parts named as the handler names them."""
+    names = iter(list(inspect.signature(inspect.unwrap(function)).parameters)[1:])
+    address = re.sub(r"\([^)]*\)", lambda _: f"<{next(names)}>", pattern)
+    return "/hub" + address.replace("\\", "")
+
+
+def first_sentence(text: str | None) -> str:
+    """Return the first paragraph of a docstring on one line."""
+    return " ".join((text or "").strip().split("\n\n")[0].split())
+
+
+def cell(text: str) -> str:
+    """Return text that can stand in a Markdown table."""
+    return text.replace("|", "\\|").replace("``", "`")
+
+
+def sources() -> str:
+    """Return the text of all code and scripts."""
+    files = [p for folder in SOURCES for p in sorted((ROOT / folder).rglob("*")) if p.is_file()]
+    return "\n".join(p.read_text() for p in files if p.suffix in (".py", ".sh", ""))
+
+
+def variables() -> str:
+    """Return the environment variables, after comparing them with the code."""
+    found = set(re.findall(r"BEAMHUB_[A-Z][A-Z_]*[A-Z]", sources()))
+    found |= {f"BEAMHUB_{name}" for name in re.findall(r'setting\("([A-Z_]+)"\)', sources())}
+    if found != set(VARIABLES):
+        raise ExtensionError(
+            f"docs/_ext/generated.py: VARIABLES and the code differ in "
+            f"{', '.join(sorted(found ^ set(VARIABLES)))}"
+        )
+    return definitions(VARIABLES)
+
+
+def state() -> str:
+    """Return what lies in the state folder, after looking that the code names it."""
+    code = sources()
+    for name in STATE:
+        if not re.search(rf"""["'/]{re.escape(name)}["'/]""", code):
+            raise ExtensionError(f"docs/_ext/generated.py: STATE: the code names no '{name}'")
+    return definitions(STATE)
+
+
+def definitions(texts: dict[str, str]) -> str:
+    """Return names with their texts as a definition list."""
+    return "\n".join(f"`{name}`\n: {text}\n" for name, text in texts.items())
+
+
+def sites() -> str:
+    """Return the shipped site profiles."""
+    rows = ["| Profile | Title | Backend | Log-in | State |", "| --- | --- | --- | --- | --- |"]
+    for name in shipped_sites():
+        site = load_site(name)
+        todo = len(site.template)
+        state_text = f"template, {todo} to fill in" if todo else "complete"
+        rows.append(
+            f"| `{name}` | {site.title} | {site.backend.kind} | {site.login.kind} | {state_text} |"
+        )
+    return "\n".join(rows)
+
+
+def use_cases() -> str:
+    """Return the shipped use cases and whether they can be opened."""
+    rows = ["| Use case | Title | House | Notebooks | State |", "| --- | --- | --- | --- | --- |"]
+    for name, use_case in load_use_cases([NOTEBOOKS]).items():
+        m = use_case.manifest
+        word = "coming" if m.coming else "ready"
+        rows.append(
+            f"| `{name}` | {m.title} | {m.leading_house.name} | {len(m.notebooks)} | {word} |"
+        )
+    return "\n".join(rows)
+
+
+def programs() -> str:
+    """Return the software catalogue."""
+    rows = ["| Program | House | What it does | Licence |", "| --- | --- | --- | --- |"]
+    for p in load_software():
+        rows.append(f"| [{p.name}]({p.link}) | {p.house} | {cell(p.summary)} | {p.licence} |")
+    return "\n".join(rows)
+
+
+def backends() -> str:
+    """Return the kinds of backend, as the union names them."""
+    rows = ["| Kind | What it is | Spawner class |", "| --- | --- | --- |"]
+    for backend in get_args(get_args(AnyBackend)[0]):
+        (kind,) = get_args(backend.model_fields["kind"].annotation)
+        rows.append(f"| `{kind}` | {first_sentence(backend.__doc__)} | `{backend.spawner_class}` |")
+    return "\n".join(rows)
+
+
+GENERATORS: dict[str, Callable[[], str]] = {
+    "backends": backends,
+    "command-line": command_line,
+    "manifest": lambda: model_reference(Manifest),
+    "programs": programs,
+    "routes": routes,
+    "site-profile": lambda: model_reference(SiteProfile),
+    "sites": sites,
+    "software": lambda: model_reference(SoftwareCatalogue),
+    "state": state,
+    "use-cases": use_cases,
+    "variables": variables,
+}
+
+
+def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
+    """Put the generated texts into a page."""
+    del app
+
+    def text(found: re.Match[str]) -> str:
+        if found[1] not in GENERATORS:
+            raise ExtensionError(f"{page}: nothing generates '{found[1]}'")
+        return GENERATORS[found[1]]()
+
+    source[0] = MARKER.sub(text, source[0])
+
+
+def always_again(app: Sphinx, env: Any, *changes: Any) -> list[str]:
+    """Return the pages with generated text: the code may have changed where they have not."""
+    del app, changes
+    return [p for p in env.found_docs if MARKER.search(Path(env.doc2path(p)).read_text())]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx."""
+    app.connect("source-read", fill_in)
+    app.connect("env-get-outdated", always_again)
+    return {"parallel_read_safe": True}

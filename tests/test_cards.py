@@ -1,0 +1,69 @@
+"""Cards: what a user can do with a use case here and now."""
+
+import pytest
+
+from hub.cards import LABELS, SYMBOLS, card
+from hub.deployment import Deployment
+from hub.usecases import UseCase
+
+
+@pytest.fixture
+def user(laptop, a_user):
+    return a_user(laptop)
+
+
+def with_manifest(deployment, name, **values) -> Deployment:
+    case = deployment.use_cases[name]
+    changed = UseCase(name, case.folder, case.manifest.model_copy(update=values))
+    use_cases = {**deployment.use_cases, name: changed}
+    return Deployment(deployment.name, deployment.site, use_cases, deployment.state)
+
+
+def card_of(deployment, user, name="pyfai"):
+    return card(deployment.use_cases[name], deployment, user)
+
+
+def test_what_can_be_opened_is_ready_in_the_size_that_suits_it(laptop, user):
+    shown = card_of(laptop, user)
+    assert (shown.state, shown.size, shown.why, shown.can_open) == ("ready", "medium", "", True)
+
+
+def test_what_is_coming_says_what_is_missing(laptop, user):
+    deployment = with_manifest(laptop, "pyfai", coming=["No notebooks yet.", "No image yet."])
+    shown = card_of(deployment, user)
+    assert (shown.state, shown.can_open) == ("coming", False)
+    assert shown.why == "No notebooks yet."
+
+
+def test_a_server_that_starts_or_runs_is_shown_so(laptop, user):
+    spawner = user.get_or_create_spawner("pyfai", "pyFAI")
+    spawner._spawn_pending = True
+    assert card_of(laptop, user).state == "starting"
+    assert card_of(laptop, user).can_open
+
+
+def test_what_a_machine_lacks_is_named_with_whom_to_ask(laptop, user):
+    shown = card_of(with_manifest(laptop, "pyfai", programs=["no-such-program"]), user)
+    assert (shown.state, shown.can_open) == ("unavailable", False)
+    assert "'no-such-program' is not installed" in shown.why
+    assert laptop.site.contact in shown.why
+
+
+def test_what_does_not_fit_the_site_is_unavailable(laptop, user, change):
+    small = laptop.site.sizes["small"].model_copy(update={"memory_gib": 0.5})
+    shown = card_of(change(laptop, sizes={"small": small}), user)
+    assert shown.state == "unavailable"
+    assert "needs at least" in shown.why
+
+
+def test_every_state_is_said_in_a_word_and_a_symbol():
+    assert set(LABELS) == set(SYMBOLS)
+    assert len(set(SYMBOLS.values())) == len(SYMBOLS)
+    assert all(LABELS.values())
+
+
+def test_every_shipped_use_case_has_a_card(laptop, user):
+    for name, use_case in laptop.use_cases.items():
+        shown = card_of(laptop, user, name)
+        assert (shown.state == "coming") == bool(use_case.manifest.coming)
+        assert shown.can_open or shown.why

@@ -1,0 +1,320 @@
+"""A site profile as JupyterHub's configuration: every key is one that the real class has."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from jupyterhub.app import JupyterHub
+from pydantic import HttpUrl, TypeAdapter
+from traitlets.config import Config
+from traitlets.utils.importstring import import_item
+
+from hub.config import (
+    configure,
+    configure_culling,
+    configure_login,
+    configure_pages,
+    configure_serving,
+    configure_spawner,
+    configure_state,
+)
+from hub.deployment import Deployment, load_deployment
+from hub.oidc import ProviderError, discover
+from hub.proxy import PROGRAM, ProxyError, proxy_command
+from hub.secrets import SecretError
+from hub.site import Login, Serving, shipped_sites
+
+SECRET = "hunter2-Xq9"
+
+# ldap3, which is not maintained any more, imports names that pyasn1 has renamed.
+pytestmark = pytest.mark.filterwarnings(r"ignore:(tag|type)Map is deprecated:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def a_proxy(tmp_path, monkeypatch) -> None:
+    """A program on the PATH where the machine has none yet: it is named here, never started."""
+    program = tmp_path / "bin" / PROGRAM
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+class Provider(BaseHTTPRequestHandler):
+    """An OpenID Connect provider's description of itself, or what stands there instead."""
+
+    answers: dict[str, tuple[int, bytes]] = {}
+
+    def do_GET(self) -> None:
+        status, body = self.answers.get(self.path, (404, b"nothing here"))
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", body.decode())
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def provider() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Provider) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        whole = {
+            "issuer": f"{url}/realm",
+            "authorization_endpoint": f"{url}/authorize",
+            "token_endpoint": f"{url}/token",
+            "userinfo_endpoint": f"{url}/userinfo",
+            "jwks_uri": f"{url}/keys",
+        }
+        part = {key: value for key, value in whole.items() if key != "token_endpoint"}
+        path = "/.well-known/openid-configuration"
+        Provider.answers = {
+            f"/realm{path}": (200, json.dumps(whole).encode()),
+            f"/part{path}": (200, json.dumps(part).encode()),
+            f"/page{path}": (200, b"<html>Log in</html>"),
+            f"/binary{path}": (200, b"\xff\xfe"),
+            f"/down{path}": (503, b"{}"),
+            f"/moved{path}": (302, f"{url}/realm{path}".encode()),
+            f"/round{path}": (302, f"{url}/round{path}".encode()),
+        }
+        yield url
+        server.shutdown()
+        thread.join()
+
+
+def login(**values):
+    return TypeAdapter(Login).validate_python(values)
+
+
+def oidc(issuer: str, **values):
+    common = {"kind": "oidc", "client_id": "beamhub", "client_secret": {"env": "OIDC_SECRET"}}
+    return login(**common, issuer=issuer, **values)
+
+
+def of(part, deployment: Deployment) -> Config:
+    c = Config()
+    part(c, deployment)
+    return c
+
+
+CLASSES = {
+    "JupyterHub": "jupyterhub.app.JupyterHub",
+    "Authenticator": "jupyterhub.auth.Authenticator",
+    "Spawner": "jupyterhub.spawner.Spawner",
+    "ConfigurableHTTPProxy": "jupyterhub.proxy.ConfigurableHTTPProxy",
+    "LDAPAuthenticator": "ldapauthenticator.LDAPAuthenticator",
+    "GenericOAuthenticator": "oauthenticator.generic.GenericOAuthenticator",
+    "EnvironmentSpawner": "spawners.process.EnvironmentSpawner",
+}
+
+
+def check_names(c: Config) -> None:
+    for section, values in c.items():
+        traits = import_item(CLASSES[section]).class_traits(config=True)
+        assert set(values) <= set(traits), section
+
+
+@pytest.mark.parametrize("name", shipped_sites())
+def test_every_key_of_every_sites_configuration_is_one_of_jupyterhubs(
+    name, tmp_path, provider, monkeypatch, change
+):
+    monkeypatch.setenv("DESY_OIDC_SECRET", SECRET)
+    deployment = load_deployment(name, state=tmp_path)
+    given = deployment.site.login
+    if given.kind == "oidc":
+        monkeypatch.setenv(given.client_secret.env, SECRET)
+        issuer = HttpUrl(f"{provider}/realm")
+        deployment = change(deployment, login=given.model_copy(update={"issuer": issuer}))
+    c = configure(deployment)
+    check_names(c)
+    chosen = c.JupyterHub.authenticator_class
+    classes = {"pam": "jupyterhub.auth.PAMAuthenticator"}
+    authenticator = import_item(classes.get(chosen, chosen))(config=c)
+    assert authenticator.allow_all or authenticator.allowed_users or given.allowed_groups
+    assert authenticator.admin_users == set(getattr(given, "admins", []))
+
+
+def test_jupyterhub_itself_takes_the_laptops_configuration(laptop):
+    app = JupyterHub(config=configure(laptop))
+    assert app.bind_url == "http://127.0.0.1:8000/"
+    assert app.allow_named_servers is True
+    assert app.spawner_class.__name__ == "EnvironmentSpawner"
+    assert app.authenticator_class.__name__ == "CodeAuthenticator"
+    assert Path(app.logo_file).is_file()
+
+
+# Serving
+
+
+@pytest.mark.parametrize(
+    ("serving", "bound"),
+    [
+        ({"port": 9000}, "http://127.0.0.1:9000/"),
+        ({"bind": "::1"}, "http://[::1]:8000/"),
+        ({"tls": "own", "certificate": "/c.pem", "key": "/k.pem"}, "https://127.0.0.1:8000/"),
+    ],
+)
+def test_it_listens_where_the_profile_says(laptop, change, serving, bound):
+    c = of(configure_serving, change(laptop, serving=Serving(**serving)))
+    assert c.JupyterHub.bind_url == bound
+    assert ("ssl_cert" in c.JupyterHub) == ("certificate" in serving)
+
+
+def test_only_one_port_is_open_to_others(laptop, change):
+    serving = Serving(bind="0.0.0.0", port=9000, tls="proxy", public_url="https://a.example.org")
+    c = of(configure_serving, change(laptop, serving=serving))
+    assert c.JupyterHub.hub_bind_url == "http://127.0.0.1:9081"
+    assert c.ConfigurableHTTPProxy.api_url == "http://127.0.0.1:9001"
+    assert c.JupyterHub.public_url == "https://a.example.org/"
+
+
+def test_a_missing_proxy_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr("hub.proxy.PLACES", ())
+    assert proxy_command()[0].endswith(PROGRAM)
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    with pytest.raises(ProxyError, match="npm install"):
+        proxy_command()
+
+
+def test_state_lies_in_one_folder(laptop):
+    c = of(configure_state, laptop)
+    for place in (
+        c.JupyterHub.db_url,
+        c.JupyterHub.cookie_secret_file,
+        c.ConfigurableHTTPProxy.pid_file,
+    ):
+        assert str(laptop.state) in place
+    assert c.JupyterHub.cleanup_servers is True
+
+
+def test_servers_on_other_machines_outlive_the_hub(tmp_path):
+    c = of(configure_state, load_deployment("hpc", state=tmp_path))
+    assert c.JupyterHub.cleanup_servers is False
+
+
+def test_pages_are_ours(laptop):
+    c = of(configure_pages, laptop)
+    assert c.JupyterHub.tornado_settings["beamhub"] is laptop
+    assert (Path(c.JupyterHub.template_paths[0]) / "catalogue.html").is_file()
+
+
+# Log-in
+
+
+def test_without_groups_everybody_of_the_directory_may_log_in(laptop, change):
+    values = {"kind": "ldap", "server": "ldap.example.org", "bind_dn_templates": ["uid={username}"]}
+    everybody = of(configure_login, change(laptop, login=login(**values)))
+    assert everybody.Authenticator.allow_all is True
+    some = of(configure_login, change(laptop, login=login(**values, allowed_groups=["cn=beam"])))
+    assert some.Authenticator.allow_all is False
+    assert some.LDAPAuthenticator.allowed_groups == ["cn=beam"]
+    assert import_item(CLASSES["LDAPAuthenticator"])(config=some).allow_all is False
+
+
+@pytest.mark.parametrize(("port", "strategy"), [(636, "on_connect"), (389, "before_bind")])
+def test_a_directory_is_asked_encrypted_on_every_port(laptop, change, port, strategy):
+    given = login(kind="ldap", server="a.b", port=port, bind_dn_templates=["uid={username}"])
+    c = of(configure_login, change(laptop, login=given))
+    assert c.LDAPAuthenticator.tls_strategy == strategy
+    assert import_item(CLASSES["LDAPAuthenticator"])(config=c).tls_strategy.name == strategy
+
+
+def test_admins_of_the_machine(laptop, change):
+    c = of(configure_login, change(laptop, login=login(kind="pam", admins=["ada"])))
+    assert c.Authenticator.admin_users == {"ada"}
+
+
+def test_a_provider_is_asked_for_its_addresses(laptop, change, provider, monkeypatch):
+    monkeypatch.setenv("OIDC_SECRET", SECRET)
+    serving = Serving(public_url="https://hub.example.org")
+    given = oidc(f"{provider}/realm", allowed_groups=["beam"], admin_groups=["staff"])
+    c = of(configure_login, change(laptop, login=given, serving=serving))
+    g = c.GenericOAuthenticator
+    assert g.authorize_url == f"{provider}/authorize"
+    assert (g.token_url, g.userdata_url) == (f"{provider}/token", f"{provider}/userinfo")
+    assert g.oauth_callback_url == "https://hub.example.org/hub/oauth_callback"
+    assert g.client_secret == SECRET
+    assert (g.allowed_groups, g.admin_groups) == ({"beam"}, {"staff"})
+    assert c.Authenticator.allow_all is False
+
+
+def test_only_those_of_the_groups_may_log_in(laptop, change, provider, monkeypatch):
+    monkeypatch.setenv("OIDC_SECRET", SECRET)
+    given = oidc(f"{provider}/realm", allowed_groups=["beam"], admin_groups=["staff"])
+    c = of(configure_login, change(laptop, login=given))
+    authenticator = import_item(CLASSES["GenericOAuthenticator"])(config=c)
+    assert authenticator.manage_groups is True
+    user = {"preferred_username": "ada", "groups": ["beam", "other"]}
+    assert authenticator.user_info_to_username(user) == "ada"
+    state = authenticator.build_auth_state_dict({"access_token": "x"}, user)
+    assert asyncio.run(authenticator.get_user_groups(state)) == {"beam", "other"}
+
+
+def test_a_missing_secret_stops_the_start(laptop, change, provider, monkeypatch):
+    monkeypatch.delenv("OIDC_SECRET", raising=False)
+    with pytest.raises(SecretError, match="OIDC_SECRET"):
+        of(configure_login, change(laptop, login=oidc(f"{provider}/realm")))
+
+
+def test_an_issuer_may_end_with_a_slash_or_have_moved(provider):
+    assert discover(f"{provider}/realm/") == discover(f"{provider}/realm")
+    assert discover(f"{provider}/moved").token_endpoint == f"{provider}/token"
+
+
+@pytest.mark.parametrize("realm", ["none", "down", "round"])
+def test_a_provider_that_does_not_answer_is_told_with_its_address(provider, realm):
+    with pytest.raises(ProviderError, match="can't be reached") as caught:
+        discover(f"{provider}/{realm}")
+    assert f"/{realm}/.well-known/openid-configuration" in str(caught.value)
+
+
+@pytest.mark.parametrize("realm", ["part", "page", "binary"])
+def test_what_is_no_provider_is_told(provider, realm):
+    with pytest.raises(ProviderError, match="not the description of a login provider"):
+        discover(f"{provider}/{realm}")
+
+
+def test_an_address_where_nobody_listens_is_told():
+    with pytest.raises(ProviderError, match=r"can't be reached at http://127\.0\.0\.1:9/"):
+        discover("http://127.0.0.1:9")
+
+
+# Servers
+
+
+def test_servers_start_only_through_the_plan(laptop, a_user):
+    c = of(configure_spawner, laptop)
+    assert c.JupyterHub.spawner_class == laptop.site.backend.spawner_class
+    assert c.JupyterHub.allow_named_servers is True
+    spawner = import_item(c.JupyterHub.spawner_class)(config=c, user=a_user(laptop))
+    assert spawner.apply_user_options is c.Spawner.apply_user_options
+    assert spawner.state_folder == str(laptop.state)
+    assert (Path(spawner.workbench_folder) / "checks.py").is_file()
+
+
+def test_idle_servers_are_stopped_after_the_profiles_hours(laptop, change):
+    limits = laptop.site.limits.model_copy(update={"idle_h": 1.5})
+    c = of(configure_culling, change(laptop, limits=limits))
+    [service] = c.JupyterHub.services
+    assert "--timeout=5400" in service["command"]
+    [role] = c.JupyterHub.load_roles
+    assert role["services"] == [service["name"]]
+    assert not [scope for scope in role["scopes"] if scope.startswith("admin")]
+
+
+def test_nothing_of_a_configuration_is_shown_to_logs(
+    laptop, change, provider, monkeypatch, capsys, caplog
+):
+    monkeypatch.setenv("OIDC_SECRET", SECRET)
+    configure(change(laptop, login=oidc(f"{provider}/realm")))
+    said = capsys.readouterr()
+    assert SECRET not in said.out + said.err + caplog.text
