@@ -22,7 +22,7 @@ def new_accounts():
     before = {entry.pw_name for entry in pwd.getpwall()}
     yield
     for entry in pwd.getpwall():
-        if entry.pw_name not in before and entry.pw_name.startswith("bh-"):
+        if entry.pw_name not in before and entry.pw_name.startswith("bh-test-"):
             subprocess.run(["userdel", entry.pw_name], check=True, capture_output=True)
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 from hub.schemas import SCHEMAS
-from hub.site import PROFILES
-from hub.usecases import NOTEBOOKS
 
 FOLDER = Path(__file__).parents[1] / "docs/reference/schemas"
 
@@ -55,8 +53,3 @@ def test_every_amount_has_its_unit_in_its_name(kind):
             kinds = {field.get("type"), *(f.get("type") for f in field.get("anyOf", []))}
             if kinds & {"integer", "number"}:
                 assert name in counts or name.endswith(units), name
-
-
-def test_what_is_shipped_can_be_described_by_them():
-    assert list(PROFILES.glob("*.yaml"))
-    assert list(NOTEBOOKS.glob("*/usecase.yaml"))

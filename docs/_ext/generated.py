@@ -95,7 +95,7 @@ def in_order(schema: dict[str, Any]) -> dict[str, Any]:
 
 def model_section(name: str, part: dict[str, Any], root: str) -> str:
     """Return one model's keys."""
-    lines = [f"({root}-{name})=", f"## {name}", "", part.get("description", ""), ""]
+    lines = [f"({root}-{name})=", f"## {name}", "", escaped(part.get("description", "")), ""]
     required = part.get("required", [])
     for key, value in part.get("properties", {}).items():
         lines += [f"`{key}`", f": {key_text(value, key in required, root)}", ""]
@@ -114,7 +114,7 @@ def key_text(value: dict[str, Any], required: bool, root: str) -> str:
         parts.append(f"by default `{default}`")
     elif isinstance(default, list) and default:
         parts.append(f"by default {', '.join(f'`{item}`' for item in default)}")
-    about = value.get("description", "")
+    about = escaped(value.get("description", ""))
     if about:
         about = f" {about}" if about.endswith(".") else f" {about}."
     return "; ".join(parts) + "." + about
@@ -139,6 +139,11 @@ def type_text(value: dict[str, Any], root: str) -> str:
         inner = value.get("additionalProperties") or next(iter(value["patternProperties"].values()))
         return f"names, each with: {type_text(inner, root)}"
     return simple_type_text(value)
+
+
+def escaped(text: str) -> str:
+    """Return text in which Markdown sees no HTML."""
+    return text.replace("<", "\\<")
 
 
 def simple_type_text(value: dict[str, Any]) -> str:

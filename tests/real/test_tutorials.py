@@ -23,7 +23,11 @@ def run_all(page: Page) -> None:
     """Run the open notebook from JupyterLab's own menu."""
     notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     notebook.wait_for(timeout=60_000)
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for(timeout=60_000)
+    # Before there is a kernel, its name says so, and running would ask for one.
+    expect(notebook.locator(".jp-KernelName")).to_contain_text("Python 3", timeout=60_000)
+    expect(notebook.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute(
+        "data-status", "idle", timeout=60_000
+    )
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
 
