@@ -11,6 +11,7 @@ class ProviderError(Exception):
 class Provider(BaseModel):
     """The provider's addresses, as OpenID Connect Discovery 1.0 names them."""
 
+    issuer: str
     authorization_endpoint: str
     token_endpoint: str
     userinfo_endpoint: str
@@ -28,8 +29,13 @@ def discover(issuer: str) -> Provider:
     try:
         answer = httpx.get(url, timeout=20, follow_redirects=True)
         answer.raise_for_status()
-        return Provider.model_validate_json(answer.content)
+        found = Provider.model_validate_json(answer.content)
     except httpx.HTTPError as error:
         raise ProviderError(f"The login provider can't be reached at {url}: {error}") from None
     except ValidationError:
         raise ProviderError(f"{url} is not the description of a login provider.") from None
+    if found.issuer.rstrip("/") != issuer.rstrip("/"):
+        raise ProviderError(
+            f"{url} describes another provider, {found.issuer}: login.issuer must be that, exactly."
+        )
+    return found

@@ -25,6 +25,8 @@ Report = Callable[[int, str], None]
 """Takes progress in percent and a sentence."""
 
 READY = ".ready"
+LAB_SETTINGS = "overrides.json"
+"""JupyterLab's settings for everybody, beside the workbench's modules."""
 STEPS = (
     (re.compile(r"^Resolved (\d+) packages?"), 15, "{0} packages are needed"),
     (re.compile(r"^\s*Downloading (\S+)"), 25, "Downloading {0}"),
@@ -74,10 +76,15 @@ class Recipe:
             digest.update(part.encode() + b"\0")
         for path in (self.requirements, self.constraints):
             digest.update((path.read_bytes() if path else b"") + b"\0")
-        for path in sorted(self.workbench.rglob("*.py")):
+        for path in workbench_files(self.workbench):
             name = str(path.relative_to(self.workbench))
             digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:16]
+
+
+def workbench_files(workbench: Path) -> list[Path]:
+    """Return what of the workbench is copied: its modules, and JupyterLab's settings."""
+    return [*sorted(workbench.rglob("*.py")), workbench / LAB_SETTINGS]
 
 
 def server_requirements() -> list[str]:
@@ -130,7 +137,9 @@ async def build(environment: Path, recipe: Recipe, report: Report) -> None:
     await uv([*install, "--requirement", str(recipe.requirements), *server_requirements()], report)
     report(85, "Adding the workbench")
     packages = next(environment.glob("lib/python*/site-packages"))
-    copy_for_all(recipe.workbench, sorted(recipe.workbench.rglob("*.py")), packages / "workbench")
+    copy_for_all(recipe.workbench, workbench_files(recipe.workbench), packages / "workbench")
+    settings = environment / "share/jupyter/lab/settings"
+    copy_for_all(recipe.workbench, [recipe.workbench / LAB_SETTINGS], settings)
 
 
 async def uv(arguments: list[str], report: Report) -> None:

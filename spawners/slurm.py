@@ -1,5 +1,6 @@
 """HPC sites: one batch job a server, in an Apptainer container."""
 
+import shlex
 import shutil
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -40,7 +41,7 @@ class SlurmBackend(Backend):
             "req_memory": f"{round(r.memory_gib * 1024)}M",
             "req_runtime": f"{minutes // 60:02d}:{minutes % 60:02d}:00",
             "req_gres": gpu if r.gpus else "",
-            "batchspawner_singleuser_cmd": " ".join(
+            "batchspawner_singleuser_cmd": shlex.join(
                 [*container, f"docker://{launch.image}", "batchspawner-singleuser"]
             ),
             "default_url": launch.start_page,

@@ -118,11 +118,12 @@ def test_the_text_lines_up(checks):
 
 
 def test_a_report_is_written_where_the_run_asks(checks, tmp_path, monkeypatch, capsys):
-    path = tmp_path / "deep/er/checks.json"
-    monkeypatch.setenv(RESULTS_VARIABLE, str(path))
+    folder = tmp_path / "deep/er"
+    monkeypatch.setenv(RESULTS_VARIABLE, str(folder))
     checks.close("Länge", got=1, truth=1, within=0.1, unit="Å")
     checks.report()
-    body = json.loads(path.read_text(encoding="utf-8"))
+    file = folder / "calibration-of-a-detector.json"
+    body = json.loads(file.read_text(encoding="utf-8"))
     assert body["passed"] is True
     assert body["checks"][0] == {
         "name": "Länge",

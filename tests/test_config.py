@@ -265,9 +265,13 @@ def test_a_missing_secret_stops_the_start(laptop, change, provider, monkeypatch)
         of(configure_login, change(laptop, login=oidc(f"{provider}/realm")))
 
 
-def test_an_issuer_may_end_with_a_slash_or_have_moved(provider):
+def test_an_issuer_may_end_with_a_slash(provider):
     assert discover(f"{provider}/realm/") == discover(f"{provider}/realm")
-    assert discover(f"{provider}/moved").token_endpoint == f"{provider}/token"
+
+
+def test_a_description_of_another_provider_is_refused(provider):
+    with pytest.raises(ProviderError, match=f"describes another provider, {provider}/realm"):
+        discover(f"{provider}/moved")
 
 
 @pytest.mark.parametrize("realm", ["none", "down", "round"])

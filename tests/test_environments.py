@@ -23,6 +23,7 @@ def parts(tmp_path) -> Path:
     """A folder with everything that goes into a small environment."""
     (tmp_path / "workbench").mkdir()
     (tmp_path / "workbench/__init__.py").write_text("ANSWER = 42\n")
+    (tmp_path / "workbench/overrides.json").write_text("{}\n")
     (tmp_path / "requirements.txt").write_text("one==1\ntwo==2\n")
     (tmp_path / "constraints.txt").write_text("three==3\n")
     return tmp_path
@@ -41,7 +42,15 @@ def test_the_same_parts_give_the_same_name(parts):
     assert len(recipe(parts).name) == 16
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "constraints.txt", "workbench/__init__.py"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "requirements.txt",
+        "constraints.txt",
+        "workbench/__init__.py",
+        "workbench/overrides.json",
+    ],
+)
 def test_whatever_goes_in_changes_the_name(parts, file):
     before = recipe(parts).name
     (parts / file).write_text((parts / file).read_text() + "# more\n")

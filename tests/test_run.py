@@ -1,4 +1,4 @@
-"""How a run without a person judges a notebook, by the file that its checks wrote."""
+"""How a run without a person judges a notebook, by what its checks wrote."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from workbench.run import judge, main
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    path = tmp_path / "checks.json"
+    path = tmp_path / "checks"
     monkeypatch.setenv(RESULTS_VARIABLE, str(path))
     return path
 
@@ -27,7 +27,7 @@ def test_a_notebook_whose_checks_hold_has_passed(results, capsys):
         "a.ipynb (3 s)",
         "  ok     Slope: 3.01 m (expected 3 m, ± 0.1 m)",
         "  ok     Count: 2 (expected 2, exact)",
-        "  All 2 checks passed",
+        "  Fit: All 2 checks passed",
     ]
 
 
@@ -39,6 +39,17 @@ def test_one_failed_check_fails_the_notebook_and_is_named(results, capsys):
     outcome = judge("a.ipynb", results, "a.ipynb")
     assert not outcome.passed
     assert "  FAILED Residual: 9 (expected below 1)" in outcome.text
+
+
+def test_every_report_of_a_notebook_counts(results, capsys):
+    for title, got in (("A bad start", 9), ("Good end", 0)):
+        checks = Checks(title)
+        checks.below("Residual", got=got, limit=1)
+        checks.report()
+    outcome = judge("a.ipynb", results, "a.ipynb")
+    assert not outcome.passed
+    assert "A bad start: 1 of 1 check failed" in outcome.text
+    assert "Good end: The check passed" in outcome.text
 
 
 def test_a_notebook_that_checks_nothing_has_failed(results, capsys):

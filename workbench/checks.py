@@ -121,10 +121,10 @@ class Checks:
     def report(self) -> None:
         """Show the checks as a table, and write them down for a run without a person.
 
-        They go to the file that the environment variable ``BEAMHUB_CHECKS`` names, or into the
-        folder ``checks`` below the present one.
+        They go into the folder that the environment variable ``BEAMHUB_CHECKS`` names, or into
+        ``checks`` below the present one; the file is named by the title.
         """
-        path = Path(os.environ.get(RESULTS_VARIABLE) or Path("checks") / f"{slug(self.title)}.json")
+        path = Path(os.environ.get(RESULTS_VARIABLE, "checks")) / f"{slug(self.title)}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         body = {
             "title": self.title,

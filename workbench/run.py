@@ -5,10 +5,12 @@ Run as ``python -m workbench.run SOURCE TARGET NOTEBOOK...`` in a use case's own
 
 import json
 import os
+import shutil
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .checks import RESULTS_VARIABLE
 from .tutorials import place
@@ -39,8 +41,8 @@ def run_notebook(folder: Path, name: str) -> Outcome:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    results = folder / "checks" / f"{Path(name).stem}.json"
-    results.unlink(missing_ok=True)
+    results = folder / "checks" / Path(name).stem
+    shutil.rmtree(results, ignore_errors=True)
     os.environ[RESULTS_VARIABLE] = str(results)
     notebook = nbformat.read(folder / name, as_version=4)
     resources = {"metadata": {"path": str((folder / name).parent)}}
@@ -57,17 +59,22 @@ def run_notebook(folder: Path, name: str) -> Outcome:
 
 
 def judge(name: str, results: Path, heading: str) -> Outcome:
-    """Return the outcome that a notebook's results file tells."""
-    try:
-        body = json.loads(results.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """Return the outcome that the reports of a notebook tell, each a file of `results`."""
+    reports = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(results.glob("*.json"))]
+    if not reports:
         return Outcome(name, False, f"{heading}\n  FAILED: it made no checks")
+    passed = all(report["passed"] for report in reports)
+    return Outcome(name, passed, "\n".join([heading, *map(report_text, reports)]))
+
+
+def report_text(report: dict[str, Any]) -> str:
+    """Return a report as lines of text, its verdict last."""
     lines = [
         f"  {'ok    ' if c['passed'] else 'FAILED'} {c['name']}: {c['got']}"
         f" (expected {c['expected']}{', ' + c['tolerance'] if c['tolerance'] else ''})"
-        for c in body["checks"]
+        for c in report["checks"]
     ]
-    return Outcome(name, body["passed"], "\n".join([heading, *lines, f"  {body['verdict']}"]))
+    return "\n".join([*lines, f"  {report['title']}: {report['verdict']}"])
 
 
 def main(arguments: list[str]) -> int:

@@ -17,7 +17,9 @@ def main(arguments: list[str]) -> None:
     if source and use_case:
         place(Path(source), Path.home() / "beamhub" / use_case)
     command = str(Path(sys.executable).with_name("jupyterhub-singleuser"))
-    os.execv(command, [command, *arguments])  # noqa: S606
+    # Environments never change: what a user installs goes into their own.
+    fixed = ["--LabApp.extension_manager=readonly"]
+    os.execv(command, [command, *fixed, *arguments])  # noqa: S606
 
 
 if __name__ == "__main__":

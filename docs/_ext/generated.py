@@ -17,6 +17,7 @@ from tornado.web import RequestHandler, StaticFileHandler
 
 from hub.cli import app as command_line_app
 from hub.pages import handlers
+from hub.pages.words import licence_text
 from hub.site import SiteProfile, load_site, shipped_sites
 from hub.software import SoftwareCatalogue, load_software
 from hub.usecases import NOTEBOOKS, load_use_cases
@@ -55,7 +56,7 @@ VARIABLES = {
     "BEAMHUB_GPUS": "In a server: the number of GPUs that the size grants.",
     "BEAMHUB_DATA_ROOTS": "In a server: the site's data folders, with colons between them.",
     "BEAMHUB_NOTEBOOKS": "In a server: where the use case's files lie as they were shipped.",
-    "BEAMHUB_CHECKS": "In a run without a person: the file that `Checks.report` writes.",
+    "BEAMHUB_CHECKS": "In a run without a person: the folder that `Checks.report` writes into.",
 }
 """What each environment variable is for; the build fails where the code has another."""
 
@@ -174,19 +175,19 @@ def help_texts(command: Any, name: str, parent: Any) -> Iterator[str]:
 
 def routes() -> str:
     """Return the addresses that BeamHub's own handlers answer."""
-    rows = ["| Address | Methods | Log-in | What it is |", "| --- | --- | --- | --- |"]
+    lines = []
     for pattern, handler, *_ in handlers():
         functions = {m.upper(): getattr(handler, m) for m in METHODS if answers(handler, m)}
-        address = address_text(pattern, next(iter(functions.values())))
         static = issubclass(handler, StaticFileHandler)
         about = "Style sheet, scripts and logo." if static else first_sentence(handler.__doc__)
         # JupyterHub's guards, for pages and for the REST interface alike, are wrappers.
         guarded = all(hasattr(function, "__wrapped__") for function in functions.values())
-        rows.append(
-            f"| `{address}` | {', '.join(functions)} | {'needed' if guarded else 'no'} "
-            f"| {cell(about)} |"
-        )
-    return "\n".join(rows)
+        lines += [
+            f"`{address_text(pattern, next(iter(functions.values())))}`",
+            f": {', '.join(functions)}, {'after' if guarded else 'without'} log-in. {about}",
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def answers(handler: type[RequestHandler], method: str) -> bool:
@@ -204,11 +205,6 @@ def address_text(pattern: str, function: Callable[..., Any]) -> str:
 def first_sentence(text: str | None) -> str:
     """Return the first paragraph of a docstring on one line."""
     return " ".join((text or "").strip().split("\n\n")[0].split())
-
-
-def cell(text: str) -> str:
-    """Return text that can stand in a Markdown table."""
-    return text.replace("|", "\\|").replace("``", "`")
 
 
 def sources() -> str:
@@ -270,10 +266,10 @@ def use_cases() -> str:
 
 def programs() -> str:
     """Return the software catalogue."""
-    rows = ["| Program | House | What it does | Licence |", "| --- | --- | --- | --- |"]
-    for p in load_software():
-        rows.append(f"| [{p.name}]({p.link}) | {p.house} | {cell(p.summary)} | {p.licence} |")
-    return "\n".join(rows)
+    return "\n".join(
+        f"[{p.name}]({p.link}), {p.house}\n: {p.summary} Licence: {licence_text(p.licence)}.\n"
+        for p in load_software()
+    )
 
 
 def backends() -> str:

@@ -46,7 +46,7 @@ class Stop(Page):
         if spawner is None or not spawner.active:
             self.redirect(url_path_join(self.hub.base_url, "home"))
             return
-        await self.show("stop.html", use_case=self.deployment.use_cases.get(name), name=name)
+        await self.show("stop.html", use_case=self.deployment.use_cases.get(name), server=name)
 
     @web.authenticated
     async def post(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """A real portal, started by its command, and the ways of a user into it."""
 
+import json
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from playwright.sync_api import Page
 ROOT = Path(__file__).parents[2]
 BEAMHUB = Path(sys.executable).with_name("beamhub")
 SHOTS = ROOT / "artefacts/screenshots"
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
 XSRF = re.compile(r'name="_xsrf" value="([^"]+)"')
 
 
@@ -131,3 +133,12 @@ def shot(page: Page, name: str, *, full: bool = True) -> None:
     """Keep a picture of the page for people to look at."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"{name}.png", full_page=full)
+
+
+def violations(page: Page) -> list[str]:
+    """Return what an accessibility checker finds wrong on the page."""
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    return [
+        f"{v['id']}: {v['help']}: {json.dumps([n['target'] for n in v['nodes']])}" for v in found
+    ]

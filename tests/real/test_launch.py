@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
-from portals import BEAMHUB, RunningPortal, log_in, shot, xsrf
+from portals import BEAMHUB, RunningPortal, log_in, shot, violations, xsrf
 
 pytestmark = [pytest.mark.portal]
 
@@ -125,6 +125,7 @@ def test_a_sixth_use_case_is_one_folder(
         page.get_by_role("button", name="Start Spectra").click()
         page.wait_for_url("**/spawn-pending/**")
         shot(page, "pending")
+        assert violations(page) == []
         page.wait_for_url("**/user/sam/spectra/lab/tree/**", timeout=120_000)
         page.locator(".jp-NotebookPanel").wait_for(timeout=60_000)
     finally:
@@ -149,6 +150,7 @@ def test_a_failure_says_what_happened(
         page.locator("summary").click()
         expect(page.locator(".log")).to_contain_text("no-such-package-at-all")
         shot(page, "failed")
+        assert violations(page) == []
     finally:
         portal.stop()
 

@@ -1,11 +1,10 @@
 """Every page: readable by everybody, in light and dark, narrow and wide, by keyboard alone."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from portals import ROOT, RunningPortal, log_in, shot
+from portals import RunningPortal, log_in, shot, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.portal]
 
@@ -21,7 +20,6 @@ PAGES = {
     "error": "nothing",
     "tokens": "token",
 }
-AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -49,14 +47,6 @@ def page(browser: Browser, session: dict, scheme: str, width: int) -> Iterator[P
     context = browser.new_context(color_scheme=scheme, viewport=size, storage_state=session)
     yield context.new_page()
     context.close()
-
-
-def violations(page: Page) -> list[str]:
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-    return [
-        f"{v['id']}: {v['help']}: {json.dumps([n['target'] for n in v['nodes']])}" for v in found
-    ]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
-from portals import BEAMHUB, ROOT, RunningPortal, log_in, shot
+from portals import BEAMHUB, ROOT, RunningPortal, log_in, shot, violations
 
 from hub.usecases import NOTEBOOKS, load_use_cases
 
@@ -56,7 +56,11 @@ def test_first_notebook_runs_in_jupyterlab(
     page.goto(f"{portal.url}/hub/home")
     expect(page.get_by_role("listitem").filter(has_text="ends in")).to_have_count(1)
     shot(page, f"home-{name}")
+    assert violations(page) == []
     page.get_by_role("link", name="Stop").first.click()
+    expect(page.get_by_role("button", name="Stop it")).to_be_visible()
+    assert violations(page) == []
+    shot(page, "stop")
     page.get_by_role("button", name="Stop it").click()
     page.wait_for_url("**/hub/home")
     expect(page.get_by_text("Nothing of yours is running")).to_be_visible(timeout=60_000)
