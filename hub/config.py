@@ -1,5 +1,6 @@
 """The site profile becomes JupyterHub's configuration; the only reader of secrets."""
 
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ def configure_ldap(c: Config, login: Ldap) -> None:
     c.JupyterHub.authenticator_class = "ldapauthenticator.LDAPAuthenticator"
     c.LDAPAuthenticator.server_address = login.server
     c.LDAPAuthenticator.server_port = login.port
+    c.LDAPAuthenticator.tls_kwargs = {"validate": ssl.CERT_REQUIRED}
     c.LDAPAuthenticator.tls_strategy = "on_connect" if login.port == 636 else "before_bind"
     c.LDAPAuthenticator.bind_dn_template = login.bind_dn_templates
     c.LDAPAuthenticator.allowed_groups = login.allowed_groups

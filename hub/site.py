@@ -94,9 +94,9 @@ class Serving(Declared):
         return self.port + 81
 
     @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the portal."""
-        return ip_address(self.bind).is_loopback
+    def reachable(self) -> bool:
+        """Whether other machines can reach the portal, by its own address or through a proxy."""
+        return not ip_address(self.bind).is_loopback or self.tls != "none" or bool(self.public_url)
 
     @property
     def own_url(self) -> str:
@@ -189,22 +189,17 @@ class SiteProfile(Declared):
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
-        if self.serving.loopback:
+        if not self.serving.reachable:
             return self
+        reachable = f"the portal can be reached from other machines at {self.serving.url}, so"
         if self.serving.tls == "none":
-            raise ValueError(
-                f"serving.bind {self.serving.bind} can be reached from other machines, so "
-                "serving.tls must be 'proxy' or 'own'"
-            )
+            raise ValueError(f"{reachable} serving.tls must be 'proxy' or 'own'")
         if self.login.kind == "codes":
-            raise ValueError(
-                f"serving.bind {self.serving.bind} can be reached from other machines, so login "
-                "must be a real one: pam, ldap or oidc"
-            )
+            raise ValueError(f"{reachable} login must be a real one: pam, ldap or oidc")
         if isinstance(self.backend, LocalBackend) and self.backend.accounts != "system":
             raise ValueError(
-                f"serving.bind {self.serving.bind} can be reached from other machines, so each "
-                "user's servers must run under their own account: backend.accounts: system"
+                f"{reachable} each user's servers must run under their own account: "
+                "backend.accounts: system"
             )
         return self
 

@@ -23,6 +23,8 @@ async def stop_expired(app: Any, deployment: Deployment) -> None:
 
     A batch system ends its jobs itself; this is for the backends that don't.
     """
+    if deployment.site.backend.ends_servers:
+        return
     now = utcnow(with_tz=False)
     for user in list(app.users.values()):
         for spawner in list(user.spawners.values()):

@@ -3,6 +3,10 @@
 
 # pip, uv and npm trust what this machine trusts: facilities behind inspecting proxies need it.
 export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}"
+bundle=/etc/ssl/certs/ca-certificates.crt
+if [ -e "$bundle" ]; then
+    export PIP_CERT="${PIP_CERT:-$bundle}" NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$bundle}"
+fi
 
 say() { printf '%s\n' "$*"; }
 stop() { printf '%s\n' "$*" >&2; exit 1; }

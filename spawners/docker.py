@@ -14,6 +14,7 @@ class DockerBackend(Backend):
     """A Docker daemon."""
 
     spawner_class: ClassVar[str] = "dockerspawner.DockerSpawner"
+    title: ClassVar[str] = "Docker containers on one machine"
     kind: Literal["docker"]
     network: str = Field("beamhub", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")
     processes_max: PositiveInt = Field(1024, description="Processes and threads of one server")

@@ -16,6 +16,7 @@ class KubernetesBackend(Backend):
     """A Kubernetes namespace."""
 
     spawner_class: ClassVar[str] = "kubespawner.KubeSpawner"
+    title: ClassVar[str] = "Pods of a Kubernetes cluster"
     kind: Literal["kubernetes"]
     namespace: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
     gpu_resource: str = "nvidia.com/gpu"

@@ -84,6 +84,10 @@ class Backend(Declared, ABC):
     """Settings of one kind of site, and their translation into spawner traits."""
 
     spawner_class: ClassVar[str]
+    title: ClassVar[str]
+    """What servers run as, in the words of the page about the portal."""
+    ends_servers: ClassVar[bool] = False
+    """Whether the backend itself ends a server when its time is over."""
 
     @abstractmethod
     def traits(self, launch: Launch) -> dict[str, Any]:

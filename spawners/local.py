@@ -15,6 +15,7 @@ class LocalBackend(Backend):
     """Processes on the hub's own machine."""
 
     spawner_class: ClassVar[str] = "spawners.process.EnvironmentSpawner"
+    title: ClassVar[str] = "Processes on one machine"
     kind: Literal["local"]
     accounts: Literal["portal", "system"] = Field(
         "portal",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import resource
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -116,7 +117,7 @@ class EnvironmentSpawner(LocalProcessSpawner):
         del name
         account = self._account
         assert account is not None
-        cores = sorted(os.sched_getaffinity(0))[: max(1, round(self.cpu_limit))]
+        cores = some_cores(max(1, round(self.cpu_limit)))
         groups = os.getgrouplist(account.name, account.gid) if os.geteuid() == 0 else []
         memory_bytes = int(self.mem_limit or 0)
 
@@ -175,6 +176,12 @@ class EnvironmentSpawner(LocalProcessSpawner):
             self.clear_state()
             return 0
         return cast(int | None, await super().poll())
+
+
+def some_cores(count: int) -> list[int]:
+    """Return so many of the cores that this process may use, spread over all of them by chance."""
+    usable = sorted(os.sched_getaffinity(0))
+    return random.sample(usable, min(count, len(usable)))
 
 
 def created(pid: int) -> float:

@@ -15,6 +15,8 @@ class SlurmBackend(Backend):
     """A Slurm cluster whose commands the hub's host has."""
 
     spawner_class: ClassVar[str] = "batchspawner.SlurmSpawner"
+    title: ClassVar[str] = "Batch jobs of a Slurm cluster"
+    ends_servers: ClassVar[bool] = True
     kind: Literal["slurm"]
     partition: Word
     account: Word = ""

@@ -77,7 +77,7 @@ def test_the_accent_is_readable_on_white(site):
 
 
 def test_a_portal_of_a_facility_has_a_real_login_and_encrypts(site):
-    if not site.serving.loopback:
+    if site.serving.reachable:
         assert site.login.kind != "codes"
         assert site.serving.tls in ("proxy", "own")
         assert site.serving.url.startswith("https://")
@@ -107,7 +107,7 @@ EXPOSED = {"serving": SECURE, "login": {"kind": "pam"}, "backend": {"kind": "doc
 def test_a_portal_that_others_can_reach_is_accepted_when_all_is_safe():
     assert profile(**EXPOSED).serving.url == "https://hub.example.org"
     local = {"kind": "local", "accounts": "system"}
-    assert not profile(**{**EXPOSED, "backend": local}).serving.loopback
+    assert profile(**{**EXPOSED, "backend": local}).serving.reachable
 
 
 def test_others_can_reach_it_only_encrypted():
@@ -128,14 +128,14 @@ def test_others_can_reach_plain_processes_only_under_accounts_of_their_own():
 def test_whatever_the_address_only_loopback_goes_without_encryption(address):
     changes = {"serving": {"bind": str(address)}}
     if ip_address(address).is_loopback:
-        assert profile(**changes).serving.loopback
+        assert not profile(**changes).serving.reachable
     else:
         assert "serving.tls must be" in refused(**changes)
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.168.1.5", "169.254.1.1", "::ffff:10.0.0.1"])
 def test_every_address_but_loopback_is_reachable(bind):
-    assert not Serving(bind=bind).loopback
+    assert Serving(bind=bind).reachable
 
 
 @pytest.mark.parametrize(
@@ -251,3 +251,10 @@ def test_the_usual_state_of_an_ordinary_account(monkeypatch):
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setenv("HOME", "/home/ada")
     assert str(usual_state()) == "/home/ada/.local/share/beamhub"
+
+
+def test_behind_a_proxy_even_loopback_is_reachable():
+    serving = {"tls": "proxy", "public_url": "https://hub.example.org"}
+    assert "login must be a real one" in refused(
+        **{**EXPOSED, "serving": serving, "login": {"kind": "codes"}}
+    )

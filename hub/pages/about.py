@@ -10,13 +10,6 @@ from spawners import LocalBackend
 
 from .base import Page
 
-BACKENDS = {
-    "local": "Processes on one machine",
-    "docker": "Docker containers on one machine",
-    "slurm": "Batch jobs of a Slurm cluster",
-    "kubernetes": "Pods of a Kubernetes cluster",
-}
-
 
 class About(Page):
     """Whom to ask, what runs here, and how well users are kept apart."""
@@ -32,7 +25,7 @@ class About(Page):
         shared = isinstance(backend, LocalBackend) and os.geteuid() != 0
         await self.show(
             "about.html",
-            backend=BACKENDS[backend.kind],
+            backend=backend.title,
             versions=versions,
             shared_account=shared,
             use_case_count=len(self.deployment.offered),
