@@ -1,12 +1,6 @@
 # Sourced by demo, test and the others: sets up .venv and node_modules below the repository.
 # A plain POSIX shell is all that may be counted on here.
 
-# pip, uv and npm trust what this machine trusts: facilities behind inspecting proxies need it.
-export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}"
-bundle=/etc/ssl/certs/ca-certificates.crt
-if [ -e "$bundle" ]; then
-    export PIP_CERT="${PIP_CERT:-$bundle}" NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$bundle}"
-fi
 
 say() { printf '%s\n' "$*"; }
 stop() { printf '%s\n' "$*" >&2; exit 1; }
@@ -62,6 +56,14 @@ system_packages() {
     apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends $packages >/dev/null
 }
 
+# pip, uv and npm trust what this machine trusts: facilities behind inspecting proxies need it.
+trust_the_machine() {
+    bundle=/etc/ssl/certs/ca-certificates.crt
+    export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}"
+    [ ! -e "$bundle" ] ||
+        export PIP_CERT="${PIP_CERT:-$bundle}" NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$bundle}"
+}
+
 # What an installation was made from: it is made again only when this changes.
 fingerprint() { cat pyproject.toml constraints.txt package-lock.json scripts/setup.sh | cksum; }
 
@@ -73,6 +75,7 @@ set_up() {
     fi
     system_packages base || stop "Without these nothing can be set up."
     system_packages compiler || say "Going on without: PyMca can't be installed then."
+    trust_the_machine
     python=$(find_python) || stop "No Python between 3.11 and 3.13 was found, with its venv module."
     say "Making the environment .venv with $("$python" --version)"
     rm -f .venv/beamhub-stamp
