@@ -1,6 +1,7 @@
 """The JupyterHub application with BeamHub's pages in front of its own."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,18 @@ class Portal(JupyterHub):
         # Not template_vars: JupyterHub calls every function among those with the user.
         for environment in ("jinja2_env", "jinja2_env_sync"):
             self.tornado_settings[environment].globals.update(template_names(self.deployment))
+
+    def init_signal(self) -> None:
+        """End in order when the terminal is closed too, unless nohup says not to care."""
+        super().init_signal()
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            asyncio.get_event_loop().add_signal_handler(
+                signal.SIGHUP, lambda: asyncio.ensure_future(self.hang_up())
+            )
+
+    async def hang_up(self) -> None:
+        """Shut down as at Ctrl-C."""
+        await self.shutdown_cancel_tasks(signal.SIGHUP)
 
     async def start(self) -> None:
         """Start, then watch the servers' time and say where the portal is."""

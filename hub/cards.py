@@ -7,11 +7,12 @@ from .deployment import Deployment
 from .plan import Asked, Refused, plan
 from .usecases import UseCase
 
-State = Literal["ready", "starting", "running", "licence", "coming", "unavailable"]
+State = Literal["ready", "starting", "running", "stopping", "licence", "coming", "unavailable"]
 LABELS: dict[State, str] = {
     "ready": "Ready",
     "starting": "Starting",
     "running": "Running",
+    "stopping": "Stopping",
     "licence": "Needs a licence",
     "coming": "Coming",
     "unavailable": "Not at this site",
@@ -20,6 +21,7 @@ SYMBOLS: dict[State, str] = {
     "ready": "○",
     "starting": "◐",
     "running": "●",
+    "stopping": "◑",
     "licence": "§",
     "coming": "…",
     "unavailable": "—",
@@ -61,7 +63,7 @@ class Card:
     @property
     def can_open(self) -> bool:
         """Whether there is something to open or to start."""
-        return self.state in ("ready", "starting", "running")
+        return self.state in ("ready", "starting", "running", "stopping")
 
 
 def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
@@ -80,8 +82,15 @@ def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
     size = launch.environment["BEAMHUB_SIZE"]
     spawner = user.spawners.get(use_case.name)
     if spawner is not None and spawner.active:
-        return Card(use_case, "running" if spawner.ready else "starting", size=size)
+        return Card(use_case, server_state(spawner), size=size)
     obstacles = site.backend.obstacles(launch)
     if obstacles:
         return Card(use_case, "unavailable", " ".join([*obstacles, f"Ask {site.contact}."]))
     return Card(use_case, "ready", size=size)
+
+
+def server_state(spawner: Any) -> State:
+    """Return what a server that isn't off does at the moment."""
+    if spawner.pending == "stop":
+        return "stopping"
+    return "running" if spawner.ready else "starting"

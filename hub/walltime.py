@@ -30,6 +30,14 @@ async def stop_expired(app: Any, deployment: Deployment) -> None:
         for spawner in list(user.spawners.values()):
             end = ends_at(spawner, deployment)
             if spawner.ready and end is not None and end <= now:
-                app.log.info("The time of %s is over, stopping it", spawner._log_name)
-                await app.proxy.delete_user(user, spawner.name)
-                await user.stop(spawner.name)
+                await stop_one(app, user, spawner)
+
+
+async def stop_one(app: Any, user: Any, spawner: Any) -> None:
+    """Stop a server; what goes wrong with one must not keep the others from their end."""
+    app.log.info("The time of %s is over, stopping it", spawner._log_name)
+    try:
+        await app.proxy.delete_user(user, spawner.name)
+        await user.stop(spawner.name)
+    except Exception:
+        app.log.exception("Could not stop %s, trying again soon", spawner._log_name)

@@ -76,10 +76,11 @@ set_up() {
     system_packages base || stop "Without these nothing can be set up."
     system_packages compiler || say "Going on without: PyMca can't be installed then."
     trust_the_machine
-    python=$(find_python) || stop "No Python between 3.11 and 3.13 was found, with its venv module."
+    python=$(find_python) || stop "No Python between 3.11 and 3.13 with its venv module was found.
+Debian 12 and 13 and Ubuntu 24.04 have one."
     say "Making the environment .venv with $("$python" --version)"
     rm -f .venv/beamhub-stamp
-    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv
     .venv/bin/python -m pip install -q --disable-pip-version-check "$(grep "^uv==" constraints.txt)"
     say "Installing the portal's Python packages"
     groups=$(for group in $2; do printf ' --group %s' "$group"; done)

@@ -1,5 +1,6 @@
 """Under which system account a user's server runs on the local backend."""
 
+import hashlib
 import os
 import pwd
 import subprocess
@@ -79,9 +80,13 @@ def system_account(user: str) -> Account:
 
 def made_account(user: str, home: Path) -> Account:
     """Return the account that the portal keeps for a user, made at the first call."""
-    name = f"bh-{safe_slug(user, max_length=28)}"
+    # Two portals of one machine must not share an account: the name tells them apart.
+    portal = hashlib.sha256(str(home.parent).encode()).hexdigest()[:6]
+    name = f"bh-{portal}-{safe_slug(user, max_length=21)}"
     try:
         entry = pwd.getpwnam(name)
+        if entry.pw_uid < FIRST_PERSON or Path(entry.pw_dir) != home:
+            raise AccountError(f"The account '{name}' of this machine is not the portal's own.")
     except KeyError:
         command = ["useradd", "--no-create-home", "--home-dir", str(home), "--shell"]
         made = subprocess.run(

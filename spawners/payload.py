@@ -58,8 +58,10 @@ def contents_name(folder: Path, files: list[Path]) -> str:
 
 def shared_folder(folder: Path) -> None:
     """Make a folder that every account may read and only this one may change."""
+    missing = [parent for parent in folder.parents if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
+    for made in (folder, *missing):
+        made.chmod(0o755)
 
 
 def copy_for_all(source: Path, files: list[Path], target: Path) -> None:

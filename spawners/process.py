@@ -16,6 +16,7 @@ from traitlets import Enum, Integer, List, Unicode
 from . import environments
 from .accounts import Account, AccountError, account_for
 from .environments import BuildError, Recipe
+from .leftovers import end_processes, marks_of
 from .payload import payload
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
@@ -47,6 +48,7 @@ class EnvironmentSpawner(LocalProcessSpawner):
         self._event_added = asyncio.Event()
         self._account: Account | None = None
         self._pid_created = 0.0
+        self._marks: dict[str, str] = {}
 
     async def start(self) -> tuple[str, int]:
         """Start the server; what it waits for is told on the pending page."""
@@ -66,9 +68,28 @@ class EnvironmentSpawner(LocalProcessSpawner):
         self._prepare(environment, self._account)
         with self._open_log() as log:
             self.popen_kwargs = {"stdout": log, "stderr": log, "cwd": "/"}
-            address = await super().start()
+            ip, port = cast(tuple[str, int], await super().start())
         self._pid_created = created(self.pid)
-        return cast(tuple[str, int], address)
+        self._marks = marks_of(self.get_env())
+        await self._wait_for_answer(ip, port)
+        return ip, port
+
+    async def _wait_for_answer(self, ip: str, port: int) -> None:
+        """Wait until the server listens; one that ends by itself is noticed at once."""
+        while True:
+            if self.proc is None or self.proc.poll() is not None:
+                raise SpawnException(
+                    "JupyterLab ended by itself while it was starting.",
+                    reason="ended",
+                    status_code=500,
+                )
+            try:
+                _, writer = await asyncio.open_connection(ip, port)
+            except OSError:
+                await asyncio.sleep(0.1)
+            else:
+                writer.close()
+                return
 
     def _refuse_missing_programs(self) -> None:
         missing = [program for program in self.programs if shutil.which(program) is None]
@@ -93,7 +114,8 @@ class EnvironmentSpawner(LocalProcessSpawner):
         path = os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)])
         self.env_keep = KEPT_VARIABLES
         self.notebook_dir = str(account.home)
-        self.cmd = [str(environment / "bin/python"), "-m", "workbench.start"]
+        # -P: a file in the home must not stand in for a module of Python.
+        self.cmd = [str(environment / "bin/python"), "-P", "-m", "workbench.start"]
         self.environment = {
             **self.environment,
             "PATH": path,
@@ -163,12 +185,21 @@ class EnvironmentSpawner(LocalProcessSpawner):
     def get_state(self) -> dict[str, Any]:
         """Keep when the process began too: a number alone may be another process's later."""
         state = cast(dict[str, Any], super().get_state())
-        return {**state, "pid_created": self._pid_created} if self.pid else state
+        more = {"pid_created": self._pid_created, "marks": self._marks}
+        return {**state, **more} if self.pid else state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore the process after a restart of the hub."""
         super().load_state(state)
         self._pid_created = state.get("pid_created", 0.0)
+        self._marks = state.get("marks", {})
+
+    def run_post_stop_hook(self) -> Any:
+        """End what the server's user left running in it, however the server came to its end."""
+        count = end_processes(self._marks)
+        if count:
+            self.log.info("Ended %i processes that %s had left", count, self._log_name)
+        return super().run_post_stop_hook()
 
     async def poll(self) -> int | None:
         """Return None while the server's own process runs, its exit status otherwise."""

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import stat
 import subprocess
 
@@ -40,7 +41,8 @@ def test_each_user_gets_an_account_and_a_private_home(homes, new_accounts):
     ada, bob = (
         account_for(f"test-{name}-{os.getpid()}", "portal", homes) for name in ("ada", "bob")
     )
-    assert ada.name.startswith("bh-test")
+    assert re.fullmatch(r"bh-[0-9a-f]{6}-test-ada[a-z0-9-]*", ada.name)
+    assert len(ada.name) <= 32
     assert len({ada.name, bob.name}) == len({ada.uid, bob.uid}) == len({ada.home, bob.home}) == 2
     for account in (ada, bob):
         entry = pwd.getpwnam(account.name)
@@ -132,3 +134,11 @@ def test_whatever_a_user_is_called_the_home_stays_among_the_homes(homes, one, tw
     assert first.parent == second.parent == homes
     assert (first == second) == (one == two)
     assert len(f"bh-{safe_slug(one, max_length=28)}") <= 32  # useradd's limit
+
+
+@needs_root
+def test_two_portals_of_a_machine_share_no_account(tmp_path, new_accounts):
+    name = f"test-{os.getpid()}"
+    first = account_for(name, "portal", tmp_path / "one/homes")
+    second = account_for(name, "portal", tmp_path / "two/homes")
+    assert first.uid != second.uid

@@ -146,7 +146,7 @@ def test_a_server_sees_its_environment_and_none_of_the_portals(spawner, account,
     assert (Path(env["BEAMHUB_NOTEBOOKS"]) / "01_calibrate.ipynb").is_file()
     assert "hunter2" not in env.values()
     assert "PYTHONPATH" not in env
-    assert spawner.cmd == [str(environment / "bin/python"), "-m", "workbench.start"]
+    assert spawner.cmd == [str(environment / "bin/python"), "-P", "-m", "workbench.start"]
     assert spawner.notebook_dir == str(account.home)
 
 

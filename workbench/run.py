@@ -47,6 +47,9 @@ def run_notebook(folder: Path, name: str) -> Outcome:
     notebook = nbformat.read(folder / name, as_version=4)
     resources = {"metadata": {"path": str((folder / name).parent)}}
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, resources=resources)
+    # Kernels listen on loopback, where other accounts of the machine could read along.
+    client.km = client.create_kernel_manager()
+    client.km.transport_encryption = "required"
     began = time.monotonic()
     try:
         client.execute()

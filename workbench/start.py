@@ -17,8 +17,12 @@ def main(arguments: list[str]) -> None:
     if source and use_case:
         place(Path(source), Path.home() / "beamhub" / use_case)
     command = str(Path(sys.executable).with_name("jupyterhub-singleuser"))
-    # Environments never change: what a user installs goes into their own.
-    fixed = ["--LabApp.extension_manager=readonly"]
+    fixed = [
+        # Environments never change: what a user installs goes into their own.
+        "--LabApp.extension_manager=readonly",
+        # Kernels listen on loopback, where other accounts of the machine could read along.
+        "--KernelManager.transport_encryption=required",
+    ]
     os.execv(command, [command, *fixed, *arguments])  # noqa: S606
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..state import StateError, prepare_state
 from ..usecases import CONSTRAINTS, UseCase
 from .common import StateOption, UseCasesOption, deployment_of, err, fail, out
 
@@ -34,6 +35,10 @@ def run(
         known = ", ".join(deployment.use_cases)
         raise fail(f"There is no use case '{use_case}'. There are {known}.")
     names = chosen(found, notebook)
+    try:
+        prepare_state(deployment.state)
+    except StateError as error:
+        raise fail(str(error)) from None
     python = environment(found, deployment.state)
     from spawners.payload import payload
 

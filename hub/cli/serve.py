@@ -2,6 +2,8 @@
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ from spawners import LocalBackend
 
 from ..deployment import Deployment
 from ..site import Serving
+from ..state import StateError, end_leftover_proxy, hold_state, prepare_state
 from ..terminal import terminal
 from .common import SiteArgument, StateOption, UseCasesOption, deployment_of, fail
 
@@ -34,21 +37,24 @@ def serve(
     """
     deployment = with_port(deployment_of(site, state, use_cases), port)
     refuse_unsafe(deployment)
-    refuse_taken_ports(deployment.site.serving)
+    log_file = log_path(log, deployment.state)
+    with own_state(deployment.state):
+        refuse_taken_ports(deployment.site.serving)
+        if log_file:
+            terminal.divert(log_file)
+        run_portal(deployment, "DEBUG" if verbose else "INFO", log_file)
+
+
+def run_portal(deployment: Deployment, level: str, log_file: Path | None) -> None:
+    """Run the portal until it's told to stop, and say why where it can't."""
     from ..app import run
     from ..oidc import ProviderError
     from ..proxy import ProxyError
     from ..secrets import SecretError
 
-    prepare_state(deployment.state)
-    log_file = divert_log(log, deployment.state)
     terminal.say(f"Starting {deployment.site.title} …")
     try:
-        run(
-            deployment,
-            level="DEBUG" if verbose else "INFO",
-            when_ready=lambda code: greet(deployment, code, log_file),
-        )
+        run(deployment, level=level, when_ready=lambda code: greet(deployment, code, log_file))
     except (SecretError, ProxyError, ProviderError) as error:
         terminal.say(str(error))
         raise typer.Exit(1) from None
@@ -57,6 +63,21 @@ def serve(
             tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-15:])
             terminal.say(f"The portal did not start, or ended by a fault. {log_file} says:\n{tail}")
         raise
+
+
+@contextmanager
+def own_state(state: Path) -> Iterator[None]:
+    """Have the state folder alone, with nothing left of a portal that was killed."""
+    try:
+        prepare_state(state)
+        lock = hold_state(state)
+    except StateError as error:
+        raise fail(str(error)) from None
+    # Database, log and whatever else is made from now on is nobody else's to read.
+    os.umask(0o077)
+    with lock:
+        end_leftover_proxy(state)
+        yield
 
 
 def with_port(deployment: Deployment, port: int | None) -> Deployment:
@@ -113,29 +134,11 @@ def can_listen(address: str, port: int) -> bool:
     return True
 
 
-def prepare_state(state: Path) -> None:
-    """Make the state folder: others may pass it, for their homes, but read nothing inside."""
-    os.umask(0o077)
-    try:
-        state.mkdir(mode=0o711, parents=True, exist_ok=True)
-        state.chmod(0o711)
-        (state / "logs").mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise fail(
-            f"The portal can't keep its state in {state}: {error.strerror}. Choose another folder "
-            "with --state."
-        ) from None
-
-
-def divert_log(where: str, state: Path) -> Path | None:
-    """Send the log into its file, and return that; None where it stays on the terminal."""
+def log_path(where: str, state: Path) -> Path | None:
+    """Return the file that the log goes to, None where it stays on the terminal."""
     if where not in ("file", "stderr"):
         raise fail(f"--log is 'file' or 'stderr', not '{where}'.")
-    if where == "stderr":
-        return None
-    path = state / "logs/portal.log"
-    terminal.divert(path)
-    return path
+    return state / "logs/portal.log" if where == "file" else None
 
 
 def greet(deployment: Deployment, code: str, log_file: Path | None) -> None:

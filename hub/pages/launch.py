@@ -14,6 +14,8 @@ from ..plan import OPTIONS, Asked, Refused, ask, plan
 from .base import Page, StrictPolicy
 from .usecases import use_case_names
 
+LOG_TAIL_BYTES = 65_536
+
 
 class Open(Page):
     """``/hub/open/<use case>?notebook=...&size=...``: the link for papers and course pages.
@@ -84,7 +86,7 @@ class Open(Page):
         options = {key: getattr(asked, key) for key in OPTIONS if getattr(asked, key)}
         start = asyncio.ensure_future(self.spawn_single_user(user, name, title, options=options))
         await asyncio.wait([start], timeout=1)
-        if start.done() and (error := start.exception()):
+        if start.done() and not start.cancelled() and (error := start.exception()):
             self.log.warning("%s did not start: %s", spawner._log_name, error)
 
     def pending_page(self, name: str, page: str) -> str:
@@ -97,8 +99,11 @@ class Open(Page):
 class Pending(StrictPolicy, SpawnPendingHandler):
     """JupyterHub's page of a server that starts, stops or failed, with what we know more."""
 
-    async def render_template(self, name: str, **names: Any) -> str:
-        """Render the page with the use case, and the server's log where it failed."""
+    def render_template(self, name: str, **names: Any) -> Any:
+        """Render the page with the use case, and the server's log where it failed.
+
+        Like the method that it extends, it returns an awaitable, or with ``sync`` a text.
+        """
         server = names.get("server_name") or getattr(names.get("spawner"), "name", "")
         deployment = self.settings["beamhub"]
         use_case = deployment.use_cases.get(server)
@@ -110,8 +115,9 @@ class Pending(StrictPolicy, SpawnPendingHandler):
             "log_tail": log_tail(spawner),
             "failed_message": reason_of(names.get("exception")),
             "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
+            "own_server": user is self.current_user,
         }
-        return str(await super().render_template(name, **names))
+        return super().render_template(name, **names)
 
 
 def reason_of(error: BaseException | None) -> str:
@@ -126,7 +132,9 @@ def log_tail(spawner: Any, lines: int = 40) -> str:
     path = getattr(spawner, "log_file", None)
     if path is None or not path.is_file():
         return ""
-    text: str = path.read_text(encoding="utf-8", errors="replace")
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        text: str = file.read().decode("utf-8", "replace")
     return "\n".join(text.splitlines()[-lines:])
 
 
@@ -136,7 +144,8 @@ class ToOpen(Page):
     @web.authenticated
     def get(self, user_name: str = "", server_name: str = "") -> None:
         """Go to the question, or to the catalogue."""
-        del user_name
+        if user_name and user_name != self.current_user.name:
+            raise web.HTTPError(403, "Servers are started by those who use them, nobody else.")
         if server_name in self.deployment.use_cases:
             self.redirect(url_path_join(self.hub.base_url, "open", server_name))
         else:

@@ -7,6 +7,7 @@ from jupyterhub.apihandlers.users import UserServerAPIHandler
 from jupyterhub.utils import url_path_join, utcnow
 from tornado import web
 
+from ..cards import LABELS, server_state
 from ..launching import size_of
 from ..plan import Refused, find
 from ..walltime import ends_at
@@ -29,6 +30,7 @@ class Home(Page):
                 "url": self.server_page(spawner.name),
                 "size": deployment.site.sizes.get(size_of(spawner)),
                 "end": ends_at(spawner, deployment),
+                "label": LABELS[server_state(spawner)],
             }
             for spawner in user.spawners.values()
             if spawner.active
@@ -56,7 +58,8 @@ class Stop(Page):
         if spawner is not None and spawner.active and spawner.pending != "stop":
             if spawner.pending == "spawn":
                 await self.cancel(spawner)
-            await self.stop_single_user(user, server_name=name)
+            if spawner.active and not spawner.pending:
+                await self.stop_single_user(user, server_name=name)
         self.redirect(url_path_join(self.hub.base_url, "home"))
 
     async def cancel(self, spawner: Any) -> None:
@@ -71,8 +74,19 @@ class Stop(Page):
 class KnownServersOnly(UserServerAPIHandler):
     """JupyterHub's REST call to start a server: refuses names that aren't use cases at once.
 
-    Without this, a refused name would stay behind as an entry in the database.
+    Without this, a refused name would stay behind as an entry in the database. Options come with
+    the start and are planned there, so a server can't be given some, or another name, without one.
     """
+
+    async def put(self, user_name: str, server_name: str) -> None:
+        """Refuse to make a server without starting it."""
+        del user_name, server_name
+        raise web.HTTPError(405, "A server is made by starting it: send POST.")
+
+    async def patch(self, user_name: str, server_name: str) -> None:
+        """Refuse to change a server's options or name."""
+        del user_name, server_name
+        raise web.HTTPError(405, "A server's options come with its start: stop it, send POST.")
 
     async def _check_named_server_request(
         self, user: Any, server_name: str, *args: Any, **kwargs: Any

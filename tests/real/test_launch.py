@@ -69,6 +69,29 @@ def test_unknown_server_names_leave_nothing_behind(mallory: httpx.Client, name: 
     assert name not in user["servers"] or name == ""
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_options_are_not_kept_without_a_start(mallory: httpx.Client, method: str) -> None:
+    token = mallory.cookies.get("_xsrf", path="/hub/") or ""
+    answer = mallory.request(
+        method,
+        "/hub/api/users/mallory/servers/pyfai",
+        json={"user_options": {"image": "evil"}},
+        headers={"X-XSRFToken": token},
+    )
+    assert answer.status_code == 405
+    assert "evil" not in mallory.get("/hub/api/users/mallory?include_stopped_servers").text
+
+
+def test_nobody_opens_servers_for_others(mallory: httpx.Client) -> None:
+    assert mallory.get("/hub/spawn/somebody/pyfai").status_code == 403
+
+
+def test_a_page_of_a_server_that_is_gone_says_so(mallory: httpx.Client) -> None:
+    answer = mallory.get("/hub/spawn-pending/mallory/spectra")
+    assert answer.status_code == 404
+    assert "There is no such page" in answer.text
+
+
 def test_jupyterhubs_own_spawn_page_starts_nothing(mallory: httpx.Client) -> None:
     answer = mallory.get("/hub/spawn/mallory/pyfai?opt-size=small")
     assert answer.url.path == "/hub/open/pyfai"

@@ -1,13 +1,14 @@
 """The life of a portal: it ends with all that it started, and finds its state again."""
 
 import signal
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from portals import BEAMHUB, RunningPortal
+from portals import BEAMHUB, RunningPortal, xsrf
 
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
 
@@ -42,9 +43,103 @@ def test_ctrl_c_ends_everything_and_the_next_start_finds_the_state(
         second.stop()
 
 
-def test_a_port_in_use_is_said_in_words(portal: RunningPortal, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+def test_other_ways_to_end_it_end_everything_too(
+    state_folder: Callable[[], Path], how: signal.Signals
+) -> None:
+    portal = RunningPortal(state_folder())
+    started = descendants(portal.process.pid)
+    assert len(started) >= 2
+    portal.stop(how)
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert alive == []
+
+
+def test_after_a_crash_the_next_start_finds_the_running_server(
+    state_folder: Callable[[], Path],
+) -> None:
+    state = state_folder()
+    first = RunningPortal(state)
+    client = first.login("ada")
+    first.start_server(client, "pyfai", size="small")
+    pid = server_pid(first)
+    cookies = client.cookies
+    first.process.kill()
+    first.stop()
+    second = RunningPortal(state, port=first.port)
+    try:
+        again = second.client(cookies)
+        assert again.get("/user/ada/pyfai/api/status").status_code == 200
+        assert psutil.pid_exists(pid)
+        assert again.get("/hub/open/pyfai").url.path.startswith("/user/ada/pyfai/lab")
+    finally:
+        second.stop()
+    _, alive = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], 10)
+    assert alive == []
+
+
+def server_pid(portal: RunningPortal) -> int:
+    """Return the process of the one server that a portal runs."""
+    found = [
+        p.pid
+        for p in descendants(portal.process.pid)
+        if any("jupyterhub-singleuser" in part for part in p.cmdline())
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_stop_ends_what_was_put_into_the_background(state_folder: Callable[[], Path]) -> None:
+    portal = RunningPortal(state_folder())
+    try:
+        client = portal.login("ada")
+        portal.start_server(client, "pyfai", size="small")
+        server = psutil.Process(server_pid(portal))
+        marks = {k: v for k, v in server.environ().items() if k.startswith("JUPYTERHUB_")}
+        sleeper = subprocess.Popen(["sleep", "600"], env=marks, start_new_session=True)
+        page = client.get("/hub/stop/pyfai")
+        client.post("/hub/stop/pyfai", data={"_xsrf": xsrf(page.text)})
+        assert sleeper.wait(30) == -signal.SIGKILL
+    finally:
+        portal.stop()
+
+
+def test_a_file_of_the_users_does_not_break_the_start(state_folder: Callable[[], Path]) -> None:
+    portal = RunningPortal(state_folder())
+    try:
+        client = portal.login("ada")
+        portal.start_server(client, "pyfai", size="small")
+        client.post("/hub/stop/pyfai", data={"_xsrf": xsrf(client.get("/hub/stop/pyfai").text)})
+        (portal.state / "homes/ada/random.py").write_text("raise SystemExit('mine')\n")
+        portal.start_server(client, "pyfai", size="small")
+    finally:
+        portal.stop()
+
+
+def test_one_portal_a_state(portal: RunningPortal) -> None:
     done = subprocess.run(
-        [BEAMHUB, "serve", f"--port={portal.port}", f"--state={tmp_path}"],
+        [BEAMHUB, "serve", f"--state={portal.state}"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "A portal already runs with its state in" in done.stderr
+
+
+def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    tmp_path.chmod(0o1777)
+    done = subprocess.run(
+        [BEAMHUB, "serve", f"--state={tmp_path}"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "is no portal's state folder" in done.stderr
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+
+
+def test_a_port_in_use_is_said_in_words(
+    portal: RunningPortal, state_folder: Callable[[], Path]
+) -> None:
+    done = subprocess.run(
+        [BEAMHUB, "serve", f"--port={portal.port}", f"--state={state_folder()}"],
         capture_output=True,
         text=True,
         timeout=60,
