@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from portals import RunningPortal
 
+from hub.state import LOCK
+
 
 def accounts() -> set[str]:
     return {entry.pw_name for entry in pwd.getpwall() if entry.pw_name.startswith("bh-")}
@@ -21,14 +23,19 @@ def accounts() -> set[str]:
 def state_folder() -> Iterator[Callable[[], Path]]:
     """Makes state folders that other accounts may pass, and takes all away at the end."""
     before, folders = accounts(), []
+    shared = Path(tempfile.mkdtemp(prefix="beamhub-test-"))
+    shared.chmod(0o755)
 
     def make() -> Path:
+        """A state that a portal has used before, whose environments are everybody's."""
         folders.append(Path(tempfile.mkdtemp(prefix="beamhub-test-")))
         folders[-1].chmod(0o711)
+        (folders[-1] / LOCK).touch()
+        (folders[-1] / "environments").symlink_to(shared)
         return folders[-1]
 
     yield make
-    for folder in folders:
+    for folder in (shared, *folders):
         shutil.rmtree(folder, ignore_errors=True)
     for name in accounts() - before:
         subprocess.run(["userdel", name], check=False, capture_output=True)

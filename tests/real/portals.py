@@ -37,18 +37,26 @@ def is_free(port: int) -> bool:
 class RunningPortal:
     """A portal started by the real command, and the ways of a user into it."""
 
-    def __init__(self, state: Path, *arguments: str, port: int | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *arguments: str,
+        port: int | None = None,
+        prefix: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.state = state
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
         self.clients: list[httpx.Client] = []
-        command = [BEAMHUB, "serve", *(arguments or ("laptop",))]
+        command = [*prefix, BEAMHUB, "serve", *(arguments or ("laptop",))]
         self.process = subprocess.Popen(
             [*map(str, command), f"--port={self.port}", f"--state={state}"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env=environment,
         )
         threading.Thread(target=self._read, daemon=True).start()
         self.wait_for("Ctrl-C ends it")

@@ -1,5 +1,6 @@
 """The life of a portal: it ends with all that it started, and finds its state again."""
 
+import os
 import signal
 import stat
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 from portals import BEAMHUB, RunningPortal, xsrf
+
+from spawners.local import readable_by_others
 
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
 
@@ -114,6 +117,38 @@ def test_a_file_of_the_users_does_not_break_the_start(state_folder: Callable[[],
         portal.start_server(client, "pyfai", size="small")
     finally:
         portal.stop()
+
+
+NOBODY = 65534
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="every other test is about an ordinary account then")
+def test_an_ordinary_account_runs_a_portal_and_is_told_what_that_means(
+    portal: RunningPortal, state_folder: Callable[[], Path]
+) -> None:
+    if not readable_by_others(BEAMHUB):
+        pytest.skip(f"other accounts can't read {BEAMHUB}")
+    # The shared environments are root's: they must be there before.
+    root = portal.login("olga")
+    portal.start_server(root, "pyfai", size="small")
+    state = state_folder()
+    for path in (state, state / "lock"):
+        os.chown(path, NOBODY, NOBODY)
+    ordinary = RunningPortal(
+        state,
+        prefix=("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
+        environment={"PATH": os.environ["PATH"], "HOME": str(state)},
+    )
+    try:
+        client = ordinary.login("ada")
+        about = client.get("/hub/about").text
+        assert "not protected from each other" in about
+        assert "not protected from each other" not in root.get("/hub/about").text
+        ordinary.start_server(client, "pyfai", size="small")
+        assert psutil.Process(server_pid(ordinary)).uids().real == NOBODY
+        assert stat.S_IMODE((state / "homes/ada").stat().st_mode) == 0o700
+    finally:
+        ordinary.stop()
 
 
 def test_one_portal_a_state(portal: RunningPortal) -> None:
