@@ -232,3 +232,16 @@ def called(source: str) -> set[str]:
     lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
     calls = [n.func for n in ast.walk(ast.parse("\n".join(lines))) if isinstance(n, ast.Call)]
     return {getattr(f, "attr", None) or getattr(f, "id", "") for f in calls}
+
+
+def test_versions_shown_are_those_installed(ready):
+    """The page and the environment must not tell different versions of one program."""
+    text = (ready / "requirements.txt").read_text(encoding="utf-8").lower()
+    pinned: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9._-]+)==([^;#\s]+)", text, re.MULTILINE):
+        pinned.setdefault(name, set()).add(version)
+    shown = {s.name.lower(): s.version for s in load_manifest(ready).software}
+    both = pinned.keys() & shown.keys()
+    assert len(both) >= 4
+    for name in both:
+        assert all(version in shown[name] for version in pinned[name]), name

@@ -15,6 +15,10 @@ from html import escape
 from pathlib import Path
 
 RESULTS_VARIABLE = "BEAMHUB_CHECKS"
+ROW = (
+    "<tr><td style='white-space:nowrap'>{state}</td><td style='text-align:left'>{name}</td>"
+    "<td>{got}</td><td>{expected}</td><td>{tolerance}</td></tr>"
+)
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ class Checks:
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it: every state in a word, none by colour alone."""
         cells = "".join(
-            "<tr><td>{state}</td><td>{name}</td><td>{got}</td><td>{expected}</td><td>{tolerance}</td></tr>".format(
+            ROW.format(
                 state="✓ passed" if c.passed else "✗ <strong>failed</strong>",
                 **{key: escape(str(value)) for key, value in asdict(c).items() if key != "passed"},
             )

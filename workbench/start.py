@@ -16,6 +16,9 @@ def main(arguments: list[str]) -> None:
     use_case = os.environ.get("BEAMHUB_USE_CASE")
     if source and use_case:
         place(Path(source), Path.home() / "beamhub" / use_case)
+    # Tabs that were open come back in the use case they belong to, not in another's JupyterLab.
+    workspaces = Path.home() / ".jupyter/lab/workspaces" / (use_case or "none")
+    os.environ.setdefault("JUPYTERLAB_WORKSPACES_DIR", str(workspaces))
     command = str(Path(sys.executable).with_name("jupyterhub-singleuser"))
     fixed = [
         # Environments never change: what a user installs goes into their own.

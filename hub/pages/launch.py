@@ -77,7 +77,7 @@ class Open(Page):
         )
 
     async def begin(self, name: str, asked: Asked) -> None:
-        """Start the server; a failure within the first second is left to the pending page too."""
+        """Start the server; a start that failed, however soon, is told by the pending page."""
         user = self.current_user
         title = self.deployment.use_cases[name].manifest.title
         spawner = user.get_or_create_spawner(name, title, replace_failed=True)
@@ -87,6 +87,8 @@ class Open(Page):
         start = asyncio.ensure_future(self.spawn_single_user(user, name, title, options=options))
         await asyncio.wait([start], timeout=1)
         if start.done() and not start.cancelled() and (error := start.exception()):
+            if not spawner._failed:  # it wasn't even begun: too many at once, for example
+                raise error
             self.log.warning("%s did not start: %s", spawner._log_name, error)
 
     def pending_page(self, name: str, page: str) -> str:
