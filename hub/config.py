@@ -15,6 +15,7 @@ from .launching import launcher
 from .proxy import proxy_command
 from .secrets import read_secret
 from .site import Codes, Ldap, Oidc, Pam
+from .timing import StartTimes
 from .usecases import CONSTRAINTS
 
 HERE = Path(__file__).parent
@@ -67,7 +68,13 @@ def configure_pages(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.template_paths = [str(HERE / "templates")]
     c.JupyterHub.default_url = "/hub/usecases"
     c.JupyterHub.logo_file = str(deployment.site.look.logo or HERE / "static/logo.svg")
-    c.JupyterHub.tornado_settings = {"beamhub": deployment, "slow_spawn_timeout": 1}
+    times = StartTimes(deployment.state / "start_times.json")
+    c.Spawner.progress_ready_hook = times.ready
+    c.JupyterHub.tornado_settings = {
+        "beamhub": deployment,
+        "start_times": times,
+        "slow_spawn_timeout": 1,
+    }
 
 
 def configure_login(c: Config, deployment: Deployment) -> None:

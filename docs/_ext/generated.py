@@ -69,6 +69,7 @@ STATE = {
     "Not used with `accounts: system`.",
     "environments": "Python environments, each named by what went into it. Can be made again.",
     "usecases": "Copies of use cases that servers read, named by contents. Can be made again.",
+    "start_times.json": "How long the last starts of each use case took.",
 }
 """What lies in the state folder; the build fails where the code doesn't name one."""
 

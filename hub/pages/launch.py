@@ -118,6 +118,7 @@ class Pending(StrictPolicy, SpawnPendingHandler):
             "failed_message": reason_of(names.get("exception")),
             "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
             "own_server": user is self.current_user,
+            "usual_seconds": self.settings["start_times"].usual(server),
         }
         return super().render_template(name, **names)
 

@@ -27,6 +27,11 @@ def minutes_text(minutes: int) -> str:
     return " ".join(filter(None, parts))
 
 
+def seconds_text(seconds: float) -> str:
+    """Return a short duration: ``8 s``, ``2 min``."""
+    return f"{max(1, round(seconds))} s" if seconds < 90 else minutes_text(round(seconds / 60))
+
+
 def left_text(end: datetime | None, now: datetime) -> str:
     """Return the time left until `end`, both in UTC."""
     if end is None:
@@ -53,6 +58,7 @@ def markdown(text: str) -> str:
 NAMES: dict[str, Any] = {
     "size_text": size_text,
     "minutes_text": minutes_text,
+    "seconds_text": seconds_text,
     "left_text": left_text,
     "licence_text": licence_text,
     "number_text": number_text,
