@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pwd
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,17 +89,25 @@ def made_account(user: str, home: Path) -> Account:
         if entry.pw_uid < FIRST_PERSON or Path(entry.pw_dir) != home:
             raise AccountError(f"The account '{name}' of this machine is not the portal's own.")
     except KeyError:
-        command = ["useradd", "--no-create-home", "--home-dir", str(home), "--shell"]
-        made = subprocess.run(
-            [*command, "/usr/sbin/nologin", "--user-group", name], capture_output=True, text=True
-        )
-        if made.returncode:
-            raise AccountError(
-                "This machine could not make an account for your servers: "
-                f"{made.stderr.strip() or 'useradd failed'}."
-            ) from None
+        add_account(name, home)
         entry = pwd.getpwnam(name)
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, home)
+
+
+def add_account(name: str, home: Path) -> None:
+    """Make a system account that nobody can log in to."""
+    # A root shell that 'su' has opened may have no /usr/sbin on its PATH.
+    program = shutil.which("useradd") or "/usr/sbin/useradd"
+    command = [program, "--no-create-home", "--home-dir", str(home), "--user-group", name]
+    try:
+        made = subprocess.run(
+            [*command, "--shell", "/usr/sbin/nologin"], capture_output=True, text=True
+        )
+        problem = (made.stderr.strip() or f"{program} failed") if made.returncode else ""
+    except OSError as error:
+        problem = f"{program}: {error.strerror}"
+    if problem:
+        raise AccountError(f"This machine could not make an account for your servers: {problem}.")
 
 
 def private_folder(account: Account) -> None:
