@@ -23,7 +23,7 @@ def new_accounts():
     before = {entry.pw_name for entry in pwd.getpwall()}
     yield
     for entry in pwd.getpwall():
-        if entry.pw_name not in before and entry.pw_name.startswith("bh-test-"):
+        if entry.pw_name not in before and re.match(r"bh-[0-9a-f]{6}-test-", entry.pw_name):
             subprocess.run(["userdel", entry.pw_name], check=True, capture_output=True)
 
 
