@@ -140,7 +140,7 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     if isinstance(backend, LocalBackend):
         c.EnvironmentSpawner.state_folder = str(deployment.state)
         c.EnvironmentSpawner.workbench_folder = str(Path(workbench.__file__).parent)
-        c.EnvironmentSpawner.constraints_file = str(CONSTRAINTS) if CONSTRAINTS.exists() else ""
+        c.EnvironmentSpawner.constraints_file = str(CONSTRAINTS)
 
 
 def configure_culling(c: Config, deployment: Deployment) -> None:

@@ -34,8 +34,7 @@ class Deployment:
     @property
     def offered(self) -> dict[str, UseCase]:
         """The use cases that the site offers."""
-        wanted = self.site.use_cases
-        return {n: u for n, u in self.use_cases.items() if wanted is None or n in wanted}
+        return {n: u for n, u in self.use_cases.items() if self.site.offers(n)}
 
 
 def load_deployment(

@@ -144,7 +144,7 @@ def plan(
 
 def find(name: str, use_cases: Mapping[str, UseCase], site: SiteProfile) -> UseCase:
     """Return the use case of that name, if the site offers it and it works."""
-    offered = [n for n in use_cases if site.use_cases is None or n in site.use_cases]
+    offered = [n for n in use_cases if site.offers(n)]
     if not name:
         raise Refused(
             f"A server is opened with the name of a use case: {', '.join(offered)}.",

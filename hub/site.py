@@ -187,6 +187,10 @@ class SiteProfile(Declared):
         [], description="What an administrator has still to fill in; while there is any, no start"
     )
 
+    def offers(self, use_case: str) -> bool:
+        """Return whether the site shows the use case of that name to its users."""
+        return self.use_cases is None or use_case in self.use_cases
+
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
         if not self.serving.reachable:

@@ -7,15 +7,16 @@ import os
 import sys
 from pathlib import Path
 
-from .tutorials import NOTEBOOKS_VARIABLE, place
+from .here import setting
+from .tutorials import NOTEBOOKS_VARIABLE, own_folder, place
 
 
 def main(arguments: list[str]) -> None:
     """Place the tutorials and replace this process by ``jupyterhub-singleuser``."""
     source = os.environ.get(NOTEBOOKS_VARIABLE)
-    use_case = os.environ.get("BEAMHUB_USE_CASE")
+    use_case = setting("USE_CASE")
     if source and use_case:
-        place(Path(source), Path.home() / "beamhub" / use_case)
+        place(Path(source), own_folder(use_case))
     # Tabs that were open come back in the use case they belong to, not in another's JupyterLab.
     workspaces = Path.home() / ".jupyter/lab/workspaces" / (use_case or "none")
     os.environ.setdefault("JUPYTERLAB_WORKSPACES_DIR", str(workspaces))

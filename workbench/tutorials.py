@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from .here import setting
+
 NOTEBOOKS_VARIABLE = "BEAMHUB_NOTEBOOKS"
 RECORD = ".beamhub.json"
 
@@ -92,7 +94,7 @@ def reset(name: str) -> Path:
         The use case ships no such file, or this server has none.
     """
     source = Path(os.environ.get(NOTEBOOKS_VARIABLE, "/nonexistent")) / name
-    folder = Path.home() / "beamhub" / os.environ.get("BEAMHUB_USE_CASE", "")
+    folder = own_folder(setting("USE_CASE"))
     if Path(name).is_absolute() or ".." in Path(name).parts or not source.is_file():
         raise FileNotFoundError(f"This use case ships no file named '{name}'.")
     mine = folder / name
@@ -102,6 +104,11 @@ def reset(name: str) -> Path:
         mine.rename(kept)
     copy(source, mine)
     return kept
+
+
+def own_folder(use_case: str) -> Path:
+    """Return where the user's copies of a use case's tutorials lie."""
+    return Path.home() / "beamhub" / use_case
 
 
 def read_record(target: Path) -> dict[str, str]:

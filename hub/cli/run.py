@@ -69,7 +69,7 @@ def environment(use_case: UseCase, state: Path) -> Path:
 
     recipe = Recipe(
         requirements=use_case.folder / "requirements.txt",
-        constraints=CONSTRAINTS if CONSTRAINTS.exists() else None,
+        constraints=CONSTRAINTS,
         workbench=Path(workbench.__file__).parent,
     )
     try:

@@ -9,6 +9,8 @@ from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
+from spawners import Launch
+
 from ..launching import holding_of
 from ..plan import OPTIONS, Asked, Refused, ask, plan
 from .base import Page, StrictPolicy
@@ -28,8 +30,7 @@ class Open(Page):
     async def get(self, name: str) -> None:
         """Go to the running server, or ask whether to start one."""
         try:
-            asked = ask(self.sent(self.request.query_arguments))
-            launch = self.plan(name, asked)
+            asked, launch = self.planned(name, self.request.query_arguments)
         except Refused as refusal:
             await self.show_refusal(refusal)
             return
@@ -46,8 +47,7 @@ class Open(Page):
     async def post(self, name: str) -> None:
         """Start the server and show how that goes."""
         try:
-            asked = ask(self.sent(self.request.body_arguments))
-            launch = self.plan(name, asked)
+            asked, launch = self.planned(name, self.request.body_arguments)
         except Refused as refusal:
             await self.show_refusal(refusal)
             return
@@ -56,18 +56,16 @@ class Open(Page):
             await self.begin(name, asked)
         self.redirect(self.pending_page(name, launch.start_page))
 
-    def sent(self, arguments: dict[str, list[bytes]]) -> dict[str, Any]:
-        """Return what the user sent, JupyterHub's own token left out."""
-        return {
+    def planned(self, name: str, arguments: dict[str, list[bytes]]) -> tuple[Asked, Launch]:
+        """Return what the user asked for and its launch, or refuse before anything is started."""
+        sent = {
             key: [value.decode("utf-8", "replace") for value in values]
             for key, values in arguments.items()
-            if key != "_xsrf"
+            if key != "_xsrf"  # JupyterHub's own
         }
-
-    def plan(self, name: str, asked: Asked) -> Any:
-        """Return the launch, refused before anything is started."""
+        asked = ask(sent)
         deployment = self.deployment
-        return plan(
+        return asked, plan(
             name,
             asked,
             use_cases=deployment.use_cases,

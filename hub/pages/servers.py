@@ -27,7 +27,6 @@ class Home(Page):
             {
                 "use_case": deployment.use_cases.get(spawner.name),
                 "spawner": spawner,
-                "url": self.server_page(spawner.name),
                 "size": deployment.site.sizes.get(size_of(spawner)),
                 "end": ends_at(spawner, deployment),
                 "label": LABELS[server_state(spawner)],
