@@ -4,6 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from spawners import LocalBackend
+from spawners.local import DATA
+from workbench.data.settings import Settings
 from workbench.documents import DocumentError
 
 from .site import SiteProfile, load_site, profile_path
@@ -30,6 +33,17 @@ class Deployment:
     site: SiteProfile
     use_cases: dict[str, UseCase]
     state: Path
+
+    @property
+    def data(self) -> Settings:
+        """Where the servers of this portal look for reference data."""
+        declared = self.site.data
+        local = self.state / DATA if isinstance(self.site.backend, LocalBackend) else None
+        return Settings(
+            cache=declared.cache or local or Path("/nonexistent"),
+            roots=tuple(declared.roots),
+            mirrors=tuple(map(str, declared.mirrors)),
+        )
 
     @property
     def offered(self) -> dict[str, UseCase]:

@@ -258,16 +258,21 @@ def check_notebook(use_case: UseCase, asked: str | None, site: SiteProfile) -> s
 
 
 def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile) -> dict[str, str]:
-    """Return what the server is told of its place; `workbench.here` reads it."""
-    return {
+    """Return what the server is told of its place; `workbench` reads it."""
+    data = site.data
+    told = {
         "BEAMHUB_SITE": site.title,
         "BEAMHUB_USE_CASE": use_case.name,
         "BEAMHUB_USE_CASE_VERSION": use_case.manifest.version,
         "BEAMHUB_SIZE": size_name,
         "BEAMHUB_MEMORY_GIB": f"{size.memory_gib:g}",
         "BEAMHUB_GPUS": str(size.gpus),
-        "BEAMHUB_DATA_ROOTS": os.pathsep.join(map(str, site.data.roots)),
+        "BEAMHUB_DATA_ROOTS": os.pathsep.join(map(str, data.roots)),
+        "BEAMHUB_DATA_CACHE": str(data.cache or ""),
+        "BEAMHUB_DATA_MIRRORS": " ".join(map(str, data.mirrors)),
+        "BEAMHUB_DATA_QUOTA_GB": f"{data.quota_gb:g}" if data.quota_gb else "",
     }
+    return {name: value for name, value in told.items() if value}
 
 
 def quoted(text: str) -> str:

@@ -21,7 +21,14 @@ notebooks:
 software:
 - {name: NumPy, version: "2", licence: BSD-3-Clause, url: "https://numpy.org"}
 data_sets:
-  simulated: {title: A noisy straight line, licence: CC0-1.0, source: simulated}
+  simulated:
+    title: A noisy straight line
+    licence: CC0-1.0
+    source: simulated
+    generator: simulation:line
+    makes: [line.csv, truth.json]
+    about_mb: 0.01
+    about_s: 1
 resources:
   least: {cores: 1, memory_gib: 1}
   advised: {cores: 1, memory_gib: 2}
@@ -30,6 +37,25 @@ resources:
 REQUIREMENTS = """\
 # What the notebooks import, pinned. JupyterLab and the workbench come by themselves.
 numpy>=2,<3
+"""
+
+SIMULATION = """\
+\"\"\"The simulated data of this use case, with their truth.\"\"\"
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+def line(folder: Path, seed: int) -> None:
+    \"\"\"Write 200 points of a straight line with noise, and what the line is.\"\"\"
+    rng = np.random.default_rng(seed)
+    truth = {"slope": rng.uniform(2, 4), "offset": rng.uniform(1, 3)}
+    x = np.linspace(0, 1, 200)
+    y = truth["slope"] * x + truth["offset"] + rng.normal(0, 0.1, x.size)
+    np.savetxt(folder / "line.csv", np.transpose([x, y]), delimiter=",", header="x,y")
+    (folder / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
 """
 
 SITE = """\
@@ -70,20 +96,22 @@ FIRST_STEPS = notebook(
     [
         (
             "markdown",
-            "# First steps\n\nThe data are simulated here, so the truth is known and the notebook "
-            "can check itself. No network is needed.",
+            "# First steps\n\nThe data are simulated from a seed, so the truth is known and the "
+            "notebook can check itself. No network is needed.",
         ),
         (
             "code",
-            "import numpy as np\n\nfrom workbench import Checks, cite\n\n"
-            "rng = np.random.default_rng(1)\nx = np.linspace(0, 1, 200)\n"
-            "y = 3 * x + 2 + rng.normal(0, 0.1, x.size)\nslope, offset = np.polyfit(x, y, 1)",
+            "import json\n\nimport numpy as np\n\nfrom workbench import Checks, cite, data\n\n"
+            'DATA = "simulated"  # the name of another data set puts that in its place\n\n'
+            'files = data.fetch(DATA)\nx, y = np.loadtxt(files["line.csv"], delimiter=",").T\n'
+            "slope, offset = np.polyfit(x, y, 1)",
         ),
         (
             "code",
-            'checks = Checks("First steps")\n'
-            'checks.close("Slope", got=slope, truth=3, within=0.15)\n'
-            'checks.close("Offset", got=offset, truth=2, within=0.1)\nchecks.report()',
+            'truth = json.loads(files["truth.json"].read_text())\nchecks = Checks("First steps")\n'
+            'checks.close("Slope", got=slope, truth=truth["slope"], within=0.15)\n'
+            'checks.close("Offset", got=offset, truth=truth["offset"], within=0.1)\n'
+            "checks.report()",
         ),
         ("code", "cite()"),
     ]
@@ -92,5 +120,6 @@ FIRST_STEPS = notebook(
 USE_CASE_FILES = {
     "usecase.yaml": MANIFEST,
     "requirements.txt": REQUIREMENTS,
+    "simulation.py": SIMULATION,
     "01_first_steps.ipynb": FIRST_STEPS,
 }

@@ -1,10 +1,20 @@
 """Site profiles: one facility's deployment, declared in one YAML file."""
 
+import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, HttpUrl, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    AnyUrl,
+    Field,
+    HttpUrl,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from spawners import AnyBackend, LocalBackend, Mount, Resources
 from workbench.declared import Declared
@@ -129,11 +139,42 @@ class Limits(Declared):
     idle_h: PositiveFloat = Field(4, description="A server that nobody uses is stopped after this")
 
 
+def usable_mirror(url: AnyUrl) -> AnyUrl:
+    """Return `url` if it can be a mirror's address."""
+    if url.scheme not in ("https", "http", "file"):
+        raise ValueError("a mirror's address begins with https:, http: or file:")
+    if url.username or url.password:
+        raise ValueError("an address must not hold a user name or a password")
+    if any(c.isspace() for c in str(url)):
+        raise ValueError("an address must not hold a space")
+    return url
+
+
 class Data(Declared):
     """Where reference data lie at the site, and where to fetch what doesn't."""
 
     roots: list[Path] = Field([], description="Folders with data sets, used in place, read-only")
-    mirrors: list[HttpUrl] = Field([], description="Copies to fetch from before the public source")
+    cache: Path | None = Field(
+        None,
+        description="The folder that all users share for what is fetched, as servers see it. "
+        "None: the state folder's own on the local backend, else each user's home",
+    )
+    quota_gb: PositiveFloat | None = Field(
+        None, description="What the cache may hold; what was used longest ago goes first"
+    )
+    mirrors: list[Annotated[AnyUrl, AfterValidator(usable_mirror)]] = Field(
+        [],
+        description="Folders made by 'beamhub data mirror', at https or file addresses; asked "
+        "before the public source",
+    )
+
+    @field_validator("roots", "cache")
+    @classmethod
+    def _paths_can_be_listed(cls, value: list[Path] | Path | None) -> list[Path] | Path | None:
+        paths = value if isinstance(value, list) else [value] if value else []
+        if any(not path.is_absolute() or os.pathsep in str(path) for path in paths):
+            raise ValueError("expected paths that begin with '/' and hold no colon")
+        return value
 
 
 class Look(Declared):

@@ -26,6 +26,13 @@ Report = Callable[[int, str], None]
 """Takes progress in percent and a sentence."""
 
 READY = ".ready"
+COMMAND = """\
+#!{python} -P
+from workbench.__main__ import app
+
+app(prog_name="beamhub")
+"""
+"""The command's part for servers, on the PATH of every terminal in JupyterLab."""
 LAB_SETTINGS = "overrides.json"
 """JupyterLab's settings for everybody, beside the workbench's modules."""
 STEPS = (
@@ -73,7 +80,7 @@ class Recipe:
     def name(self) -> str:
         """A name that changes with anything that goes in."""
         digest = hashlib.sha256()
-        for part in (sys.version, sys.base_prefix, *server_requirements()):
+        for part in (sys.version, sys.base_prefix, COMMAND, *server_requirements()):
             digest.update(part.encode() + b"\0")
         for path in (self.requirements, self.constraints):
             digest.update((path.read_bytes() if path else b"") + b"\0")
@@ -139,6 +146,9 @@ async def build(environment: Path, recipe: Recipe, report: Report) -> None:
     report(85, "Adding the workbench")
     packages = next(environment.glob("lib/python*/site-packages"))
     copy_for_all(recipe.workbench, workbench_files(recipe.workbench), packages / "workbench")
+    command = environment / "bin/beamhub"
+    command.write_text(COMMAND.format(python=python), encoding="utf-8")
+    command.chmod(0o755)
     settings = environment / "share/jupyter/lab/settings"
     copy_for_all(recipe.workbench, [recipe.workbench / LAB_SETTINGS], settings)
 

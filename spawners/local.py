@@ -10,6 +10,9 @@ from pydantic import Field, PositiveFloat
 
 from .launch import Backend, Free, Launch
 
+DATA = "data"
+"""Below the state folder: what all users share of fetched data."""
+
 
 class LocalBackend(Backend):
     """Processes on the hub's own machine."""

@@ -17,9 +17,11 @@ from . import environments
 from .accounts import Account, AccountError, account_for
 from .environments import BuildError, Recipe
 from .leftovers import end_processes, marks_of
-from .payload import payload
+from .local import DATA
+from .payload import payload, shared_folder
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
+PROXY_VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
 
 
 class EnvironmentSpawner(LocalProcessSpawner):
@@ -112,11 +114,12 @@ class EnvironmentSpawner(LocalProcessSpawner):
         """Set what the process runs and sees."""
         notebooks = payload(self._state / "usecases", Path(self.use_case_folder))
         path = os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)])
-        self.env_keep = KEPT_VARIABLES
+        self.env_keep = [*KEPT_VARIABLES, *harmless(PROXY_VARIABLES)]
         self.notebook_dir = str(account.home)
         # -P: a file in the home must not stand in for a module of Python.
         self.cmd = [str(environment / "bin/python"), "-P", "-m", "workbench.start"]
         self.environment = {
+            "BEAMHUB_DATA_CACHE": str(shared_cache(self._state / DATA)),
             **self.environment,
             "PATH": path,
             "VIRTUAL_ENV": str(environment),
@@ -207,6 +210,20 @@ class EnvironmentSpawner(LocalProcessSpawner):
             self.clear_state()
             return 0
         return cast(int | None, await super().poll())
+
+
+def harmless(names: list[str]) -> list[str]:
+    """Return the variables that hold no password: those of a proxy can."""
+    return [name for name in names if "@" not in os.environ.get(name, "@")]
+
+
+def shared_cache(folder: Path) -> Path:
+    """Make the folder that all users share for data; whoever fetches adds files of their own."""
+    if not folder.is_dir():
+        shared_folder(folder)
+        if os.geteuid() == 0:
+            folder.chmod(0o1777)
+    return folder
 
 
 def some_cores(count: int) -> list[int]:

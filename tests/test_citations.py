@@ -121,6 +121,7 @@ def test_a_notebook_finds_its_manifest_above_it(monkeypatch):
 def test_a_manifest_above_the_notebooks_folder_is_found_too(tmp_path):
     shipped = (NOTEBOOKS / "savu/usecase.yaml").read_text(encoding="utf-8")
     (tmp_path / "usecase.yaml").write_text(shipped, encoding="utf-8")
+    (tmp_path / "simulation.py").touch()
     (tmp_path / "deep/er").mkdir(parents=True)
     assert cite(tmp_path / "deep/er").bibtex == bibtex_of(SHIPPED["savu"].manifest)
 

@@ -120,11 +120,21 @@ class LicenceGate(Declared):
     required: bool = Field(False, description="Whether nothing works without it")
 
 
+def without_credentials(url: HttpUrl) -> HttpUrl:
+    """Return `url` if it holds neither a name nor a password, which logs would repeat."""
+    if url.username or url.password:
+        raise ValueError("an address must not hold a user name or a password")
+    return url
+
+
+PublicUrl = Annotated[HttpUrl, AfterValidator(without_credentials)]
+
+
 class DataFile(Declared):
     """One file of a data set."""
 
     name: RelativePath
-    urls: list[HttpUrl] = Field([], description="Where the publisher offers it, best first")
+    urls: list[PublicUrl] = Field([], description="Where the publisher offers it, best first")
     size_bytes: PositiveInt | None = Field(None, description="None where nobody publishes it")
     sha256: Sha256 | Literal["unknown"] = Field(
         description="'unknown' where no publisher states it: such a file is refused by default"
@@ -133,6 +143,17 @@ class DataFile(Declared):
         None, description="Where the publisher states only this"
     )
     unpack: bool = Field(False, description="An archive whose contents are the data")
+    contents: RelativePath | None = Field(
+        None,
+        description="A list beside the manifest of what the archive holds, made by sha256sum; "
+        "with it each file can be used as soon as it has arrived",
+    )
+
+    @model_validator(mode="after")
+    def _only_archives_have_contents(self) -> Self:
+        if self.contents and not self.unpack:
+            raise ValueError("'contents' lists what an archive holds: say 'unpack: true' too")
+        return self
 
 
 class DataSet(Declared):
@@ -142,6 +163,17 @@ class DataSet(Declared):
     licence: Licence
     source: Literal["download", "package", "simulated"]
     package: str | None = Field(None, description="The installed package that ships it")
+    folder: RelativePath | None = Field(None, description="Where in that package its files lie")
+    generator: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*:[a-z][a-z0-9_]*$")] | None = Field(
+        None,
+        description="What simulates it: 'module:function' of this folder, called with the folder "
+        "to write into and the seed",
+    )
+    seed: NonNegativeInt = 1
+    makes: list[RelativePath] = Field([], description="The files that the generator writes")
+    about_mb: PositiveFloat | None = Field(None, description="How large these are together")
+    about_s: PositiveFloat | None = Field(None, description="How long making them takes")
+    twin: Name | None = Field(None, description="The simulated data set that can stand in for it")
     doi: Doi | None = None
     url: HttpUrl | None = Field(None, description="The page that describes it")
     cite: list[Citation] = []
@@ -151,13 +183,17 @@ class DataSet(Declared):
     def _source_is_told(self) -> Self:
         if self.source == "download" and not self.files:
             raise ValueError("a data set to download needs 'files'")
-        if self.source == "package" and not self.package:
-            raise ValueError("say in 'package' which package ships this data set")
+        if self.source == "package" and not (self.package and self.files):
+            raise ValueError("say in 'package' which package ships this data set, and its 'files'")
+        if self.source == "simulated" and not (self.generator and self.makes):
+            raise ValueError("say in 'generator' what simulates this data set, and what it 'makes'")
         return self
 
     @property
     def size_bytes(self) -> int | None:
         """The size of all files in bytes, None where one of them is not published."""
+        if self.about_mb:
+            return round(self.about_mb * 1e6)
         sizes = [f.size_bytes for f in self.files]
         return None if None in sizes or not sizes else sum(s for s in sizes if s is not None)
 
@@ -229,6 +265,10 @@ class Manifest(Declared):
             for name in notebook.data_sets:
                 if name not in self.data_sets:
                     raise ValueError(f"{notebook.file} needs '{name}', which 'data_sets' lacks")
+        for name, data in self.data_sets.items():
+            twin = self.data_sets.get(data.twin or name)
+            if data.twin and (twin is None or twin.source != "simulated"):
+                raise ValueError(f"data_sets.{name}: '{data.twin}' is no simulated data set here")
         if self.picture and not self.picture_alt:
             raise ValueError("say in 'picture_alt' what the picture shows")
         return self
@@ -256,6 +296,9 @@ def load_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     manifest = load(path, Manifest)
     named = [n.file for n in manifest.notebooks] + ([manifest.picture] if manifest.picture else [])
+    named += [f.contents for d in manifest.data_sets.values() for f in d.files if f.contents]
+    generators = [d.generator for d in manifest.data_sets.values() if d.generator]
+    named += sorted({f"{generator.partition(':')[0]}.py" for generator in generators})
     if not manifest.coming:
         named.append("requirements.txt")
     missing = [name for name in named if not (folder / name).is_file()]

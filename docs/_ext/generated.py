@@ -55,6 +55,10 @@ VARIABLES = {
     "BEAMHUB_MEMORY_GIB": "In a server: the memory that the size grants, in GiB.",
     "BEAMHUB_GPUS": "In a server: the number of GPUs that the size grants.",
     "BEAMHUB_DATA_ROOTS": "In a server: the site's data folders, with colons between them.",
+    "BEAMHUB_DATA_CACHE": "In a server, or set by you: the folder that holds what is fetched.",
+    "BEAMHUB_DATA_MIRRORS": "In a server, or set by you: addresses of mirrors, with spaces between "
+    "them.",
+    "BEAMHUB_DATA_QUOTA_GB": "In a server, or set by you: what the cache may hold, in GB.",
     "BEAMHUB_NOTEBOOKS": "In a server: where the use case's files lie as they were shipped.",
     "BEAMHUB_CHECKS": "In a run without a person: the folder that `Checks.report` writes into.",
 }
@@ -69,6 +73,7 @@ STATE = {
     "Not used with `accounts: system`.",
     "environments": "Python environments, each named by what went into it. Can be made again.",
     "usecases": "Copies of use cases that servers read, named by contents. Can be made again.",
+    "data": "Reference data that all users share. Can be fetched again.",
     "start_times.json": "How long the last starts of each use case took.",
 }
 """What lies in the state folder; the build fails where the code doesn't name one."""

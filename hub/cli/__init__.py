@@ -2,6 +2,8 @@
 
 import typer
 
+from workbench.data.command import app as data
+
 from . import check, new, run, schema, serve, show
 
 app = typer.Typer(
@@ -16,3 +18,4 @@ app = typer.Typer(
 for module in (serve, check, show, schema, run):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 app.add_typer(new.app, name="new")
+app.add_typer(data, name="data")

@@ -1,11 +1,16 @@
 """The catalogue, and one page a use case."""
 
+import asyncio
+
 from tornado import web
 
 from workbench.citations import bibtex_of
-from workbench.manifest import DataSet
+from workbench.data.cache import Cache
+from workbench.data.catalogue import Known
+from workbench.data.places import offer
 
 from ..cards import card
+from ..deployment import Deployment
 from ..plan import Asked, Refused, find, fits, words
 from ..usecases import UseCase
 from .base import Page
@@ -36,7 +41,10 @@ class UseCasePage(Page):
         if use_case is None:
             await self.show_refusal(no_such_page(name, self))
             return
-        await self.show("usecase.html", **use_case_names(self, use_case))
+        # Data may lie on file systems that are slow to answer.
+        places = await asyncio.to_thread(data_places, self.deployment, use_case)
+        names = use_case_names(self, use_case)
+        await self.show("usecase.html", data_places=places, **names)
 
 
 def use_case_names(
@@ -56,20 +64,22 @@ def use_case_names(
         "least": words(least),
         "advised": words(use_case.manifest.resources.advised),
         "free": site.backend.free(),
-        "data_places": {n: data_place(page, n, d) for n, d in use_case.manifest.data_sets.items()},
     }
 
 
-def data_place(page: Page, name: str, data_set: DataSet) -> str:
-    """Return where a data set is now, in words."""
-    if data_set.source == "simulated":
-        return "Made on the spot, with its truth"
-    if data_set.source == "package":
-        return f"Here: comes with {data_set.package}"
-    for root in page.deployment.site.data.roots:
-        if all((root / name / file.name).is_file() for file in data_set.files):
-            return "Here: at this site"
-    return "Not at this site: to be had from its publisher"
+def data_places(deployment: Deployment, use_case: UseCase) -> dict[str, tuple[str, str]]:
+    """Return what would serve each data set now, and its cost, in words."""
+    places = deployment.data
+    cache = Cache(places.cache, deployment.state) if places.cache.is_dir() else None
+    found = {}
+    for name, data in use_case.manifest.data_sets.items():
+        if data.source == "package":
+            found[name] = (f"Comes with {data.package}", "nothing to fetch")
+            continue
+        known = Known(use_case.name, name, use_case.folder, data)
+        best = offer(known, places, cache)
+        found[name] = (f"{best.where[:1].upper()}{best.where[1:]}", best.cost)
+    return found
 
 
 def no_such_page(name: str, page: Page) -> Refused:

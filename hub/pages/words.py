@@ -5,19 +5,9 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
+from workbench.words import size_text
+
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
-
-
-def size_text(size_bytes: int | None) -> str:
-    """Return a size on disk: ``20.8 kB``, ``47 MB``, ``38 GB``."""
-    if size_bytes is None:
-        return "size not published"
-    value, unit = float(size_bytes), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
 
 
 def minutes_text(minutes: int) -> str:

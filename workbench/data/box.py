@@ -1,0 +1,150 @@
+"""Where the files of one data set gather until the set is complete."""
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+READ_ONLY = 0o444
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """One file that is complete and, where its checksum is declared, verified.
+
+    Parameters
+    ----------
+    name : str
+        Below the data set's folder.
+    size_bytes : int
+    sha256 : str
+    """
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class Box:
+    """The folder of a data set that is being fetched, and the one beside it for what is half done.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds only files that are complete and verified.
+    work : Path
+        Parts and journals; anything in it can be lost without harm.
+    arrived : callable
+        Called with each file as it gets into `folder`, by whatever thread brings it.
+
+    Attributes
+    ----------
+    done : dict of str to Arrived
+        The files in `folder`, those of earlier tries included.
+    finished : set of str
+        The declared files, archives among them, of which nothing is missing.
+    """
+
+    def __init__(self, folder: Path, work: Path, arrived: Callable[[Arrived], None]) -> None:
+        self.folder, self.work, self._arrived = folder, work, arrived
+        folder.mkdir(parents=True, exist_ok=True)
+        work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.done: dict[str, Arrived] = {}
+        self.finished: set[str] = set()
+        self._lock = threading.Lock()
+        self._recall()
+
+    @property
+    def _record(self) -> Path:
+        return self.work / "arrived"
+
+    def _recall(self) -> None:
+        """Take up what earlier tries have brought; one may have ended between any two steps."""
+        lines = self._record.read_bytes().split(b"\n")[:-1] if self._record.is_file() else []
+        for line in lines:
+            name, size, sha256 = json.loads(line)
+            if not sha256:
+                self.finished.add(name)
+                continue
+            part, target = self.work / "parts" / name, self.folder / name
+            if part.is_file() and not target.exists() and part.stat().st_size == size:
+                self._place(part, target)
+            if target.exists():
+                self.done[name] = Arrived(name, size, sha256)
+
+    def _write(self, line: list[str | int]) -> None:
+        with self._lock, self._record.open("ab") as file:
+            file.write(json.dumps(line).encode() + b"\n")
+
+    def finish(self, name: str) -> None:
+        """Remember that nothing of the declared file `name` is missing."""
+        self.finished.add(name)
+        self._write([name, 0, ""])
+
+    def part(self, name: str) -> Path:
+        """Return where the file `name` grows, its folders made."""
+        path = self.work / "parts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def here(self, name: str) -> int:
+        """Return how many bytes of a file that isn't complete are here."""
+        path = self.work / "parts" / name
+        return path.stat().st_size if path.is_file() else 0
+
+    def accept(self, name: str, sha256: str) -> None:
+        """Move a verified file from its part into the folder."""
+        if name not in self.done:
+            part = self.part(name)
+            arrived = Arrived(name, part.stat().st_size, sha256)
+            self._write([name, arrived.size_bytes, sha256])
+            self._place(part, self.folder / name)
+            self.done[name] = arrived
+        self._arrived(self.done[name])
+
+    def _place(self, part: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.chmod(READ_ONLY)
+        part.replace(target)
+
+    def path_of(self, name: str) -> Path:
+        """Return where a file lies, complete or not."""
+        target = self.folder / name
+        return target if target.exists() else self.part(name)
+
+    def drop(self, name: str) -> None:
+        """Forget a file's part."""
+        self.part(name).unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove everything."""
+        remove_tree(self.folder)
+        remove_tree(self.work)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder that may be read-only."""
+    for path, _, _ in os.walk(folder):
+        if not os.access(path, os.W_OK):
+            Path(path).chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def blocks(path: Path, size: int | None = None) -> Iterator[bytes]:
+    """Yield a file's bytes, or its first `size`."""
+    left = path.stat().st_size if size is None else size
+    with path.open("rb", buffering=0) as file:
+        while left and (data := file.read(min(BLOCK, left))):
+            left -= len(data)
+            yield data
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,129 @@
+"""What an archive from outside may contain, and how large it may become."""
+
+import tarfile
+import unicodedata
+import zipfile
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from ..words import size_text
+from .errors import Refused
+
+MOST_FILES = 1_000_000
+MOST_RATIO = 200
+ALWAYS_ALLOWED = 1 << 30
+"""Bytes that may come out of an archive whatever its ratio: empty detector frames pack well."""
+LONGEST_NAME = 255
+UNIX_TYPE = 0o170000
+LINK = 0o120000
+REGULAR = (0, 0o100000)
+
+
+@dataclass
+class Unpacking:
+    """What has come out of one archive so far, for the limits.
+
+    Parameters
+    ----------
+    archive : str
+        Its name, for the sentences.
+    """
+
+    archive: str
+    files: int = 0
+    packed_bytes: int = 0
+    unpacked_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self._names: set[str] = set()
+        self._folders: set[str] = set()
+
+    def name(self, name: str) -> str:
+        """Return a member's name if a file may be made under it.
+
+        Raises
+        ------
+        Refused
+            It leads out of the folder, can't be a file's name, or is there already.
+        """
+        path = PurePosixPath(name)
+        parts = [p for p in path.parts if p != "."]
+        if path.is_absolute() or ".." in parts or not parts or "\\" in name or ":" in parts[0][1:2]:
+            raise self.refusal(name, "which would lie outside the folder of the data")
+        if any(len(p.encode("utf-8", "surrogateescape")) > LONGEST_NAME for p in parts):
+            raise self.refusal(name, "whose name is too long")
+        if any(unicodedata.category(c)[0] == "C" for c in name):
+            raise self.refusal(name, "whose name has characters that can't be printed")
+        clean = "/".join(parts)
+        self._remember(clean)
+        return clean
+
+    def _remember(self, name: str) -> None:
+        self.files += 1
+        if self.files > MOST_FILES:
+            raise Refused(f"{self.archive} holds more than {MOST_FILES} files. It is refused.")
+        folders = {str(p) for p in PurePosixPath(name).parents} - {"."}
+        if name in self._names or name in self._folders or folders & self._names:
+            raise self.refusal(name, "twice")
+        self._names.add(name)
+        self._folders |= folders
+
+    def grow(self, packed_bytes: int, unpacked_bytes: int) -> None:
+        """Count what went in and came out.
+
+        Raises
+        ------
+        Refused
+            Far more comes out than data would: the archive is made to fill the disk.
+        """
+        self.packed_bytes += packed_bytes
+        self.unpacked_bytes += unpacked_bytes
+        if self.unpacked_bytes > max(ALWAYS_ALLOWED, MOST_RATIO * self.packed_bytes):
+            raise Refused(
+                f"{self.archive} unpacks to more than {MOST_RATIO} times its size "
+                f"({size_text(self.unpacked_bytes)} so far), as a file made to fill a disk does. "
+                "It is refused, and nothing of it is kept."
+            )
+
+    def refusal(self, name: str, what: str) -> Refused:
+        """Return the refusal of an archive for one of its members."""
+        shown = "".join(c if c.isprintable() else "?" for c in name[:80])
+        return Refused(
+            f"{self.archive} holds '{shown}', {what}. "
+            "The archive is refused as a whole, and nothing of it is kept."
+        )
+
+
+def tar_file_name(member: tarfile.TarInfo, unpacking: Unpacking) -> str | None:
+    """Return the name to unpack a member of a tar archive under, None where it is a folder.
+
+    Raises
+    ------
+    Refused
+        It is a link, a device or another thing that isn't data.
+    """
+    if member.isdir():
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts:
+            raise unpacking.refusal(member.name, "which would lie outside the folder of the data")
+        return None
+    if member.issym() or member.islnk():
+        raise unpacking.refusal(member.name, f"a link to '{member.linkname[:80]}'")
+    if not member.isreg() or member.issparse():
+        raise unpacking.refusal(member.name, "which is not an ordinary file")
+    return unpacking.name(member.name)
+
+
+def zip_file_name(member: zipfile.ZipInfo, unpacking: Unpacking) -> str | None:
+    """Return the name to unpack a member of a zip archive under, None where it is a folder."""
+    kind = member.external_attr >> 16 & UNIX_TYPE
+    if kind == LINK:
+        raise unpacking.refusal(member.filename, "a link")
+    if member.is_dir():
+        unpacking.name(member.filename.rstrip("/") + "/.folder")
+        return None
+    if kind not in REGULAR:
+        raise unpacking.refusal(member.filename, "which is not an ordinary file")
+    if member.flag_bits & 1:
+        raise unpacking.refusal(member.filename, "which is encrypted")
+    return unpacking.name(member.filename)

@@ -1,0 +1,246 @@
+"""Look after data that are here: verify, prune, make a mirror."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..manifest import DataFile
+from .access import Files, fetch, readable
+from .box import sha256_of
+from .cache import Entry, declared_sums, size_of
+from .catalogue import Known, known_sets
+from .errors import DataError
+from .linking import link
+from .places import LISTING, in_root, listing
+from .settings import Settings, settings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file that was read again.
+
+    Parameters
+    ----------
+    label : str
+        The data set.
+    path : Path
+        The file.
+    problem : str
+        What is wrong with it, empty for nothing.
+    """
+
+    label: str
+    path: Path
+    problem: str
+
+
+def verify(name: str = "", *, places: Settings | None = None) -> Iterator[Finding]:
+    """Read every file that is here and compare its checksum.
+
+    Parameters
+    ----------
+    name : str, optional
+        Only this data set; empty means all.
+    places : Settings, optional
+        Where to look; None means what the launch says.
+
+    Yields
+    ------
+    Finding
+        One a file.
+    """
+    places = places or settings()
+    for known in known_sets():
+        if name and name not in (known.name, known.label):
+            continue
+        for root in places.roots:
+            folder = root / known.use_case / known.name
+            if folder.is_dir() and (in_root(known, root) or listing(folder)):
+                yield from compare(known.label, folder, expected(known, folder))
+    for cache in readable(places):
+        for entry, _ in cache.entries():
+            if not name or entry.record.label in (name, *labels(name)):
+                sums = {f.name: f.sha256 for f in entry.record.files}
+                yield from compare(entry.record.label, entry.folder, sums)
+
+
+def labels(name: str) -> list[str]:
+    """Return the full names that a data set's name may mean."""
+    return [known.label for known in known_sets() if known.name == name]
+
+
+def expected(known: Known, folder: Path) -> dict[str, str]:
+    """Return the checksums of a folder's files: the manifest's, else the folder's own listing's."""
+    listed = {f["name"]: f["sha256"] for f in listing(folder)}
+    return listed | declared_sums(known)
+
+
+def compare(label: str, folder: Path, sums: dict[str, str]) -> Iterator[Finding]:
+    """Yield a finding for each file of `sums`, name to SHA-256."""
+    for name, sha256 in sorted(sums.items()):
+        path = folder / name
+        if not path.is_file():
+            yield Finding(label, path, "is missing")
+        elif sha256_of(path) != sha256:
+            yield Finding(label, path, "is not what it was: its checksum differs")
+        else:
+            yield Finding(label, path, "")
+
+
+def verify_mirror(folder: Path) -> Iterator[Finding]:
+    """Read every file of a mirror and compare it with the mirror's own listings."""
+    for path in sorted(folder.glob(f"*/*/{LISTING}")):
+        label = f"{path.parents[1].name}/{path.parent.name}"
+        files = listing(path.parent)
+        if not files:
+            yield Finding(label, path, "can't be read")
+        yield from compare(label, path.parent, {f["name"]: f["sha256"] for f in files})
+
+
+def prune(
+    names: list[str] | None = None,
+    *,
+    unused_days: float | None = None,
+    quota_bytes: int | None = None,
+    places: Settings | None = None,
+) -> Iterator[tuple[Entry, bool]]:
+    """Remove data sets from the cache, never one that somebody is reading.
+
+    Parameters
+    ----------
+    names : list of str, optional
+        These.
+    unused_days : float, optional
+        Those that nobody has used for so long.
+    quota_bytes : int, optional
+        Those used longest ago, until the rest takes no more.
+    places : Settings, optional
+        Where to look; None means what the launch says.
+
+    Yields
+    ------
+    Entry, bool
+        What was to be removed, and whether it is gone.
+    """
+    for cache in readable(places or settings()):
+        wanted = [label for name in names or [] for label in (name, *labels(name))]
+        left = cache.size_bytes()
+        for entry, last in cache.entries():
+            old = unused_days is not None and time.time() - last > unused_days * 86400
+            over = quota_bytes is not None and left > quota_bytes
+            if entry.record.label in wanted or old or over:
+                gone = cache.remove(entry)
+                left -= entry.record.size_bytes if gone else 0
+                yield entry, gone
+
+
+def mirror(
+    folder: Path,
+    sets: list[Known],
+    unverified: Collection[str] = (),
+    *,
+    places: Settings | None = None,
+) -> Iterator[tuple[Known, Files | DataError]]:
+    """Make a folder that a web server or a file system can serve to a site without internet.
+
+    Each data set gets ``<use case>/<data set>/`` with its files, archives unpacked, and a listing
+    with their checksums. What is there already is not fetched again.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it isn't there yet.
+    sets : list of Known
+        What to put there; simulated sets need no mirror and are left out.
+    unverified : collection of str
+        Data sets to take although nobody has published their checksums; the listing then holds
+        those that they had.
+    places : Settings, optional
+        Where to look; None means what the launch says.
+
+    Yields
+    ------
+    Known, Files or DataError
+        One a data set: what it got, or why it could not.
+    """
+    for known in sets:
+        if known.data.source != "download":
+            continue
+        try:
+            consent = known.label if {known.name, known.label} & {*unverified} else None
+            files = fetch(known.label, unverified=consent, places=places)
+            put_into_mirror(known, files, folder / known.use_case / known.name)
+            yield known, files
+        except DataError as problem:
+            yield known, problem
+
+
+def put_into_mirror(known: Known, files: Files, folder: Path) -> None:
+    """Put the files of a data set into a mirror with their listing, which comes last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about: list[dict[str, Any]] = []
+    for path in files:
+        name = path.relative_to(files.folder).as_posix()
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if size_of(target) != path.stat().st_size:
+            target.unlink(missing_ok=True)
+            place(path, target)
+        about.append(
+            {
+                "name": name,
+                "size_bytes": path.stat().st_size,
+                "sha256": sha256_of(target),
+                "of": declared_file(known, name).name,
+            }
+        )
+    text = json.dumps({"data_set": known.label, "doi": known.data.doi, "files": about}, indent=1)
+    partial = folder / f".{LISTING}.{os.getpid()}"
+    partial.write_text(text, encoding="utf-8")
+    partial.chmod(0o644)
+    partial.replace(folder / LISTING)
+    for path in (folder, *folder.parents[:2], *(p for p in folder.rglob("*") if p.is_dir())):
+        with suppress(PermissionError):
+            path.chmod(0o755)
+
+
+def place(path: Path, target: Path) -> None:
+    """Put one file into a mirror: a hard link where that can be, else a copy."""
+    link(path, target)
+    if target.is_symlink():
+        target.unlink()
+        shutil.copyfile(path, target)
+        target.chmod(0o444)
+
+
+def declared_file(known: Known, name: str) -> DataFile:
+    """Return the declared file that `name` is, or came out of."""
+    for file in known.data.files:
+        if file.name == name or name in known.contents(file):
+            return file
+    return next(file for file in known.data.files if file.unpack)
+
+
+def sets_of(use_cases: list[str]) -> list[Known]:
+    """Return the data sets of some use cases, of all where none is named.
+
+    Raises
+    ------
+    DataError
+        There is no use case of that name.
+    """
+    sets = known_sets()
+    known = {k.use_case for k in sets}
+    for name in use_cases:
+        if name not in known:
+            raise DataError(
+                f"There is no use case '{name[:60]}' with data. There are "
+                f"{', '.join(sorted(known))}."
+            )
+    return [k for k in sets if not use_cases or k.use_case in use_cases]
