@@ -23,6 +23,7 @@ from hub.software import SoftwareCatalogue, load_software
 from hub.usecases import NOTEBOOKS, load_use_cases
 from spawners import AnyBackend
 from workbench.manifest import NAME_PATTERN, Manifest
+from workbench.words import size_text
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("hub", "spawners", "workbench", "scripts", ".ci")
@@ -278,6 +279,21 @@ def programs() -> str:
     )
 
 
+def data_sets() -> str:
+    """Return the data sets of the shipped use cases."""
+    rows = ["| Data set | What | Size | Checksum | Licence |", "| --- | --- | --- | --- | --- |"]
+    for use_case in load_use_cases([NOTEBOOKS]).values():
+        for name, data in use_case.manifest.data_sets.items():
+            sums = {"unknown" if f.sha256 == "unknown" else "SHA-256" for f in data.files}
+            checksum = "unknown" if "unknown" in sums else "".join(sums) or "made on the spot"
+            title = f"[{data.title}]({data.url})" if data.url else data.title
+            rows.append(
+                f"| `{use_case.name}/{name}` | {title} | {size_text(data.size_bytes)} | "
+                f"{checksum} | {licence_text(data.licence)} |"
+            )
+    return "\n".join(rows)
+
+
 def backends() -> str:
     """Return the kinds of backend, as the union names them."""
     rows = ["| Kind | What it is | Spawner class |", "| --- | --- | --- |"]
@@ -290,6 +306,7 @@ def backends() -> str:
 GENERATORS: dict[str, Callable[[], str]] = {
     "backends": backends,
     "command-line": command_line,
+    "data-sets": data_sets,
     "manifest": lambda: model_reference(Manifest),
     "programs": programs,
     "routes": routes,
