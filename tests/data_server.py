@@ -7,6 +7,7 @@ In a process of its own: ``python tests/data_server.py FOLDER --cap-mb-s 25`` pr
 import argparse
 import gzip
 import hashlib
+import itertools
 import os
 import re
 import select
@@ -23,7 +24,6 @@ from dataclasses import dataclass, field
 from email.utils import formatdate, parsedate_to_datetime
 from fcntl import ioctl
 from http.server import BaseHTTPRequestHandler
-from itertools import pairwise
 from pathlib import Path
 from termios import TIOCOUTQ
 from typing import Literal
@@ -252,7 +252,7 @@ class Handler(BaseHTTPRequestHandler):
             self.request = self.server.tls.wrap_socket(
                 self.request, server_side=True, do_handshake_on_connect=False
             )
-        self.number, self.refused = self.server.joined(self.request, self.client_address[0])
+        self.number = self.server.joined(self.request, self.client_address[0])
         self.bucket = Bucket()
         self.cut_off = self.reset = False
         super().setup()
@@ -260,6 +260,7 @@ class Handler(BaseHTTPRequestHandler):
     def handle(self):
         if self.server.tls:
             self.request.do_handshake()
+        self.refused = self.server.has_too_many(self.client_address[0], self.request)
         super().handle()
 
     def finish(self):
@@ -353,7 +354,7 @@ class Handler(BaseHTTPRequestHandler):
         record_at = max(cut - (1 if slow else TAIL), stall or 0, 0)
         marks = {0, cut, record_at, stall, flip, None if flip is None else flip + 1} - {None}
         marks = sorted(mark for mark in marks if 0 <= mark <= cut)
-        for start, stop in pairwise([*marks, cut]):
+        for start, stop in itertools.pairwise([*marks, cut]):
             if start == stall:
                 self.pause(None, behaviour.until)
             if start == record_at and cut:
@@ -566,17 +567,26 @@ class DataServer:
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
-    def joined(self, connection: socket.socket, client: str) -> tuple[int, bool]:
-        """Count a connection: its number, and whether its client has too many."""
+    def joined(self, connection: socket.socket, client: str) -> int:
+        """Count a connection, and number it."""
         with self._lock:
-            others = [each for each, whose in self._open.items() if whose == client]
             self._open[connection] = client
             self.connections += 1
             if self.stopping.is_set():
                 self._hang_up(connection)
-            most = self.max_connections_per_client
-            refused = most is not None and sum(not has_gone(each) for each in others) >= most
-            return self.connections, refused
+            return self.connections
+
+    def has_too_many(self, client: str, latest: socket.socket) -> bool:
+        """Whether a client has too many connections, not counting any that it is closing."""
+        most = self.max_connections_per_client
+        ends = time.monotonic() + 0.05
+        while most is not None and not self.stopping.wait(0.005):
+            with self._lock:
+                earlier = itertools.takewhile(lambda each: each is not latest, self._open)
+                count = sum(self._open[each] == client and not has_gone(each) for each in earlier)
+            if count < most or time.monotonic() > ends:
+                return count >= most
+        return False
 
     def left(self, connection: socket.socket) -> None:
         with self._lock:

@@ -58,7 +58,7 @@ def test_help_teaches(command):
 def test_the_command_is_installed():
     program = Path(sys.executable).with_name("beamhub")
     said = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
-    for command in ("serve", "check", "show", "schema", "run", "new"):
+    for command in ("serve", "check", "show", "schema", "run", "new", "data"):
         assert re.search(rf"^  {command} ", said.stdout, re.MULTILINE)
 
 
@@ -97,6 +97,15 @@ def test_check_finds_wrong_manifests_of_ones_own():
     assert status == 1
     assert "own/mine/usecase.yaml:" in said
     assert "did you mean 'minutes'?" in said
+
+
+def test_check_names_folders_for_data_that_are_not_there():
+    text = "extends: laptop\ndata: {roots: [/no/such/root], cache: /no/such/cache}\n"
+    Path("mine.yaml").write_text(text, encoding="utf-8")
+    status, said = beamhub("check", "mine.yaml")
+    assert status == 1
+    assert "data.roots: there is no folder /no/such/root." in said
+    assert "install -d -m 1777 /no/such/cache" in said
 
 
 def test_check_says_what_this_machine_lacks(monkeypatch):

@@ -1,6 +1,7 @@
 """The plan: what a user wishes becomes one launch, or a refusal that a person can use."""
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import HttpUrl
 
 from hub.plan import OPTIONS, Asked, Holding, Refused, ask, fits, plan, quoted, words
-from hub.site import load_site
+from hub.site import Data, load_site
 from hub.usecases import UseCase
 from spawners.launch import Resources
 from workbench.manifest import LicenceGate, Needs
@@ -345,3 +346,26 @@ def test_a_size_fits_when_nothing_is_missing():
     assert not fits(Needs(cores=4.5, memory_gib=1), size)
     assert not fits(Needs(cores=1, memory_gib=17), size)
     assert not fits(Needs(cores=1, memory_gib=1, gpus=1), size)
+
+
+def test_a_server_is_told_where_the_sites_data_are(use_cases):
+    data = Data(
+        roots=[Path("/a"), Path("/b")],
+        cache=Path("/c"),
+        quota_gb=1.5,
+        mirrors=["https://m.example.org/d", "file:///srv/d"],
+    )
+    site = LAPTOP.model_copy(update={"data": data})
+    launch = launch_of(use_cases, site=site)
+    told = {k: v for k, v in launch.environment.items() if k.startswith("BEAMHUB_DATA")}
+    assert told == {
+        "BEAMHUB_DATA_ROOTS": "/a:/b",
+        "BEAMHUB_DATA_CACHE": "/c",
+        "BEAMHUB_DATA_QUOTA_GB": "1.5",
+        "BEAMHUB_DATA_MIRRORS": "https://m.example.org/d file:///srv/d",
+    }
+
+
+def test_a_server_of_a_site_without_data_is_told_nothing_of_them(use_cases):
+    launch = launch_of(use_cases)
+    assert not [name for name in launch.environment if name.startswith("BEAMHUB_DATA")]

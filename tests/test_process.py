@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pwd
+import stat
 import subprocess
 import sys
 import time
@@ -148,6 +149,29 @@ def test_a_server_sees_its_environment_and_none_of_the_portals(spawner, account,
     assert "PYTHONPATH" not in env
     assert spawner.cmd == [str(environment / "bin/python"), "-P", "-m", "workbench.start"]
     assert spawner.notebook_dir == str(account.home)
+
+
+def test_all_servers_share_one_folder_for_data(spawner, account):
+    spawner._prepare(Path(spawner.state_folder) / "environments/abc", account)
+    shared = Path(spawner.environment["BEAMHUB_DATA_CACHE"])
+    assert shared == Path(spawner.state_folder) / "data"
+    assert stat.S_IMODE(shared.stat().st_mode) == (0o1777 if os.geteuid() == 0 else 0o755)
+
+
+def test_a_folder_for_data_that_the_site_names_is_taken_instead(spawner, account):
+    spawner.environment = {"BEAMHUB_DATA_CACHE": "/gpfs/data"}
+    spawner._prepare(Path(spawner.state_folder) / "environments/abc", account)
+    assert spawner.environment["BEAMHUB_DATA_CACHE"] == "/gpfs/data"
+
+
+def test_servers_are_told_of_a_proxy_only_if_its_address_holds_no_password(
+    spawner, account, monkeypatch
+):
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy:3128")
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    spawner._prepare(Path(spawner.state_folder) / "environments/abc", account)
+    assert "http_proxy" in spawner.env_keep
+    assert "HTTPS_PROXY" not in spawner.env_keep
 
 
 def test_the_pending_page_hears_every_step_told_before_and_after_it_came(spawner):

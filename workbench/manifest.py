@@ -190,6 +190,11 @@ class DataSet(Declared):
         return self
 
     @property
+    def unverifiable(self) -> bool:
+        """Whether nobody has published a checksum of one of its files."""
+        return any(f.sha256 == "unknown" and not f.md5 for f in self.files)
+
+    @property
     def size_bytes(self) -> int | None:
         """The size of all files in bytes, None where one of them is not published."""
         if self.about_mb:

@@ -2,6 +2,9 @@
 
 import typer
 
+from spawners import LocalBackend
+
+from ..deployment import Deployment
 from ..software import load_software
 from .common import (
     SiteArgument,
@@ -34,11 +37,26 @@ def check(
     findings = [f"to fill in: {sentence}" for sentence in deployment.site.template]
     if not declarations_only:
         findings += machine_findings(deployment.site.backend.live_checks())
+        findings += data_findings(deployment)
     for finding in findings:
         out.print(f"✗ {finding}")
     if findings:
         raise typer.Exit(1)
     out.print("All is well.")
+
+
+def data_findings(deployment: Deployment) -> list[str]:
+    """Return which folders for data are missing, where servers run on this machine."""
+    if not isinstance(deployment.site.backend, LocalBackend):
+        return []
+    data = deployment.site.data
+    findings = [f"data.roots: there is no folder {r}." for r in data.roots if not r.is_dir()]
+    if data.cache and not data.cache.is_dir():
+        findings.append(
+            f"data.cache: there is no folder {data.cache}. For all users to share it: "
+            f"install -d -m 1777 {data.cache}"
+        )
+    return findings
 
 
 def machine_findings(backend: list[str]) -> list[str]:

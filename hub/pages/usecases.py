@@ -1,6 +1,7 @@
 """The catalogue, and one page a use case."""
 
 import asyncio
+from dataclasses import dataclass
 
 from tornado import web
 
@@ -67,18 +68,31 @@ def use_case_names(
     }
 
 
-def data_places(deployment: Deployment, use_case: UseCase) -> dict[str, tuple[str, str]]:
-    """Return what would serve each data set now, and its cost, in words."""
+@dataclass(frozen=True)
+class DataPlace:
+    """What would serve a data set now, and its cost, as the page says it."""
+
+    symbol: str
+    words: str
+
+
+HERE, MADE, FETCHED, NOWHERE = "✓", "⚙", "↓", "✕"
+SYMBOLS = {"root": HERE, "cache": HERE, "simulated": MADE, "nowhere": NOWHERE}
+
+
+def data_places(deployment: Deployment, use_case: UseCase) -> dict[str, DataPlace]:
+    """Return what would serve each data set of a use case now."""
     places = deployment.data
     cache = Cache(places.cache, deployment.state) if places.cache.is_dir() else None
     found = {}
     for name, data in use_case.manifest.data_sets.items():
         if data.source == "package":
-            found[name] = (f"Comes with {data.package}", "nothing to fetch")
+            found[name] = DataPlace(HERE, f"Comes with {data.package}: nothing to fetch.")
             continue
         known = Known(use_case.name, name, use_case.folder, data)
         best = offer(known, places, cache)
-        found[name] = (f"{best.where[:1].upper()}{best.where[1:]}", best.cost)
+        where = f"{best.where[:1].upper()}{best.where[1:]}"
+        found[name] = DataPlace(SYMBOLS.get(best.kind, FETCHED), f"{where}: {best.cost}.")
     return found
 
 
