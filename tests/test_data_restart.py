@@ -35,7 +35,7 @@ def points():
     """Return every place of PACKED where inflating can begin again."""
     inflater, place, out, found = Inflater(), 0, 0, []
     while not inflater.eof:
-        used, data = inflater.step(PACKED, place)
+        used, data = inflater.step(PACKED, place, block=True)
         place, out = place + used, out + len(data)
         if inflater.between_blocks and used:
             found.append(inflater.point(place, out, PACKED[place - 1]))
@@ -99,7 +99,7 @@ def in_chunks(size, packed=PACKED, stop=None):
 
 
 @settings(max_examples=15)
-@given(size=st.integers(500, 70_000), cut=st.integers(40_000, len(PACKED) - 1))
+@given(size=st.integers(500, 70_000), cut=st.integers(120_000, len(PACKED) - 1))
 def test_what_was_cut_off_anywhere_goes_on_near_there(tmp_path_factory, size, cut):
     folder = tmp_path_factory.mktemp("restart")
     restart.EVERY, before = 5_000, restart.EVERY
@@ -107,7 +107,7 @@ def test_what_was_cut_off_anywhere_goes_on_near_there(tmp_path_factory, size, cu
         with pytest.raises(WrongContents, match="ends in the middle"):
             gunzip(folder, in_chunks(size, stop=cut), Sums())
         begin = Restarts(folder / "points").latest(10**9)
-        assert begin is not None and cut - begin.point.packed < 60_000
+        assert begin is not None and cut - begin.point.packed < 110_000
         sums = Sums()
         assert gunzip(folder, in_chunks(size), sums, begin) == RAW[begin.point.unpacked :]
         assert sums.sha256.hexdigest() == hashlib.sha256(PACKED).hexdigest()

@@ -9,15 +9,16 @@ from html import escape
 from pathlib import Path
 from typing import overload
 
-from .cache import Cache
+from .cache import Cache, Entry, Use
 from .catalogue import Known, find, known_sets
 from .display import shown
 from .errors import DataError, Refused
-from .fetching import Cancelled, Fetch
+from .fetching import Fetch
 from .linking import link_into
 from .places import Offer, offer
 from .progress import Progress
 from .settings import Settings, own_cache, settings
+from .wire import Cancelled
 
 
 class Files(Sequence[Path]):
@@ -42,6 +43,7 @@ class Files(Sequence[Path]):
         self.folder = folder
         self.source = source
         self.simulated = known.data.source == "simulated"
+        self._data = known.data
         self._names = sorted(names)
 
     @overload
@@ -67,6 +69,15 @@ class Files(Sequence[Path]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+    @property
+    def origin(self) -> str:
+        """What the data are and where they came from, in a sentence or two for a reader."""
+        if self.simulated:
+            how = f"Simulated on the spot from seed {self._data.seed}: no network was needed."
+            return f"{self._data.title}.\n{how}"
+        about = f", described at {self._data.url}" if self._data.url else ""
+        return f"{self._data.title}.\nMeasured{about}; these files: {self.source}."
 
     def __repr__(self) -> str:
         files = "1 file" if len(self) == 1 else f"{len(self)} files"
@@ -136,7 +147,7 @@ def fetch(
     unverified : str, optional
         The data set's name once more: use it although nobody has published checksums of it.
     seed : int, optional
-        Of a simulated data set; None means the manifest's.
+        Of a simulated data set, None means the manifest's; a measured one has none.
     into : path, optional
         A folder to have the files in as well, without a second copy of their contents.
     progress : bool
@@ -159,10 +170,13 @@ def fetch(
     files = at_hand(known, places, consent(known, unverified))
     if files is None:
         work = task(known, places, unverified)
-        with shown(work.progress, wanted=progress):
-            entry = work.run()
-        names = [f.name for f in entry.record.files]
-        files = used(known, work.cache, Files(known, entry.folder, names, entry.record.source))
+        in_use = work.cache.use(known)
+        try:
+            with shown(work.progress, wanted=progress):
+                files = files_of(known, work.run(), in_use)
+        except BaseException:
+            in_use.close()
+            raise
     if into is not None:
         link_into(files, Path(into))
     return files
@@ -188,7 +202,8 @@ def stream(
     Raises
     ------
     DataError
-        The rest can't be had. What was yielded is right, and stays.
+        The rest can't be had. What was yielded is right, and stays unless its archive turns out
+        to be refused as a whole.
     """
     known = chosen(name, None)
     places = places or settings()
@@ -208,7 +223,7 @@ def stream(
                     raise item
                 yield item
     finally:
-        work.cancelled.set()
+        work.cancel()
         thread.join()
         in_use.close()
 
@@ -250,10 +265,8 @@ def best_offer(known: Known, places: Settings) -> Offer:
 def chosen(name: str, seed: int | None) -> Known:
     """Return the data set that is meant."""
     known = find(name)
-    if seed is None:
+    if seed is None or known.data.source != "simulated":
         return known
-    if known.data.source != "simulated":
-        raise Refused(f"{known.label} is not simulated, so that a seed changes nothing.")
     return replace(known, data=known.data.model_copy(update={"seed": seed}))
 
 
@@ -270,10 +283,11 @@ def at_hand(known: Known, places: Settings, unverified: bool) -> Files | None:
     if first.kind in ("root", "package") and first.folder is not None:
         return Files(known, first.folder, names_in(known, first), first.where)
     for cache in readable(places):
+        in_use = cache.use(known)
         entry = cache.find(known, unverified=unverified)
         if entry is not None:
-            names = [f.name for f in entry.record.files]
-            return used(known, cache, Files(known, entry.folder, names, entry.record.source))
+            return files_of(known, entry, in_use)
+        in_use.close()
     if first.kind == "nowhere":
         raise DataError(f"{known.label} can't be had here: {first.where}.")
     return None
@@ -288,9 +302,11 @@ def names_in(known: Known, place: Offer) -> list[str]:
     return [f["name"] for f in listed] or [f.name for f in known.data.files]
 
 
-def used(known: Known, cache: Cache, files: Files) -> Files:
-    """Keep the files from being pruned as long as the object lives."""
-    weakref.finalize(files, cache.use(known).close)
+def files_of(known: Known, entry: Entry, in_use: Use) -> Files:
+    """Return the files of a cache's entry, which stays in use as long as they live."""
+    names = [f.name for f in entry.record.files]
+    files = Files(known, entry.folder, names, entry.record.source)
+    weakref.finalize(files, in_use.close)
     return files
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -12,15 +13,29 @@ from pathlib import Path
 
 from ..manifest import DataFile
 from .box import BLOCK, Box, blocks
-from .errors import WrongContents
+from .errors import Refused, WrongContents
 from .inflate import inflate
 from .intake import OpenAt, Sums, collect, sums_for, verify, write_all
 from .journal import Entry, Journal
+from .restart import Gunzipping, Restarts
 from .rules import Unpacking, tar_file_name, zip_file_name
 from .tape import Helper, Tape
+from .zlibblocks import zlib_library
 
 KEEP_SIZE, PUNCH_HOLE = 1, 2
 """Of fallocate(2)."""
+ZIP_PROBLEMS = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    WrongContents,
+    struct.error,
+    zlib.error,
+)
+"""What zipfile makes of a damaged archive."""
+UNPACKED = b"unpacked"
 
 
 class Contents:
@@ -57,11 +72,19 @@ class Contents:
         self._verified = verified
         self._hash_stream = plain and not listed and not verified
         self._hash_packed = not plain and not listed and not verified
-        self.helper = Helper()
+        # The archive's checksum and those of its files are computed side by side.
+        self.helper, self.whole = Helper(), Helper()
         self._done: dict[str, str] = {}
+
+    @property
+    def proven(self) -> bool:
+        """Whether a checksum will show that nothing is missing."""
+        return bool(self.listed) or self._verified or has_sum(self.file)
 
     def unpack(self, name: str, pieces: Iterable[bytes | memoryview], here: int = 0) -> None:
         """Write a file, or go on where `here` bytes of it are there already."""
+        if self.listed and name not in self.listed:
+            raise self._wrong(name)
         digest = hashlib.sha256()
         if name in self.box.done:
             for piece in pieces:
@@ -80,13 +103,13 @@ class Contents:
     def stream(self, data: bytes | memoryview) -> None:
         """Take bytes of the stream that is unpacked: contents, and what lies between them."""
         if self._hash_stream:
-            self.helper.add(partial(self.sums.update, data))
+            self.whole.add(partial(self.sums.update, data))
 
     def packed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Take the compressed bytes on their way to the decompressor."""
         for chunk in chunks:
             if self._hash_packed:
-                self.helper.add(partial(self.sums.update, chunk))
+                self.whole.add(partial(self.sums.update, chunk))
             yield chunk
 
     def again(self, entry: Entry, here: int) -> None:
@@ -98,7 +121,7 @@ class Contents:
         path = self.box.path_of(entry.name)
         if self._hash_stream:
             self.stream(entry.head)
-            self.helper.add(partial(hash_start, self.sums, path, here))
+            self.whole.add(partial(hash_start, self.sums, path, here))
         if here == entry.size and entry.name not in self.box.done:
             digest = hashlib.sha256()
             self.helper.add(partial(hash_start, digest, path, here))
@@ -107,6 +130,7 @@ class Contents:
     def finish(self) -> None:
         """Verify the whole, then hand on what has waited for that."""
         self.helper.finish()
+        self.whole.finish()
         if self.listed:
             missing = sorted(self.listed.keys() - self.box.done.keys())
             if missing:
@@ -120,6 +144,11 @@ class Contents:
         for name, digest in self._done.items():
             self.box.accept(name, digest)
 
+    def end(self) -> None:
+        """End both helpers, without telling what failed."""
+        self.helper.end()
+        self.whole.end()
+
     def _complete(self, name: str, digest: "hashlib._Hash") -> None:
         if not self.listed and not self._verified:
             self._done[name] = digest.hexdigest()
@@ -127,10 +156,18 @@ class Contents:
             self.box.accept(name, digest.hexdigest())
         else:
             self.box.drop(name)
-            why = "differs from" if name in self.listed else "is not in"
-            raise WrongContents(
-                f"'{name}' in {self.file.name} {why} the manifest's list. It has been thrown away."
-            )
+            raise self._wrong(name)
+
+    def _wrong(self, name: str) -> WrongContents:
+        why = "differs from" if name in self.listed else "is not in"
+        return WrongContents(
+            f"'{name}' in {self.file.name} {why} the manifest's list. It has been thrown away."
+        )
+
+
+def has_sum(file: DataFile) -> bool:
+    """Return whether a checksum of the archive itself is declared."""
+    return file.sha256 != "unknown" or file.md5 is not None
 
 
 def hash_start(digest: "hashlib._Hash | Sums", part: Path, size: int) -> None:
@@ -154,39 +191,77 @@ def receive_tar(
     journal = Journal(box.work / f"{Path(file.name).name}.journal")
     contents = Contents(file, box, listed, plain=not kind)
     try:
-        if kind:
-            unpack_compressed(file, kind, open_at, contents)
-        else:
-            unpack_plain(file, open_at, contents, journal)
+        unpack(file, kind, open_at, contents, journal)
         contents.finish()
     except WrongContents:
         journal.remove()
+        restarts_of(file, box).remove()
         shutil.rmtree(box.work / "parts", ignore_errors=True)
         raise
     finally:
-        contents.helper.end()
-    journal.remove()
+        contents.end()
 
 
-def unpack_plain(file: DataFile, open_at: OpenAt, contents: Contents, journal: Journal) -> None:
-    """Unpack a stream of tar, from where the last try ended."""
+def restarts_of(file: DataFile, box: Box) -> Restarts:
+    """Return where the decompressing of an archive can begin again."""
+    return Restarts(box.work / f"{Path(file.name).name}.restarts")
+
+
+def unpack(
+    file: DataFile, kind: str, open_at: OpenAt, contents: Contents, journal: Journal
+) -> None:
+    """Unpack a stream of tar, from where the last try ended or as near before as can be."""
     unpacking = Unpacking(file.name)
     entries = usable(journal, contents.box)
+    here = contents.box.path_of(entries[-1].name).stat().st_size if entries else 0
+    wanted = entries[-1].data + here if entries else 0
+    stream, begins = streamed(file, kind, open_at, contents, unpacking, wanted)
+    tape = Tape(stream, begins)
+    if begins == 0:
+        journal.rewrite([])
+        walk(tape, contents, journal, unpacking)
+        return
+    for _ in tape.take(wanted - begins):
+        pass
+    go_on(entries, here, tape, contents, unpacking)
+    walk(tape, contents, journal, unpacking)
+
+
+def streamed(
+    file: DataFile,
+    kind: str,
+    open_at: OpenAt,
+    contents: Contents,
+    unpacking: Unpacking,
+    wanted: int,
+) -> tuple[Iterator[bytes], int]:
+    """Return the uncompressed stream, and at which of its bytes it begins: `wanted` or before."""
+    if not kind:
+        return open_at(wanted), wanted
+    if kind != ".gz" or zlib_library() is None:
+        return inflate(contents.packed(open_at(0)), kind, unpacking), 0
+    restarts = restarts_of(file, contents.box)
+    begin = restarts.latest(wanted)
+    sums = None if contents.listed else contents.sums
+    if begin is None:
+        restarts.remove()
+    elif sums is not None and not begin.sums:
+        begin = None
+    stream = Gunzipping(unpacking, contents.whole, sums, restarts, begin)
+    return stream.run(open_at(stream.packed)), stream.unpacked
+
+
+def go_on(
+    entries: list[Entry], here: int, tape: Tape, contents: Contents, unpacking: Unpacking
+) -> None:
+    """Take up what an earlier try has unpacked, and complete the file in which it ended."""
+    last = entries[-1]
     for entry in entries:
         unpacking.name(entry.name)
-    if not entries:
-        tape = Tape(open_at(0))
-    else:
-        last = entries[-1]
-        here = contents.box.path_of(last.name).stat().st_size
-        for entry in entries[:-1]:
-            contents.again(entry, entry.size)
-        contents.again(last, here)
-        tape = Tape(open_at(last.data + here), last.data + here)
-        if here < last.size:
-            contents.unpack(last.name, tape.take(last.size - here), here)
-        tape.seek(padded(last.end))
-    walk(tape, contents, journal, unpacking)
+        contents.again(entry, here if entry is last else entry.size)
+    if here < last.size:
+        contents.unpack(last.name, tape.take(last.size - here), here)
+    tape.seek(padded(last.end))
 
 
 def usable(journal: Journal, box: Box) -> list[Entry]:
@@ -209,41 +284,65 @@ def padded(position: int) -> int:
     return -(-position // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
-def walk(tape: Tape, contents: Contents, journal: Journal | None, unpacking: Unpacking) -> None:
+def walk(tape: Tape, contents: Contents, journal: Journal, unpacking: Unpacking) -> None:
     """Unpack every file from where the tape is to the archive's end."""
     name = contents.file.name
     try:
-        archive = tarfile.TarFile(fileobj=tape, errors="surrogateescape")  # type: ignore[arg-type]
-        while (member := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]
+        for member in members(tape, contents):
             target = tar_file_name(member, unpacking)
             if target is None:
                 continue
             head = bytes(tape.head)
             tape.head.clear()
             contents.stream(head)
-            if journal is not None:
-                journal.add(Entry(target, tape.tell(), member.size, head))
+            journal.add(Entry(target, tape.tell(), member.size, head))
             contents.unpack(target, tape.take(member.size))
-    except tarfile.TarError as problem:
-        raise WrongContents(f"{name} is not a tar archive that can be read ({problem}).") from None
     except EOFError:
         raise WrongContents(f"{name} ends in the middle of a file.") from None
+    except Refused as problem:  # the tape doesn't know whose it is
+        text = str(problem)
+        raise Refused(text if name in text else f"{name} is refused. {text}") from None
+    if not unpacking.files:
+        raise WrongContents(f"{name} holds no files.")
     contents.stream(bytes(tape.head))
     tape.head.clear()
     for rest in tape.rest():
         contents.stream(bytes(rest))
 
 
-def unpack_compressed(file: DataFile, kind: str, open_at: OpenAt, contents: Contents) -> None:
-    """Unpack a compressed stream of tar.
+def members(tape: Tape, contents: Contents) -> Iterator[tarfile.TarInfo]:
+    """Yield every member of a tar archive, whatever is in its headers.
 
-    A decompressor's state can't be kept, so that the next try begins at the first byte again; what
-    has been verified by then is passed over.
+    Raises
+    ------
+    WrongContents
+        It is none, or damaged. tarfile itself takes a damaged header for the archive's end.
     """
-    unpacking = Unpacking(file.name)
-    tape = Tape(inflate(contents.packed(open_at(0)), kind, unpacking))
-    walk(tape, contents, None, unpacking)
+    name = contents.file.name
+    archive = member = None
+    while archive is None or member is not None:
+        try:
+            if archive is None:
+                archive = tarfile.TarFile(
+                    fileobj=tape,  # type: ignore[arg-type]
+                    errors="surrogateescape",
+                )
+                # It has read the first header already; after an end, it must not be asked again.
+                member = archive.firstmember  # type: ignore[attr-defined]
+                archive.firstmember = None  # type: ignore[attr-defined]
+            else:
+                member = archive.next()
+        except (tarfile.TarError, ValueError, OverflowError, RecursionError) as problem:
+            raise WrongContents(
+                f"{name} is not a tar archive that can be read ({problem})."
+            ) from None
+        archive.members = []  # type: ignore[attr-defined]
+        if member is not None:
+            yield member
+    length = tape.tell() - archive.offset
+    mark = bytes(tape.head[-length:]) if length else b""
+    if mark.strip(b"\0") or not (mark or contents.proven):
+        raise WrongContents(f"{name} is a damaged tar archive, or ends too early.")
 
 
 def receive_single(
@@ -256,19 +355,23 @@ def receive_single(
         contents.unpack(file.name[: -len(kind)], stream)
         contents.finish()
     finally:
-        contents.helper.end()
+        contents.end()
 
 
 def receive_zip(file: DataFile, box: Box, open_at: OpenAt, listed: dict[str, str]) -> None:
     """Unpack a zip archive, whose table of contents comes last.
 
-    So it is fetched as a whole, and the room of each file is given back once it is unpacked.
+    So it is fetched as a whole, and the room of each file is given back once it is unpacked;
+    unless there is nothing to verify it by, when all files wait for the last.
     """
     path, verified = box.part(file.name), box.work / f"{Path(file.name).name}.verified"
-    if not verified.exists():
+    if verified.exists() and verified.read_bytes() == UNPACKED:
+        return
+    if not (verified.exists() and path.exists()):
+        verified.unlink(missing_ok=True)
         collect(file, box, open_at)
         verified.touch()
-    contents = Contents(file, box, listed, plain=False, verified=True)
+    contents = Contents(file, box, listed, plain=False, verified=has_sum(file))
     unpacking = Unpacking(file.name, packed_bytes=path.stat().st_size)
     try:
         with path.open("r+b") as raw, zipfile.ZipFile(raw) as archive:
@@ -277,14 +380,18 @@ def receive_zip(file: DataFile, box: Box, open_at: OpenAt, listed: dict[str, str
                     continue
                 with archive.open(member) as stream:
                     contents.unpack(target, iter(partial(stream.read, BLOCK), b""))
-                contents.helper.add(partial(give_back, path, member))
+                if contents.proven:
+                    contents.helper.add(partial(give_back, path, member))
         contents.finish()
-    except (zipfile.BadZipFile, NotImplementedError, zlib.error) as problem:
+    except ZIP_PROBLEMS as problem:
         verified.unlink()
         box.drop(file.name)
+        if isinstance(problem, WrongContents):
+            raise
         raise WrongContents(f"{file.name} is no zip archive that can be read: {problem}.") from None
     finally:
-        contents.helper.end()
+        contents.end()
+    verified.write_bytes(UNPACKED)
     box.drop(file.name)
 
 
@@ -298,11 +405,15 @@ def zip_members(
         unpacking.grow(0, member.file_size)
         if name is not None:
             found.append((member, name))
+    if not found:
+        raise WrongContents(f"{unpacking.archive} holds no files.")
     return sorted(found, key=lambda pair: pair[0].header_offset)
 
 
 def give_back(path: Path, member: zipfile.ZipInfo) -> None:
     """Give the room of an unpacked file back to the disk, where its file system can do that."""
     place, length = (ctypes.c_int64(n) for n in (member.header_offset, member.compress_size))
-    with path.open("r+b") as file:
-        ctypes.CDLL(None).fallocate(file.fileno(), PUNCH_HOLE | KEEP_SIZE, place, length)
+    fallocate = getattr(ctypes.CDLL(None), "fallocate", None)
+    if fallocate:
+        with path.open("r+b") as file:
+            fallocate(file.fileno(), PUNCH_HOLE | KEEP_SIZE, place, length)

@@ -4,10 +4,14 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from .errors import DataError
 
 READ_ONLY = 0o444
 BLOCK = 1 << 20
@@ -54,6 +58,8 @@ class Box:
         self.folder, self.work, self._arrived = folder, work, arrived
         folder.mkdir(parents=True, exist_ok=True)
         work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (folder, work):
+            refuse_foreign(path)
         self.done: dict[str, Arrived] = {}
         self.finished: set[str] = set()
         self._lock = threading.Lock()
@@ -66,8 +72,12 @@ class Box:
     def _recall(self) -> None:
         """Take up what earlier tries have brought; one may have ended between any two steps."""
         lines = self._record.read_bytes().split(b"\n")[:-1] if self._record.is_file() else []
+        lost = False
         for line in lines:
-            name, size, sha256 = json.loads(line)
+            try:
+                name, size, sha256 = json.loads(line)
+            except ValueError:  # cut off where the disk was full
+                continue
             if not sha256:
                 self.finished.add(name)
                 continue
@@ -76,6 +86,10 @@ class Box:
                 self._place(part, target)
             if target.exists():
                 self.done[name] = Arrived(name, size, sha256)
+            else:
+                lost = True
+        if lost:
+            self.finished.clear()
 
     def _write(self, line: list[str | int]) -> None:
         with self._lock, self._record.open("ab") as file:
@@ -127,11 +141,30 @@ class Box:
         remove_tree(self.work)
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Refuse to write where another account decides what lies there.
+
+    Raises
+    ------
+    DataError
+        The folder is a link, or belongs to somebody else.
+    """
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+        raise DataError(
+            f"{folder} was made by another account, so that nothing is written there. Have it "
+            "removed, or set BEAMHUB_DATA_CACHE to a folder of your own."
+        )
+
+
 def remove_tree(folder: Path) -> None:
-    """Remove a folder that may be read-only."""
+    """Remove a folder that may be read-only; what a link leads to is left alone."""
+    if folder.is_symlink():
+        return
     for path, _, _ in os.walk(folder):
         if not os.access(path, os.W_OK):
-            Path(path).chmod(0o700)
+            with suppress(PermissionError):
+                Path(path).chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -34,6 +34,8 @@ from .trust import Trust
 
 FOR_ALL = 0o1777
 TOUCH_S = 60
+ABANDONED_S = 14 * 86400
+LARGEST_RECORD = 256 << 20
 FOLDER_NAME = re.compile(r"[0-9a-f]{16}\.\d+")
 
 
@@ -170,7 +172,7 @@ class Cache:
         if not isinstance(name, str) or not FOLDER_NAME.fullmatch(name):
             return None
         folder = self.place(known) / name
-        return folder if folder.is_dir() and self.trust.owner(folder) else None
+        return folder if folder.is_dir() and self._ours(folder) else None
 
     def find(self, known: Known, *, unverified: bool = False, read: bool = True) -> Entry | None:
         """Return a data set that is complete here and may be used.
@@ -190,20 +192,27 @@ class Cache:
             entry = read_entry(path)
             if entry is None or not (entry.record.verified or unverified):
                 continue
-            if self._usable(path, entry, known, read=read):
-                return entry
+            with suppress(OSError):  # it is being removed, or not for us to read
+                if self._usable(path, entry, known, read=read):
+                    return entry
         return None
 
     def _usable(self, path: Path, entry: Entry, known: Known, *, read: bool) -> bool:
-        if not read or all(self.trust.owner(p) for p in (path, entry.folder)):
+        if not read or self._ours(path, entry.folder):
             return all(
                 size_of(entry.folder / f.name) == f.size_bytes for f in entry.record.files
             ) and bool(entry.record.files)
         declared = declared_sums(known)
-        return bool(declared) and all(
+        whole = {f.name for f in entry.record.files} == declared.keys()
+        return bool(declared and whole) and all(
             (entry.folder / name).is_file() and self.trust.contents(entry.folder / name, sha256)
             for name, sha256 in declared.items()
         )
+
+    def _ours(self, *paths: Path) -> bool:
+        """Return whether only trusted accounts can have made or moved `paths`."""
+        above = (self.root / "sets", *paths[0].parents[:2])
+        return all(map(self.trust.owner, paths)) and all(map(self.trust.owns, above))
 
     def publish(self, known: Known, box: Box, source: str, *, verified: bool) -> Entry:
         """Make what is in the box known to everybody, in one step."""
@@ -217,7 +226,7 @@ class Cache:
         for inner, _, _ in os.walk(box.folder):
             Path(inner).chmod(0o555)
         path = box.folder.with_name(f"{box.folder.name}.json")
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial = box.work / "record"
         partial.write_text(json.dumps(asdict(record)), encoding="utf-8")
         partial.chmod(0o644)
         partial.replace(path)
@@ -245,16 +254,30 @@ class Cache:
         used = self.root / "used" / used_name(record)
         if used.exists() and time.time() - used.stat().st_mtime < 2 * TOUCH_S:
             return False
-        descriptor = open_for_all(used)
+        try:
+            descriptor = open_for_all(used)
+        except OSError:
+            return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             record.unlink()
             remove_tree(entry.folder)
+            remove_tree(entry.folder.with_name(f"{entry.folder.name}.work"))
         except OSError:
             return False
         finally:
             os.close(descriptor)
         return not entry.folder.exists()
+
+    def remove_abandoned(self, older_s: float = ABANDONED_S) -> None:
+        """Remove this account's parts of fetches that nobody has gone on with for so long."""
+        for work in (self.root / "sets").glob(f"*/*/*.{os.geteuid()}.work"):
+            with suppress(OSError):
+                if time.time() - work.stat().st_mtime > older_s:
+                    folder = work.with_name(work.name.removesuffix(".work"))
+                    if not folder.with_name(f"{folder.name}.json").exists():
+                        remove_tree(folder)
+                    remove_tree(work)
 
     def size_bytes(self) -> int:
         """Return what everything here takes, parts included."""
@@ -273,6 +296,7 @@ class Cache:
         DataError
             They don't, whatever is removed that may be.
         """
+        self.remove_abandoned()
         for entry, _ in self.entries():
             if not self._lack(size_bytes, quota_bytes):
                 return
@@ -295,18 +319,49 @@ class Cache:
 
 def read_entry(path: Path) -> Entry | None:
     """Return a record that is well formed, however it came here."""
+    folder = path.with_name(path.name.removesuffix(".json"))
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        if not FOLDER_NAME.fullmatch(folder.name) or not stat.S_ISDIR(folder.lstat().st_mode):
+            return None
+        about = json.loads(read_plain(path))
         about["files"] = tuple(Arrived(**f) for f in about["files"])
         record = Record(**about)
-    except (OSError, ValueError, TypeError, KeyError):
+        fits = record.label == f"{path.parents[1].name}/{path.parent.name}" and sound(record)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    folder = path.with_name(path.name.removesuffix(".json"))
-    names = [f.name for f in record.files]
-    inside = all(not n.startswith("/") and ".." not in n.split("/") for n in names)
-    if not FOLDER_NAME.fullmatch(folder.name) or not inside or not folder.is_dir():
-        return None
-    return Entry(folder, record)
+    return Entry(folder, record) if fits else None
+
+
+def read_plain(path: Path) -> bytes:
+    """Return what an ordinary file holds; anything else, or a huge one, is refused.
+
+    Raises
+    ------
+    OSError
+        It is none, or can't be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_RECORD:
+            raise OSError("not a record")
+        return file.read()
+
+
+def sound(record: Record) -> bool:
+    """Return whether a record says only what one says that `publish` wrote."""
+    return (
+        type(record.when) is float
+        and type(record.verified) is bool
+        and record.source.isprintable()
+        and all("\0" not in f.name and inside(f.name) for f in record.files)
+        and all(type(f.size_bytes) is int and type(f.sha256) is str for f in record.files)
+    )
+
+
+def inside(name: str) -> bool:
+    """Return whether a name means a file below the folder it is relative to."""
+    return bool(name) and not name.startswith("/") and not {"..", ".", ""} & {*name.split("/")}
 
 
 def declared_sums(known: Known) -> dict[str, str]:

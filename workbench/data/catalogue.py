@@ -48,8 +48,8 @@ class Known:
             "lists": [self.list_text(f) for f in self.data.files],
         }
         if self.data.generator:
-            module = self.data.generator.partition(":")[0]
-            code = (self.folder / f"{module}.py").read_bytes()
+            # Modules of a folder import each other, so each may change what is computed.
+            code = b"".join(p.read_bytes() for p in sorted(self.folder.glob("*.py")))
             about |= {"generator": self.data.generator, "seed": self.data.seed}
             about["code"] = hashlib.sha256(code).hexdigest()
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
@@ -100,8 +100,14 @@ def find(name: str, sets: list[Known] | None = None) -> Known:
     Refused
         There is none, or several use cases have one of that name.
     """
-    sets = known_sets() if sets is None else sets
     own = setting("USE_CASE")
+    if sets is None:
+        # Most calls are for the server's own use case; the other manifests need not be read.
+        folders = use_case_folders()
+        nearest = name.partition("/")[0] if "/" in name else own
+        sets = known_sets({nearest: folders[nearest]}) if nearest in folders else []
+        if not any(name in (k.name, k.label) for k in sets):
+            sets = known_sets(folders)
     fitting = [k for k in sets if name in (k.name, k.label)]
     chosen = [k for k in fitting if k.use_case == own] or fitting
     if len(chosen) == 1:

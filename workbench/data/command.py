@@ -11,11 +11,15 @@ from rich.table import Table
 
 from ..words import size_text
 from .access import fetch, readable, status
+from .catalogue import find
 from .errors import DataError
 from .settings import settings
 from .upkeep import mirror, prune, sets_of, verify, verify_mirror
 
+PIPE_COLUMNS = 500
 out = Console(soft_wrap=True, highlight=False, markup=False)
+if not out.is_terminal:
+    out = Console(soft_wrap=True, highlight=False, markup=False, width=PIPE_COLUMNS)
 err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
 app = typer.Typer(
@@ -25,6 +29,14 @@ app = typer.Typer(
 )
 
 Names = Annotated[list[str], typer.Argument(help="Data sets: a name, or 'use case/name'.")]
+
+
+def plain_table(*columns: str) -> Table:
+    """Return a table without lines; names stay whole, and a pipe gets one line a row."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=not out.is_terminal or column == columns[0])
+    return table
 
 
 @contextmanager
@@ -46,7 +58,7 @@ def list_sets(
     """List the data sets of all use cases, with size, licence and what would serve each."""
     with problems_to_the_reader():
         wanted = {known.label for known in sets_of(use_case or [])}
-        table = Table("data set", "size", "licence", "where", box=None, pad_edge=False)
+        table = plain_table("data set", "size", "licence", "where")
         for row in status():
             if row.known.label in wanted:
                 data = row.known.data
@@ -72,10 +84,15 @@ def fetch_sets(
     """Fetch data sets, verify them, and print where they lie."""
     with problems_to_the_reader():
         for name in names:
-            consent = name if name in (unverified or []) else None
-            files = fetch(name, unverified=consent, into=into)
+            files = fetch(name, unverified=consented(name, unverified or []), into=into)
             count = "1 file" if len(files) == 1 else f"{len(files)} files"
             out.print(f"{files.label}: {count} in {into or files.folder}")
+
+
+def consented(name: str, unverified: list[str]) -> str | None:
+    """Return the name to consent with, where the data set is among those named."""
+    own = {name, name.rpartition("/")[2], find(name).label}
+    return name if own & {*unverified} else None
 
 
 @app.command("verify")
@@ -103,7 +120,12 @@ def verify_sets(
                 good += 1
     out.print(f"{good} files are right, {bad} are not.")
     if bad:
-        err.print("Remove a damaged data set with 'beamhub data prune NAME', then fetch it again.")
+        advice = (
+            "run 'beamhub data mirror' again."
+            if folder
+            else ("remove it with 'beamhub data prune NAME', then fetch it again.")
+        )
+        err.print(f"To replace what is damaged, {advice}")
         raise typer.Exit(1)
     if not good:
         err.print("There was nothing to verify.")
@@ -117,7 +139,7 @@ def show_status(
     """Show what would serve each data set now, and what that would cost."""
     with problems_to_the_reader():
         places = settings()
-        table = Table("data set", "where", "cost", box=None, pad_edge=False)
+        table = plain_table("data set", "where", "cost")
         for row in status(name):
             table.add_row(row.known.label, row.offer.where, row.offer.cost)
         out.print(table)
@@ -171,10 +193,11 @@ def prune_sets(
     if not names and unused_days is None and to_gb is None:
         err.print("Say what to remove: names, --unused-days or --to-gb.")
         raise typer.Exit(2)
-    freed, kept = 0, False
+    freed, kept, seen = 0, False, set()
     quota = None if to_gb is None else round(to_gb * 1e9)
     for entry, gone in prune(names, unused_days=unused_days, quota_bytes=quota):
         record = entry.record
+        seen |= {record.label, record.label.partition("/")[2]}
         if gone:
             freed += record.size_bytes
             out.print(f"{record.label}: removed {size_text(record.size_bytes)}")
@@ -182,5 +205,8 @@ def prune_sets(
             kept = True
             err.print(f"{record.label}: kept, it is being read or belongs to another account")
     out.print(f"{size_text(freed)} are free again.")
-    if kept:
+    absent = [name for name in names or [] if name not in seen]
+    for name in absent:
+        err.print(f"{name}: the cache has no such data set")
+    if kept or absent:
         raise typer.Exit(1)

@@ -122,25 +122,25 @@ def shown(progress: Progress, *, wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    over = threading.Event()
-    thread = threading.Thread(target=keep_showing, args=(progress, over), daemon=True)
+    over, failed = threading.Event(), threading.Event()
+    thread = threading.Thread(target=keep_showing, args=(progress, over, failed), daemon=True)
     thread.start()
     try:
         yield
     except BaseException:
-        progress.say(note="stopped")
+        failed.set()
         raise
     finally:
         over.set()
         thread.join()
 
 
-def keep_showing(progress: Progress, over: threading.Event) -> None:
-    """Show the state until it is over."""
+def keep_showing(progress: Progress, over: threading.Event, failed: threading.Event) -> None:
+    """Show the state until it is over, then how it ended."""
     if over.wait(AFTER_S):
         return
     display = suitable()
     while not over.wait(EVERY_S):
         display.show(progress.state)
-    state = progress.state
-    display.end(state, "stopped; what has arrived is kept" if state.note else progress.summary())
+    stopped = "stopped; what has arrived is kept"
+    display.end(progress.state, stopped if failed.is_set() else progress.summary())

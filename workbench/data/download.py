@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .errors import SourceFailed
-from .wire import Head, Interrupted, Wire
+from .wire import Cancelled, Head, Interrupted, Wire, cut, more_at_once
 
 if TYPE_CHECKING:
     import urllib3
@@ -60,7 +60,6 @@ class Download:
         self.wire, self.url, self.size, self.tag = wire, url, size, tag
         self.position = start
         self.received = 0
-        self._failures = 0
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the file's bytes in order, whatever happens on the way.
@@ -71,6 +70,8 @@ class Download:
             The server can't give the file; `position` says how far it came.
         Moved
             The file has changed since the download began.
+        Cancelled
+            The wire was stopped.
         """
         if self.size is not None and self.position >= self.size:
             return
@@ -84,15 +85,18 @@ class Download:
 
     def _as_a_whole(self) -> Iterator[bytes]:
         """Yield from one request at a time; what a server repeats is passed over."""
+        failures = Failures(self)
         while True:
-            before = self.position
             try:
                 for chunk in self._rest():
                     self.position += len(chunk)
                     yield chunk
                 return
             except Interrupted as problem:
-                self.failed(problem, gained=self.position > before)
+                if self.wire.stopped.is_set():
+                    raise Cancelled from None
+                pause = failures.pause_s(problem)
+                self.wire.stopped.wait(pause)
 
     def _rest(self) -> Iterator[bytes]:
         with self.wire.get(self.url, self.position, None, self.tag) as (head, response):
@@ -102,6 +106,11 @@ class Download:
                 self.received += len(data)
                 chunk = data[repeated:]
                 repeated -= min(repeated, len(data))
+                if self.size is not None and self.position + len(chunk) > self.size:
+                    raise SourceFailed(
+                        f"{self.wire.host(self.url).name} sends more than {self.size} bytes: that "
+                        "is another file."
+                    )
                 if chunk:
                     yield chunk
         if self.size is not None and self.position < self.size:
@@ -126,21 +135,58 @@ class Download:
             self.size = head.total
         self.tag = self.tag or head.tag
 
-    def failed(self, problem: Interrupted, *, gained: bool) -> None:
-        """Wait before the next try, or give up where nothing has come for too long."""
-        manners = self.wire.manners
-        self._failures = 1 if gained else self._failures + 1
-        patience = 2 if problem.lasting and not self.received else manners.tries
-        if self._failures >= patience:
+
+class Failures:
+    """How often one request has failed in a row, and when that is too often.
+
+    Parameters
+    ----------
+    download : Download
+        While other requests of it bring something, its server is not given up.
+    """
+
+    def __init__(self, download: Download) -> None:
+        self._download = download
+        self._futile = 0
+        self._received = download.received
+
+    def pause_s(self, problem: Interrupted) -> float:
+        """Return how long to wait before the next try.
+
+        Raises
+        ------
+        SourceFailed
+            Nothing has come for too long.
+        """
+        received, manners = self._download.received, self._download.wire.manners
+        alive = received > self._received  # by this request or by another
+        self._futile = 1 if alive else self._futile + 1
+        self._received = received
+        patience = 2 if problem.lasting and not received else manners.tries
+        if self._futile >= patience:
             raise SourceFailed(f"{str(problem)[:1].upper()}{str(problem)[1:]}.") from None
-        if not self.wire.host(self.url).waits_s:
-            time.sleep(min(manners.pause_s * 2 ** (self._failures - 1), 30))
+        if self._download.wire.host(self._download.url).waits_s:
+            return 0.0
+        return min(manners.pause_s * 2.0 ** (self._futile - 1), 30.0)
 
 
 def pieces(response: "urllib3.BaseHTTPResponse") -> Iterator[bytes]:
-    """Yield a body as it comes."""
-    while data := response.read(CHUNK, decode_content=False):
-        yield data
+    """Yield a body as it comes, and what came before it broke; nothing waits for what follows."""
+    waiting: list[bytes] = []
+    size = 0
+    try:
+        while data := response.read1(CHUNK, decode_content=False):
+            waiting.append(data)
+            size += len(data)
+            if size >= CHUNK or not more_at_once(response):
+                yield b"".join(waiting)
+                waiting, size = [], 0
+    except Exception:
+        if waiting:
+            yield b"".join(waiting)
+        raise
+    if waiting:
+        yield b"".join(waiting)
 
 
 @dataclass
@@ -197,8 +243,9 @@ class Window:
             self.change.notify_all()
             for response in self._open:
                 cut(response)
+        latest = time.monotonic() + self.download.wire.manners.timeout_s
         for thread in self._threads:
-            thread.join(self.download.wire.manners.timeout_s)
+            thread.join(max(0.0, latest - time.monotonic()))
 
     def _next_chunk(self) -> bytes | None:
         """Return the next bytes, None at the end of the file."""
@@ -217,6 +264,8 @@ class Window:
                     raise self.problem
                 if not self.segments and self._at_the_end():
                     return None
+                if self.download.wire.stopped.is_set():
+                    raise Cancelled
                 self.change.wait(PROBE_S)
                 self._tune()
 
@@ -280,7 +329,7 @@ class Window:
 
     def _segment_bytes(self) -> int:
         """Return how much to ask for at once: as few requests as all connections have work by."""
-        most = min(LARGEST_SEGMENT, self.limit // (self.wanted + 1))
+        most = min(LARGEST_SEGMENT, self.limit // (self.pace.most + 1))
         size = self.download.size
         if self.sparing:
             return most
@@ -289,31 +338,44 @@ class Window:
         return min(most, max(1 << 20, (size - self.download.position) // 16))
 
     def _fetch(self, segment: Segment) -> None:
+        failures = Failures(self.download)
         while not segment.complete and not self.closed:
             before = segment.arrived
             try:
                 start = segment.start + segment.arrived
                 asking = self.download.wire.get(
-                    self.download.url, start, segment.stop, self.download.tag
+                    self.download.url, start, segment.stop, self.download.tag, self._given_up
                 )
                 self._receive(asking, segment)
                 if segment.arrived == before:
                     host = self.download.wire.host(self.download.url).name
                     raise Interrupted(f"{host} sent nothing")
             except Interrupted as problem:
-                if self.closed:
+                if self._given_up():
                     return
-                self.download.failed(problem, gained=segment.arrived > before)
+                gained = segment.arrived > before
+                pause = failures.pause_s(problem)
+                with self.change:
+                    if not gained and self._open:
+                        # Others are served: perhaps that is all that the server allows.
+                        self.wanted = self.pace.back_to(len(self._open))
+                    self.change.wait_for(self._given_up, pause)
+
+    def _given_up(self) -> bool:
+        return self.closed or self.download.wire.stopped.is_set()
 
     def _receive(self, asking: Asking, segment: Segment) -> None:
         with asking as (head, response):
             self._learn(head, segment)
             with self.change:
                 self._open.add(response)
+                if self.closed:
+                    cut(response)
             try:
                 for data in pieces(response):
-                    self._put(segment, data)
-                    if self.closed:
+                    room = segment.stop - segment.start - segment.arrived
+                    self._put(segment, data[:room])
+                    if self.closed or len(data) > room:
                         return
             finally:
                 with self.change:
@@ -395,19 +457,12 @@ class Pace:
             self._settle(now)
         return self.count
 
+    def back_to(self, count: int) -> int:
+        """Use only `count` connections for now, and return that number."""
+        self.count = max(1, min(count, self.count))
+        self._settle(self._clock())
+        return self.count
+
     def _settle(self, now: float) -> None:
         self._rate_before = 0.0
         self._settled_until = now + 20 * PROBE_S
-
-
-def cut(response: "urllib3.BaseHTTPResponse") -> None:
-    """End a connection that another thread may be waiting on."""
-    import socket
-
-    connection = getattr(response, "connection", None)
-    sock = getattr(connection, "sock", None)
-    if sock is not None:
-        try:
-            sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return

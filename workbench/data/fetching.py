@@ -1,46 +1,40 @@
 """Fetch one data set: the first source that delivers, one process for all who wait."""
 
-import importlib.util
-import json
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from ..manifest import DataFile
 from .box import Arrived, Box, remove_tree, sha256_of
 from .cache import Cache, Entry
 from .catalogue import Known
-from .download import SMALL, Download
+from .download import SMALL
 from .errors import DataError, Refused, SourceFailed, WrongContents
+from .generators import generate
 from .intake import receive
-from .places import (
-    LISTING,
-    checked_listing,
-    host_of,
-    local_chunks,
-    local_path,
-    mirror_url,
-    remember_rate,
-)
+from .mirrors import Mirrors
+from .places import host_of
 from .progress import Progress
 from .settings import Settings
-from .wire import Moved, Wire
+from .source import Changed, Errand, Source
+from .wire import Cancelled, Wire
 
 ROUNDS = 3
 """How often a file is begun again that changes at its server while it is fetched."""
 POLL_S = 0.2
-TOLD = ("source", "done_bytes", "total_bytes", "rate", "note", "files")
+TOLD = {
+    "source": str,
+    "done_bytes": int,
+    "total_bytes": int,
+    "rate": float,
+    "note": str,
+    "files": int,
+}
+"""Of a fetch's state, what others are told, and what kind of value each is."""
 Listener = Callable[[Path], None]
-
-
-class Cancelled(Exception):  # noqa: N818
-    """Whoever wanted the data no longer does."""
 
 
 class Fetch:
@@ -75,9 +69,17 @@ class Fetch:
         self.known, self.settings, self.cache = known, settings, cache
         self.unverified, self.progress, self._arrived = unverified, progress, arrived
         self.cancelled = threading.Event()
-        self._seen: set[Path] = set()
+        self._wire: Wire | None = None
+        self._seen: set[str] = set()
         self._verified = True
+        self._listed = False
         self._source = ""
+
+    def cancel(self) -> None:
+        """End it soon; what has arrived is kept."""
+        self.cancelled.set()
+        if self._wire is not None:
+            self._wire.stop()
 
     def run(self) -> Entry:
         """Return the data set, fetched by this process or by another.
@@ -86,13 +88,15 @@ class Fetch:
         ------
         DataError
             It can't be had; the text says why, from each source.
+        Cancelled
+            It was cancelled.
         """
         lease = self.cache.lease(self.known)
         while True:
             entry = self.cache.find(self.known, unverified=self.unverified)
             if entry is not None:
                 for file in entry.record.files:
-                    self._tell(entry.folder / file.name)
+                    self._tell(entry.folder, file.name)
                 return entry
             if lease.take():
                 break
@@ -114,46 +118,35 @@ class Fetch:
 
     def _follow(self, told: dict[str, Any]) -> None:
         """Take over what the process that fetches tells."""
-        known = {k: told[k] for k in TOLD if isinstance(told.get(k), int | float | str)}
-        if known:
-            self.progress.say(**known)
+        self.progress.say(**believable(told))
         folder = self.cache.growing_folder(self.known, told.get("folder"))
         if folder is not None:
             for name in sorted(expected_names(self.known)):
-                if (folder / name).is_file():
-                    self._tell(folder / name)
+                with suppress(OSError):  # below a folder that is not for us to read
+                    if (folder / name).is_file():
+                        self._tell(folder, name)
 
-    def _tell(self, path: Path) -> None:
-        if path not in self._seen:
-            self._seen.add(path)
-            self._arrived(path)
+    def _tell(self, folder: Path, name: str) -> None:
+        """Hand on a file, once, whichever account has brought it."""
+        if name not in self._seen:
+            self._seen.add(name)
+            self._arrived(folder / name)
 
     def _bring(self) -> Entry:
         """Bring the data set and publish it."""
         self.progress.say(done_bytes=0, rate=0.0, files=0)
-        wire = Wire(self.settings.manners)
         try:
-            files = self._wanted(wire)
-            box = self._box()
-            try:
-                if self.known.data.source == "simulated":
-                    self._simulate(box)
-                else:
-                    self._download(files, box, wire)
-            except Refused:
-                box.discard()
-                raise
+            if self.known.data.source == "simulated":
+                box = self._box()
+                self._simulate(box)
+            else:
+                box = self._fetched()
             return self.cache.publish(self.known, box, self._source, verified=self._verified)
         except OSError as problem:
             raise DataError(
                 f"{self.known.label} could not be written to {self.cache.root} "
                 f"({problem.strerror or problem}). What has arrived is kept."
             ) from None
-        except BaseException:
-            self.cancelled.set()
-            raise
-        finally:
-            wire.close()
 
     def _box(self) -> Box:
         """Return where this account gathers the data set, with what earlier tries have left."""
@@ -172,7 +165,7 @@ class Fetch:
     def _in_the_box(self, folder: Path) -> Callable[[Arrived], None]:
         def tell(file: Arrived) -> None:
             self.progress.arrived()
-            self._tell(folder / file.name)
+            self._tell(folder, file.name)
 
         return tell
 
@@ -193,29 +186,74 @@ class Fetch:
 
     # ------------------------------------------------------------------ fetched
 
-    def _download(self, files: list[DataFile], box: Box, wire: Wire) -> None:
+    def _fetched(self) -> Box:
+        """Return everything, fetched with the site's mirrors first."""
+        with self._connections() as wire:
+            files = self._wanted(wire)
+            try:
+                return self._download(files, wire)
+            except DataError as problem:
+                direct = self._direct()
+                if isinstance(problem, Refused) or direct is None:
+                    raise
+                files = direct
+        # A mirror has a list and not what is in it.
+        with self._connections() as wire:
+            self.progress.say(done_bytes=0, files=0)
+            return self._download(files, wire)
+
+    @contextmanager
+    def _connections(self) -> Iterator[Wire]:
+        self._wire = wire = Wire(self.settings.manners)
+        try:
+            if self.cancelled.is_set():
+                raise Cancelled
+            yield wire
+        finally:
+            wire.stop()
+            wire.close()
+
+    def _download(self, files: list[DataFile], wire: Wire) -> Box:
         """Fetch small files side by side, then the large ones, each by many connections."""
-        room = sum(f.size_bytes or 0 for f in files if f.name not in box.finished)
+        box = self._box()
+        try:
+            self._fill(files, self._errand(box, wire, len(files)))
+        except Refused:
+            box.discard()
+            raise
+        return box
+
+    def _errand(self, box: Box, wire: Wire, count: int) -> Errand:
+        quota = self.settings.quota_bytes
+        return Errand(box, wire, self.cache, quota, self.progress, self.cancelled, count)
+
+    def _fill(self, files: list[DataFile], errand: Errand) -> None:
+        box = errand.box
+        left = (f for f in files if f.name not in box.finished)
+        room = sum(max(0, (f.size_bytes or 0) - box.here(f.name)) for f in left)
         self.cache.make_room(room, self.settings.quota_bytes)
         small = [f for f in files if (f.size_bytes or SMALL + 1) <= SMALL and not f.unpack]
         with ThreadPoolExecutor(self.settings.manners.connections) as hands:
-            tasks = [hands.submit(self._file, f, box, wire, len(files)) for f in small]
+            tasks = [hands.submit(self._file, f, errand) for f in small]
             try:
                 for task in tasks:
                     task.result()
             except BaseException:
-                self.cancelled.set()
+                errand.wire.stop()
+                hands.shutdown(wait=False, cancel_futures=True)
                 raise
         for file in files:
             if file not in small:
-                self._file(file, box, wire, len(files))
+                self._file(file, errand)
 
     def _wanted(self, wire: Wire) -> list[DataFile]:
         """Return the files to fetch with all their addresses, the site's mirrors first."""
         files = []
+        mirrors = Mirrors(self.settings.mirrors, wire)
         for file in self.known.data.files:
-            mirrored = self._mirrored(file, wire)
-            files += mirrored if mirrored is not None else [self._with_mirrors(file)]
+            mirrored = mirrors.listed(self.known, file)
+            self._listed = self._listed or bool(mirrored)
+            files += mirrored or [mirrors.beside(self.known, file)]
         missing = [f.name for f in files if f.sha256 == "unknown" and not f.md5]
         self._verified = not missing
         if missing and not self.unverified:
@@ -228,79 +266,66 @@ class Fetch:
             )
         return files
 
-    def _with_mirrors(self, file: DataFile) -> DataFile:
-        mirrors = [mirror_url(m, self.known, file.name) for m in self.settings.mirrors]
-        urls = [*mirrors, *map(str, file.urls)]
-        return file.model_copy(update={"urls": urls})
-
-    def _mirrored(self, file: DataFile, wire: Wire) -> list[DataFile] | None:
-        """Return what a mirror lists for a declared file that has no checksum or is an archive."""
-        if file.sha256 != "unknown" and not file.unpack:
+    def _direct(self) -> list[DataFile] | None:
+        """Return the files as the publisher has them, None where that is no other way."""
+        if not self._listed:
             return None
-        declared = self.known.contents(file)
-        for mirror in self.settings.mirrors:
-            listed = read_mirror(mirror, self.known, wire)
-            found = [f for f in listed if f["of"] == file.name]
-            if declared and declared != {f["name"]: f["sha256"] for f in found}:
-                continue
-            if found:
-                return [
-                    DataFile.model_construct(  # checked by `checked_listing`
-                        name=f["name"],
-                        urls=[mirror_url(mirror, self.known, f["name"])],  # type: ignore[list-item]
-                        size_bytes=f["size_bytes"],
-                        sha256=f["sha256"],
-                        md5=None,
-                        unpack=False,
-                        contents=None,
-                    )
-                    for f in found
-                ]
-        return None
+        mirrors = Mirrors(self.settings.mirrors)
+        direct = [mirrors.beside(self.known, file) for file in self.known.data.files]
+        self._verified = all(f.sha256 != "unknown" or f.md5 for f in direct)
+        return direct if self._verified or self.unverified else None
 
-    def _file(self, file: DataFile, box: Box, wire: Wire, count: int) -> None:
+    def _file(self, file: DataFile, errand: Errand) -> None:
         """Bring one file from the first address that delivers it."""
+        box = errand.box
         if file.name in box.finished:
             self.progress.here(file.size_bytes or 0)
-            self.progress.learn(file.name, file.size_bytes or 0, count)
+            self.progress.learn(file.name, file.size_bytes or 0, errand.count)
             return
         reasons = []
         for url in map(str, file.urls):
             try:
-                self._file_from(url, file, box, wire, count)
+                self._file_from(url, file, errand)
             except SourceFailed as problem:
-                reasons.append(f"  {host_of(url)}: {problem}")
+                text, host = str(problem), host_of(url)
+                named = text.casefold().startswith(host.casefold())
+                reasons.append(f"  {text}" if named else f"  {host}: {text}")
             else:
                 box.finish(file.name)
+                self._source = host_of(url)
                 return
         self.progress.say(note="")
-        raise DataError(self._failure(file, reasons))
+        raise DataError(self._failure(file, reasons, box))
 
-    def _failure(self, file: DataFile, reasons: list[str]) -> str:
+    def _failure(self, file: DataFile, reasons: list[str], box: Box) -> str:
         tried = "\n".join(reasons) or "  there is no address to fetch it from."
-        return (
-            f"{file.name} of {self.known.label} could not be had.\n{tried}\n"
-            f"What has arrived is kept; the next try goes on from there.{self._twin()}"
-        )
+        kept = "What has arrived is kept; the next try goes on from there."
+        parts = [p for p in (box.work / "parts").rglob("*") if p.is_file() and p.stat().st_size]
+        kept = kept if box.done or parts else ""
+        after = f"{kept}{self._twin()}".strip()
+        return f"{file.name} of {self.known.label} could not be had.\n{tried}\n{after}".strip()
 
     def _twin(self) -> str:
         twin = self.known.data.twin
         return f' Without it, the simulated data.fetch("{twin}") can stand in.' if twin else ""
 
-    def _file_from(self, url: str, file: DataFile, box: Box, wire: Wire, count: int) -> None:
+    def _file_from(self, url: str, file: DataFile, errand: Errand) -> None:
         """Bring one file from one address, begun again where it changes on the way."""
         contents = self.known.contents(file)
         for turn in range(ROUNDS):
-            source = Source(url, file, box, wire, self, count)
+            source = Source(url, file, errand)
             try:
-                receive(file, box, source.open_at, contents)
-            except Moved as problem:
+                receive(file, errand.box, source.open_at, contents)
+            except SourceFailed as problem:
+                self.progress.here(-source.counted)
+                if not isinstance(problem, WrongContents):
+                    raise
                 source.forget()
-                if turn == ROUNDS - 1:
-                    raise SourceFailed(f"{problem}, again and again.") from None
-            except WrongContents:
-                source.forget()
-                if not source.resumed:
+                if isinstance(problem, Changed):
+                    errand.box.drop(file.name)
+                    if turn == ROUNDS - 1:
+                        raise SourceFailed(f"{problem}, again and again.") from None
+                elif not source.resumed:
                     raise
             else:
                 source.forget()
@@ -308,74 +333,19 @@ class Fetch:
         raise WrongContents(f"{file.name} came damaged several times.")
 
 
-class Source:
-    """One address of one file, and what is remembered of it between tries."""
+def believable(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what another process tells of its state, as far as it can be shown."""
+    found: dict[str, Any] = {}
+    for name, kind in TOLD.items():
+        value: Any = told.get(name)
+        if type(value) is kind and can_be_shown(value):
+            found[name] = value
+    return found
 
-    def __init__(
-        self, url: str, file: DataFile, box: Box, wire: Wire, fetch: Fetch, count: int
-    ) -> None:
-        self.url, self.file, self.box, self.wire, self.fetch = url, file, box, wire, fetch
-        self.count = count
-        self.resumed = False
-        self._memory = box.work / f"{file.name.replace('/', '+')}.from"
 
-    def forget(self) -> None:
-        """Begin from nothing next time."""
-        self._memory.unlink(missing_ok=True)
-
-    def open_at(self, start: int) -> Iterator[bytes]:
-        """Yield the file from a byte on, counted."""
-        self.resumed = start > 0
-        progress = self.fetch.progress
-        progress.here(start)
-        progress.say(source=host_of(self.url))
-        self.fetch._source = host_of(self.url)
-        path = local_path(self.url)
-        if path is not None:
-            yield from self._local(path, start)
-            return
-        began, before = time.monotonic(), progress.received
-        download = Download(self.wire, self.url, self.file.size_bytes, start, self._tag(start))
-        for chunk in download:
-            if download.position <= start + len(chunk):
-                self._begun(download)
-            if self.fetch.cancelled.is_set():
-                raise Cancelled
-            progress.add(len(chunk))
-            yield chunk
-        seconds, received = time.monotonic() - began, progress.received - before
-        if received > SMALL and seconds > 0:
-            remember_rate(self.fetch.cache.root, host_of(self.url), received / seconds)
-
-    def _local(self, path: Path, start: int) -> Iterator[bytes]:
-        if not path.is_file():
-            raise SourceFailed("it isn't there.")
-        size = path.stat().st_size
-        if self.file.size_bytes is not None and size != self.file.size_bytes:
-            raise SourceFailed(f"it has {size} bytes there, not {self.file.size_bytes}.")
-        self.fetch.progress.learn(self.file.name, size, self.count)
-        for chunk in local_chunks(path, start):
-            if self.fetch.cancelled.is_set():
-                raise Cancelled
-            self.fetch.progress.add(len(chunk))
-            yield chunk
-
-    def _tag(self, start: int) -> str | None:
-        """Return which version of the file the bytes before `start` are of."""
-        with suppress(OSError, ValueError):
-            url, tag = json.loads(self._memory.read_text(encoding="utf-8"))
-            if start and url == self.url:
-                return str(tag) if tag else None
-        return None
-
-    def _begun(self, download: Download) -> None:
-        """Remember the version, once its first bytes are there."""
-        self.fetch.progress.learn(self.file.name, download.size, self.count)
-        if self.file.size_bytes is None and download.size:
-            self.fetch.cache.make_room(
-                download.size - download.position, self.fetch.settings.quota_bytes
-            )
-        self._memory.write_text(json.dumps([self.url, download.tag]), encoding="utf-8")
+def can_be_shown(value: Any) -> bool:
+    """Return whether a value is a text without control characters, or an amount."""
+    return value.isprintable() if isinstance(value, str) else 0 <= value < float("inf")
 
 
 def expected_names(known: Known) -> set[str]:
@@ -384,47 +354,3 @@ def expected_names(known: Known) -> set[str]:
     for file in known.data.files:
         names |= known.contents(file).keys() if file.unpack else {file.name}
     return names
-
-
-def read_mirror(mirror: str, known: Known, wire: Wire) -> list[dict[str, Any]]:
-    """Return what a mirror says it has of a data set; empty where it says nothing."""
-    url = mirror_url(mirror, known, LISTING)
-    path = local_path(url)
-    try:
-        text = path.read_bytes() if path else b"".join(Download(wire, url))
-        return checked_listing(text)
-    except (OSError, ValueError, KeyError, TypeError, SourceFailed, Moved):
-        return []
-
-
-def generate(known: Known, folder: Path) -> None:
-    """Make a simulated data set in `folder`.
-
-    Raises
-    ------
-    DataError
-        Its generator needs a package that isn't installed here.
-    """
-    module, _, function = (known.data.generator or "").partition(":")
-    try:
-        getattr(load_module(known.folder / f"{module}.py"), function)(folder, known.data.seed)
-    except ModuleNotFoundError as problem:
-        raise DataError(
-            f"{known.label} is computed with {problem.name}, which isn't installed here. Fetch it "
-            f"inside a server of the use case, where all that it needs is."
-        ) from None
-
-
-def load_module(path: Path) -> ModuleType:
-    """Return a module of a use case's folder, beside which others of it can be imported."""
-    name = f"beamhub_generator_{path.parent.name.replace('-', '_').replace('.', '_')}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(path.parent))
-    return module

@@ -93,12 +93,13 @@ def inflate(chunks: Iterable[bytes], kind: str, unpacking: Unpacking) -> Iterato
             data: bytes | memoryview = chunk
             while data or not (current.needs_input or current.eof):
                 if current.eof:
+                    data = bytes(data).lstrip(b"\0")
+                    if not data:
+                        break
                     current = KINDS[kind]()
                 found = current.decompress(bytes(data), PIECE)
                 begun = True
                 data = current.unused_data if current.eof else b""
-                if current.eof and not data.strip(b"\0"):
-                    data = b""
                 unpacking.grow(0, len(found))
                 if found:
                     yield found

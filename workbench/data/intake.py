@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO
+from typing import IO, Protocol
 
 from ..manifest import DataFile
 from .box import Box, blocks
@@ -27,12 +27,22 @@ TAR_KINDS = {
 SINGLE_KINDS = (".gz", ".bz2", ".xz")
 
 
+class Digest(Protocol):
+    """What hashlib offers, and what else may stand for it."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the digest of what was added."""
+
+
 @dataclass
 class Sums:
     """The checksums of one stream, computed beside the thread that brings it."""
 
-    sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-    md5: "hashlib._Hash | None" = None
+    sha256: Digest = field(default_factory=hashlib.sha256)
+    md5: Digest | None = None
 
     def update(self, data: bytes | memoryview) -> None:
         """Add bytes."""
@@ -122,8 +132,9 @@ def archive_ending(name: str) -> str:
 
 def receive_plain(file: DataFile, box: Box, open_at: OpenAt) -> None:
     """Bring a file that isn't unpacked."""
-    sums = collect(file, box, open_at)
-    box.accept(file.name, sums.sha256.hexdigest())
+    if file.name not in box.done:  # else the last try ended right after it was complete
+        sums = collect(file, box, open_at)
+        box.accept(file.name, sums.sha256.hexdigest())
 
 
 def collect(file: DataFile, box: Box, open_at: OpenAt) -> Sums:

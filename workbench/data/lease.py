@@ -6,9 +6,11 @@ Two holders at once would waste a download and break nothing: each writes into a
 account, and what is published has been verified.
 """
 
+import errno
 import fcntl
 import json
 import os
+import stat
 import threading
 import time
 import uuid
@@ -16,6 +18,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from .errors import DataError
 
 BEAT_S = 0.5
 DEAD_AFTER_S = 30
@@ -38,11 +42,17 @@ def open_for_all(path: Path) -> int:
     """Return a descriptor of a file that every account may write; made where there is none.
 
     Linux refuses to open with O_CREAT what another account has made in a folder for everybody
-    (fs.protected_regular), so that is tried last.
+    (fs.protected_regular), so that is tried last. What another account may have put there in the
+    file's place, a link to one of this account's own files among others, is refused.
     """
     while True:
         with suppress(FileNotFoundError):
-            return os.open(path, os.O_RDWR)
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            about = os.fstat(descriptor)
+            if stat.S_ISREG(about.st_mode) and about.st_nlink <= 1:
+                return descriptor
+            os.close(descriptor)
+            raise PermissionError(errno.EPERM, "it is not a file of this cache alone", str(path))
         with suppress(FileExistsError):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             os.fchmod(descriptor, 0o666)
@@ -69,8 +79,21 @@ class Lease:
         self._beat: threading.Thread | None = None
 
     def take(self) -> bool:
-        """Return whether nobody else has it; then it is this process's until `release`."""
-        descriptor = open_for_all(self._path)
+        """Return whether nobody else has it; then it is this process's until `release`.
+
+        Raises
+        ------
+        DataError
+            Nobody can tell, as the file can't be opened.
+        """
+        try:
+            descriptor = open_for_all(self._path)
+        except OSError as problem:
+            raise DataError(
+                f"Who fetches what can't be agreed on: {self._path} can't be opened "
+                f"({problem.strerror}). Have it removed, or set BEAMHUB_DATA_CACHE to a folder of "
+                "your own."
+            ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -85,8 +108,8 @@ class Lease:
     def told(self) -> dict[str, Any]:
         """Return what the holder tells; empty where there is none."""
         try:
-            descriptor = os.open(self._path, os.O_RDONLY)
-        except FileNotFoundError:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
             return {}
         try:
             return read(descriptor)
@@ -112,9 +135,12 @@ class Lease:
         count = 0
         while True:
             count += 1
-            about = {"machine": MACHINE, "token": self._token, "beat": count, **what()}
-            line = json.dumps(about).encode()[: ROOM - 1]
-            os.pwrite(self._descriptor, line.ljust(ROOM - 1) + b"\n", 0)
+            mine = {"machine": MACHINE, "token": self._token, "beat": count}
+            line = json.dumps(mine | what()).encode()
+            if len(line) >= ROOM:
+                line = json.dumps(mine).encode()
+            with suppress(OSError):  # a full disk; the lock still holds
+                os.pwrite(self._descriptor, line.ljust(ROOM - 1) + b"\n", 0)
             if self._stop.wait(BEAT_S):
                 return
 
@@ -133,6 +159,6 @@ def read(descriptor: int) -> dict[str, Any]:
     """Return the holder's line; empty where it is none."""
     try:
         found = json.loads(os.pread(descriptor, ROOM, 0))
-    except ValueError:
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

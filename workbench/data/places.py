@@ -21,6 +21,9 @@ from .settings import Settings
 LISTING = "beamhub-data.json"
 """In a mirror, beside a data set's files: what they are."""
 
+USUAL_RATE = 10e6
+"""Bytes per second that a server is taken to bring as long as nothing was measured."""
+
 Kind = Literal["root", "cache", "package", "simulated", "mirror", "publisher", "nowhere"]
 
 
@@ -37,9 +40,11 @@ class Offer:
     fetch_bytes : int or None
         What has to be fetched; 0 where nothing, None where nobody says.
     seconds : float or None
-        How long that takes; None where nothing was measured yet.
+        How long that takes; None where nobody says how much it is.
     folder : Path or None
         The files, where they are here already.
+    measured : bool
+        Whether the time follows from what the source brought last; else `USUAL_RATE` is taken.
     """
 
     kind: Kind
@@ -47,6 +52,7 @@ class Offer:
     fetch_bytes: int | None = 0
     seconds: float | None = 0
     folder: Path | None = None
+    measured: bool = True
 
     @property
     def here(self) -> bool:
@@ -63,7 +69,12 @@ class Offer:
         if self.kind == "nowhere":
             return "can't be had here"
         amount = size_text(self.fetch_bytes)
-        return f"{amount}, about {time_text(self.seconds)}" if self.seconds else amount
+        if self.fetch_bytes is None:
+            return f"to fetch, {amount}"
+        about = f", about {time_text(self.seconds)}" if self.seconds else ""
+        if about and not self.measured:
+            about += f" at {size_text(USUAL_RATE)}/s"
+        return f"{amount} to fetch{about}"
 
 
 def offer(known: Known, settings: Settings, cache: Cache | None) -> Offer:
@@ -105,7 +116,8 @@ def remote(known: Known, kind: Kind, where: str, url: str, rates: dict[str, floa
     """Return the offer of a server, its time estimated from what it brought last."""
     rate = rates.get(host_of(url))
     size = known.size_bytes
-    return Offer(kind, where, size, size / rate if size and rate else None)
+    seconds = size / (rate or USUAL_RATE) if size else None
+    return Offer(kind, where, size, seconds, measured=rate is not None)
 
 
 def host_of(url: str) -> str:
@@ -170,9 +182,10 @@ def checked_listing(text: bytes) -> list[dict[str, Any]]:
     if not isinstance(files, list):
         raise ValueError("no files")
     for file in files:
-        DataFile(name=file["name"], size_bytes=file["size_bytes"] or None, sha256=file["sha256"])
-        if not isinstance(file["of"], str):
-            raise ValueError("no archive")
+        if not isinstance(file, dict) or not isinstance(file.get("of"), str):
+            raise ValueError("no file of a data set")
+        size_bytes = file.setdefault("size_bytes", None) or None
+        DataFile(name=file.get("name"), size_bytes=size_bytes, sha256=file.get("sha256"))
     return files
 
 

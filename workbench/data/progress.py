@@ -129,10 +129,12 @@ class Progress:
 
     def summary(self) -> str:
         """Return what was done, once it is."""
-        seconds = time.monotonic() - self.began
+        seconds = time_text(time.monotonic() - self.began)
         state = self.state
+        if not state.done_bytes:
+            return f"done in {seconds}"
         source = f" from {state.source}" if state.source else ""
-        return f"{size_text(state.done_bytes)}{source} in {time_text(seconds)}"
+        return f"{size_text(state.done_bytes)}{source} in {seconds}"
 
     def _rate(self) -> float:
         now = time.monotonic()

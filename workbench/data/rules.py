@@ -14,9 +14,12 @@ MOST_RATIO = 200
 ALWAYS_ALLOWED = 1 << 30
 """Bytes that may come out of an archive whatever its ratio: empty detector frames pack well."""
 LONGEST_NAME = 255
+LONGEST_PATH = 1024
 UNIX_TYPE = 0o170000
 LINK = 0o120000
 REGULAR = (0, 0o100000)
+ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Others, Python decompresses without a bound on the memory that it takes."""
 
 
 @dataclass
@@ -50,7 +53,8 @@ class Unpacking:
         parts = [p for p in path.parts if p != "."]
         if path.is_absolute() or ".." in parts or not parts or "\\" in name or ":" in parts[0][1:2]:
             raise self.refusal(name, "which would lie outside the folder of the data")
-        if any(len(p.encode("utf-8", "surrogateescape")) > LONGEST_NAME for p in parts):
+        lengths = [len(p.encode("utf-8", "surrogateescape")) for p in parts]
+        if max(lengths) > LONGEST_NAME or sum(lengths) + len(lengths) > LONGEST_PATH:
             raise self.refusal(name, "whose name is too long")
         if any(unicodedata.category(c)[0] == "C" for c in name):
             raise self.refusal(name, "whose name has characters that can't be printed")
@@ -111,6 +115,8 @@ def tar_file_name(member: tarfile.TarInfo, unpacking: Unpacking) -> str | None:
         raise unpacking.refusal(member.name, f"a link to '{member.linkname[:80]}'")
     if not member.isreg() or member.issparse():
         raise unpacking.refusal(member.name, "which is not an ordinary file")
+    if member.size < 0:
+        raise unpacking.refusal(member.name, "whose size is negative")
     return unpacking.name(member.name)
 
 
@@ -126,4 +132,6 @@ def zip_file_name(member: zipfile.ZipInfo, unpacking: Unpacking) -> str | None:
         raise unpacking.refusal(member.filename, "which is not an ordinary file")
     if member.flag_bits & 1:
         raise unpacking.refusal(member.filename, "which is encrypted")
+    if member.compress_type not in ZIP_METHODS:
+        raise unpacking.refusal(member.filename, "which is compressed in an unusual way")
     return unpacking.name(member.filename)

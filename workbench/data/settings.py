@@ -28,7 +28,7 @@ class Manners:
     """
 
     connections: int = 8
-    window_bytes: int = 96 << 20
+    window_bytes: int = 64 << 20
     timeout_s: float = 30
     tries: int = 8
     pause_s: float = 0.5

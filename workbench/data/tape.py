@@ -1,5 +1,6 @@
 """A stream of bytes that can be read forward only, with its position and its checksum."""
 
+import io
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -7,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from .errors import Refused
 
 LONGEST_HEADER = 1 << 20
+LONGEST_HEAD = 64 << 20
+"""Bytes between two files of an archive; the head of an honest one has some hundred."""
 
 
 class Tape:
@@ -40,14 +43,14 @@ class Tape:
 
         Raises
         ------
-        OSError
+        io.UnsupportedOperation
             It lies behind.
         """
         step = position - self._position
         if step < 0:
-            raise OSError("a stream can't be read backwards")
+            raise io.UnsupportedOperation("a stream can't be read backwards")
         while step > 0 and (data := self._some(step)):
-            self.head += data
+            self._keep(data)
             step -= len(data)
         return self._position
 
@@ -62,8 +65,13 @@ class Tape:
         if size > LONGEST_HEADER:
             raise Refused("The archive has a header that is too long to be honest.")
         found = b"".join(bytes(data) for data in self._parts(size))
-        self.head += found
+        self._keep(found)
         return found
+
+    def _keep(self, data: bytes | memoryview) -> None:
+        self.head += data
+        if len(self.head) > LONGEST_HEAD:
+            raise Refused("The archive has more headers in a row than can be honest.")
 
     def _parts(self, size: int) -> Iterator[memoryview]:
         while size and (data := self._some(size)):

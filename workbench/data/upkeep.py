@@ -17,7 +17,7 @@ from .cache import Entry, declared_sums, size_of
 from .catalogue import Known, known_sets
 from .errors import DataError
 from .linking import link
-from .places import LISTING, in_root, listing
+from .places import LISTING, listing
 from .settings import Settings, settings
 
 
@@ -61,7 +61,7 @@ def verify(name: str = "", *, places: Settings | None = None) -> Iterator[Findin
             continue
         for root in places.roots:
             folder = root / known.use_case / known.name
-            if folder.is_dir() and (in_root(known, root) or listing(folder)):
+            if folder.is_dir():
                 yield from compare(known.label, folder, expected(known, folder))
     for cache in readable(places):
         for entry, _ in cache.entries():
@@ -85,12 +85,14 @@ def compare(label: str, folder: Path, sums: dict[str, str]) -> Iterator[Finding]
     """Yield a finding for each file of `sums`, name to SHA-256."""
     for name, sha256 in sorted(sums.items()):
         path = folder / name
-        if not path.is_file():
+        try:
+            wrong = sha256_of(path) != sha256
+        except FileNotFoundError:
             yield Finding(label, path, "is missing")
-        elif sha256_of(path) != sha256:
-            yield Finding(label, path, "is not what it was: its checksum differs")
+        except OSError as problem:
+            yield Finding(label, path, f"can't be read: {problem.strerror}")
         else:
-            yield Finding(label, path, "")
+            yield Finding(label, path, "is not what it was: its checksum differs" if wrong else "")
 
 
 def verify_mirror(folder: Path) -> Iterator[Finding]:
@@ -136,7 +138,7 @@ def prune(
             over = quota_bytes is not None and left > quota_bytes
             if entry.record.label in wanted or old or over:
                 gone = cache.remove(entry)
-                left -= entry.record.size_bytes if gone else 0
+                left = cache.size_bytes() if gone else left
                 yield entry, gone
 
 
@@ -173,30 +175,51 @@ def mirror(
         if known.data.source != "download":
             continue
         try:
-            consent = known.label if {known.name, known.label} & {*unverified} else None
-            files = fetch(known.label, unverified=consent, places=places)
-            put_into_mirror(known, files, folder / known.use_case / known.name)
+            target = folder / known.use_case / known.name
+            files = mirrored(known, target)
+            if files is None:
+                consent = known.label if {known.name, known.label} & {*unverified} else None
+                files = fetch(known.label, unverified=consent, places=places)
+                put_into_mirror(known, files, target)
             yield known, files
         except DataError as problem:
             yield known, problem
+
+
+def mirrored(known: Known, folder: Path) -> Files | None:
+    """Return a data set that a mirror has already, every file of it read and right."""
+    names = {f["name"] for f in listing(folder)}
+    sums = expected(known, folder)
+    if not names or names != sums.keys():
+        return None
+    if any(finding.problem for finding in compare(known.label, folder, sums)):
+        return None
+    return Files(known, folder, names, "in the mirror already")
 
 
 def put_into_mirror(known: Known, files: Files, folder: Path) -> None:
     """Put the files of a data set into a mirror with their listing, which comes last."""
     folder.mkdir(parents=True, exist_ok=True)
     about: list[dict[str, Any]] = []
+    right = expected(known, folder)
     for path in files:
         name = path.relative_to(files.folder).as_posix()
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if size_of(target) != path.stat().st_size:
+        sha256 = sha256_of(path)
+        if right.get(name, sha256) != sha256:
+            raise DataError(
+                f"{path} is not what it was: its checksum differs. Remove {known.label} with "
+                "'beamhub data prune' and from the mirror, then try again."
+            )
+        if size_of(target) != size_of(path) or sha256_of(target) != sha256:
             target.unlink(missing_ok=True)
             place(path, target)
         about.append(
             {
                 "name": name,
-                "size_bytes": path.stat().st_size,
-                "sha256": sha256_of(target),
+                "size_bytes": size_of(path),
+                "sha256": sha256,
                 "of": declared_file(known, name).name,
             }
         )

@@ -4,16 +4,18 @@ urllib3 takes a seventh of httpx's processor time for a gigabyte here; see docs/
 """
 
 import os
+import socket
 import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..words import time_text
@@ -45,6 +47,10 @@ class Interrupted(Exception):  # noqa: N818
     def __init__(self, message: str, *, lasting: bool = False) -> None:
         super().__init__(message)
         self.lasting = lasting
+
+
+class Cancelled(Exception):  # noqa: N818
+    """Whoever wanted the data no longer does."""
 
 
 class Moved(Exception):  # noqa: N818
@@ -86,11 +92,19 @@ class Host:
         self.per_minute = REQUESTS_PER_MINUTE.get(name)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait until one more request is welcome; hold a connection meanwhile."""
+    def turn(self, given_up: Callable[[], bool]) -> Iterator[None]:
+        """Wait until one more request is welcome; hold a connection meanwhile.
+
+        Raises
+        ------
+        Cancelled
+            Nobody wants it any more.
+        """
         with self._slots:
-            while (pause := self._pause()) > 0:
-                time.sleep(min(pause, 0.5))
+            while not given_up() and (pause := self._pause()) > 0:
+                time.sleep(min(pause, 0.1))
+            if given_up():
+                raise Cancelled
             yield
 
     def _pause(self) -> float:
@@ -134,19 +148,33 @@ class Wire:
     ----------
     manners : Manners
         How to treat servers.
+
+    Attributes
+    ----------
+    stopped : threading.Event
+        Set once nothing more is wanted.
     """
 
     def __init__(self, manners: Manners) -> None:
         self.manners = manners
+        self.stopped = threading.Event()
+        self._open: set[urllib3.BaseHTTPResponse] = set()
         self._hosts: dict[str, Host] = {}
         self._pools: dict[str, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
     def host(self, url: str) -> Host:
         """Return what is kept about the server of `url`."""
-        name = urlsplit(url).netloc.rpartition("@")[2]
+        name = name_of(url)
         with self._lock:
             return self._hosts.setdefault(name, Host(name, self.manners))
+
+    def stop(self) -> None:
+        """Let whoever waits for a server wait no longer."""
+        self.stopped.set()
+        with self._lock:
+            for response in self._open:
+                cut(response)
 
     def close(self) -> None:
         """Close every connection."""
@@ -155,7 +183,12 @@ class Wire:
 
     @contextmanager
     def get(
-        self, url: str, start: int, stop: int | None, tag: str | None = None
+        self,
+        url: str,
+        start: int,
+        stop: int | None,
+        tag: str | None = None,
+        given_up: Callable[[], bool] | None = None,
     ) -> Iterator[tuple[Head, "urllib3.BaseHTTPResponse"]]:
         """Ask for the bytes from `start` to before `stop` of a file, None for its end.
 
@@ -167,6 +200,8 @@ class Wire:
             Bytes; 0 and None ask for everything, without a range.
         tag : str, optional
             The file's tag when the download began.
+        given_up : callable, optional
+            Returns whether the bytes are no longer wanted, while a turn is waited for.
 
         Yields
         ------
@@ -181,17 +216,24 @@ class Wire:
             The file has changed since the download began.
         SourceFailed
             This address doesn't give the file.
+        Cancelled
+            Nobody wants it any more.
         """
         import urllib3
 
         host = self.host(url)
-        with host.turn():
+        given_up = given_up or self.stopped.is_set
+        with host.turn(given_up):
             try:
                 response, place = self._ask(url, start, stop, tag)
             except urllib3.exceptions.HTTPError as error:
                 raise Interrupted(network_words(host.name, error), lasting=True) from None
             try:
-                refuse_status(response, self.host(place))
+                with self._lock:
+                    self._open.add(response)
+                if given_up():
+                    raise Cancelled
+                refuse_status(response, self.host(place), host)
                 refuse_encoding(response, place)
                 head = read_head(response, start, host.name)
                 if tag and head.tag and head.tag != tag:
@@ -200,6 +242,8 @@ class Wire:
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise Interrupted(network_words(host.name, error)) from None
             finally:
+                with self._lock:
+                    self._open.discard(response)
                 finish(response)
 
     def _ask(
@@ -219,9 +263,9 @@ class Wire:
             )
             if response.status not in REDIRECTS:
                 return response, place
-            place = redirected(place, response.headers.get("Location", ""))
             response.drain_conn()
             response.release_conn()
+            place = redirected(place, response.headers.get("Location", ""))
         raise SourceFailed(f"{self.host(url).name} sends from one address to the next without end.")
 
     def _pool(self, url: str) -> "urllib3.PoolManager":
@@ -252,35 +296,63 @@ def make_pool(proxy: str, manners: Manners) -> "urllib3.PoolManager":
     parts = urlsplit(address)
     headers = None
     if parts.username:
-        headers = urllib3.make_headers(proxy_basic_auth=f"{parts.username}:{parts.password or ''}")
+        who = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers = urllib3.make_headers(proxy_basic_auth=who)
         address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     return urllib3.ProxyManager(address, proxy_headers=headers, **common)
 
 
 def trust() -> ssl.SSLContext:
-    """Return whom to trust: what the machine trusts, or the bundle that the site names."""
-    bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
-    return ssl.create_default_context(cafile=bundle or None)
+    """Return whom to trust: what the machine trusts, or the bundle that the site names.
+
+    Raises
+    ------
+    SourceFailed
+        That bundle can't be read.
+    """
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        if bundle := os.environ.get(name):
+            try:
+                return context(bundle)
+            except OSError:
+                raise SourceFailed(
+                    f"the certificates in {bundle}, which {name} names, can't be read."
+                ) from None
+    return context(None)
+
+
+@cache
+def context(bundle: str | None) -> ssl.SSLContext:
+    """Return what trusts the authorities of a bundle, by default those of the machine."""
+    return ssl.create_default_context(cafile=bundle)
+
+
+def name_of(url: str) -> str:
+    """Return the server of an address as people may see it."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def redirected(place: str, location: str) -> str:
     """Return where a server sends us, if we may go there."""
     target = urlsplit(urljoin(place, location))
-    here = urlsplit(place)
+    here, name = urlsplit(place), name_of(place)
     if target.scheme not in ("http", "https"):
-        raise SourceFailed(f"{here.netloc} sends to an address that is not one of the web.")
+        raise SourceFailed(f"{name} sends to an address that is not one of the web.")
     if here.scheme == "https" and target.scheme != "https":
         raise SourceFailed(
-            f"{here.netloc} sends from an encrypted address to one that isn't "
+            f"{name} sends from an encrypted address to one that isn't "
             f"({target.hostname}), where others could read along. That is refused."
         )
     if target.username or target.password:
-        raise SourceFailed(f"{here.netloc} sends to an address with a password in it: refused.")
+        raise SourceFailed(f"{name} sends to an address with a password in it: refused.")
     return target.geturl()
 
 
-def refuse_status(response: "urllib3.BaseHTTPResponse", host: Host) -> None:
-    """Raise what an answer means that brings no data."""
+def refuse_status(response: "urllib3.BaseHTTPResponse", host: Host, asked: Host) -> None:
+    """Raise what an answer of `host` means that brings no data.
+
+    Who asks to wait may be behind a redirect of `asked`, where all requests begin.
+    """
     status = response.status
     if status in (200, 206):
         return
@@ -288,6 +360,7 @@ def refuse_status(response: "urllib3.BaseHTTPResponse", host: Host) -> None:
         pause = retry_after(response.headers.get("Retry-After"))
         if pause is not None:
             host.wait(pause)
+            asked.wait(pause)
         raise Interrupted(f"{host.name} is busy (HTTP {status})")
     if status == 416:
         raise Moved(f"the file at {host.name} is shorter than what has arrived already")
@@ -297,6 +370,7 @@ def refuse_status(response: "urllib3.BaseHTTPResponse", host: Host) -> None:
         401: "asks for a log-in",
         403: "does not allow it",
         404: "does not have the file",
+        407: "is behind a proxy that asks for a log-in",
         410: "no longer has the file",
     }
     raise SourceFailed(f"{host.name} {meaning.get(status, 'refuses')} (HTTP {status}).")
@@ -305,7 +379,7 @@ def refuse_status(response: "urllib3.BaseHTTPResponse", host: Host) -> None:
 def refuse_encoding(response: "urllib3.BaseHTTPResponse", url: str) -> None:
     """Raise where the server sends a web page, or changes the data on the way."""
     name = urlsplit(url).path.lower()
-    host = urlsplit(url).netloc
+    host = name_of(url)
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml") and not name.endswith((".html", ".htm")):
         raise SourceFailed(
@@ -352,8 +426,8 @@ def finish(response: "urllib3.BaseHTTPResponse") -> None:
     if getattr(response, "length_remaining", None) == 0:
         response.release_conn()
     else:
+        # Not back to the others: it would be taken, and opened anew, before those that are open.
         response.close()
-        response.release_conn()
 
 
 def network_words(host: str, error: Exception) -> str:
@@ -363,7 +437,7 @@ def network_words(host: str, error: Exception) -> str:
         "CERTIFICATE_VERIFY_FAILED": f"{host} shows a certificate that this machine doesn't trust; "
         "a private authority is named by SSL_CERT_FILE",
         "NameResolution": f"there is no way to {host}: its name is not known here",
-        "ProxyError": f"the proxy on the way to {host} can't be used",
+        "Proxy": f"the proxy on the way to {host} can't be used",
         "ConnectTimeout": f"{host} can't be reached",
         "NewConnection": f"{host} can't be reached",
         "ReadTimeout": f"{host} stopped sending",
@@ -372,3 +446,26 @@ def network_words(host: str, error: Exception) -> str:
     }
     said = (words for sign, words in table.items() if sign in text)
     return next(said, f"the connection to {host} broke")
+
+
+def cut(response: "urllib3.BaseHTTPResponse") -> None:
+    """End a connection that another thread may be waiting on."""
+    sock = socket_of(response)
+    if sock is not None:
+        try:
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # that of TLS is not for two threads
+        except OSError:
+            return
+
+
+def more_at_once(response: "urllib3.BaseHTTPResponse") -> bool:
+    """Return whether more of a body can be read without waiting."""
+    from urllib3.util.wait import wait_for_read
+
+    sock = socket_of(response)
+    return sock is not None and wait_for_read(sock, timeout=0)
+
+
+def socket_of(response: "urllib3.BaseHTTPResponse") -> socket.socket | None:
+    """Return what an answer comes through, None where it is complete or not known."""
+    return getattr(getattr(response, "connection", None), "sock", None)
