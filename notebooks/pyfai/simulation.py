@@ -1,20 +1,24 @@
 """Powder diffraction images whose truth is known.
 
 Everything is computed here with NumPy alone: no part of pyFAI makes the data that these tutorials
-give to pyFAI. The two meet only in the *definition* of the geometry (distance, PONI and three
-rotations), which is the one printed in the pyFAI paper (Ashiotis et al. 2015,
-doi:10.1107/S1600576715004306).
+give to pyFAI. (FabIO writes the images as EDF files, h5py the stack and the truth.) The two meet
+only in the *definition* of the geometry (distance, PONI and three rotations), which is the one
+printed in the pyFAI paper (Ashiotis et al. 2015, doi:10.1107/S1600576715004306).
 
 The images have what a real one has: module gaps, dead and hot pixels, a beam stop, a tilted
 detector, polarised beam, rings of finite width that fall onto finite pixels, background, and photon
 noise. They lack parallax in the sensor, spottiness and preferred orientation of the sample,
 and the energy response of the detector. Every random number comes from the seed.
+
+`lab6_image`, `ceo2_image` and `aluminium_ramp` each write one data set, which `workbench.data`
+calls; `read_truth` reads what it has written beside the data.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import fabio
 import h5py
 import hdf5plugin
 import numpy as np
@@ -344,30 +348,27 @@ def with_background(curve: Curve, wavelength_angstrom: float, *, air: float, gla
 
 
 @dataclass(frozen=True)
-class Image:
-    """One exposure and its truth.
+class Truth:
+    """What is behind one image.
 
     Parameters
     ----------
-    counts : (ny, nx) int32
-        What the detector wrote: hot pixels far too high, everything else masked 0.
     mask : (ny, nx) bool
         True where nothing is measured: gaps, dead and hot pixels, beam stop.
-    expected : (ny, nx) float64
+    expected : (ny, nx) float32
         The mean of the counts, mask or not.
     geometry : Geometry
     detector : Detector
-    curve : Curve
     crystal : Crystal
+    curve : Curve
     """
 
-    counts: np.ndarray
     mask: np.ndarray
     expected: np.ndarray
     geometry: Geometry
     detector: Detector
-    curve: Curve
     crystal: Crystal
+    curve: Curve
 
 
 def subpixels(geometry: Geometry, detector: Detector, per_side: int) -> list[np.ndarray]:
@@ -407,8 +408,12 @@ def expose(
     detector: Detector,
     crystal: Crystal,
     curve: Curve,
-) -> Image:
-    """Return one exposure with photon noise and the faults of a real detector."""
+) -> tuple[np.ndarray, Truth]:
+    """Return one exposure with photon noise and the faults of a real detector, and its truth.
+
+    The counts, (ny, nx) int32, are what the detector wrote: hot pixels far too high, everything
+    else that is masked 0.
+    """
     points = subpixels(geometry, detector, 3)
     expected = average(curve, points) * losses(geometry, detector)
     counts = rng.poisson(expected).astype(np.int32)
@@ -417,11 +422,11 @@ def expose(
     counts[detector.gaps | dead | stop] = 0
     counts[hot & ~detector.gaps] = rng.integers(10**5, 10**6, np.sum(hot & ~detector.gaps))
     mask = detector.gaps | dead | hot | stop
-    return Image(counts, mask, expected, geometry, detector, curve, crystal)
+    return counts, Truth(mask, expected.astype(np.float32), geometry, detector, crystal, curve)
 
 
-def calibrant_image(seed: int = 1) -> Image:
-    """Return LaB6 (SRM 660c) at 20 keV on a tilted Pilatus 1M, about 0.2 m away.
+def lab6_image(folder: Path, seed: int) -> None:
+    """Write LaB6 (SRM 660c) at 20 keV on a tilted Pilatus 1M, about 0.2 m away.
 
     The seed moves the detector as well, by a few pixels, milliradians and millimetres.
     """
@@ -438,18 +443,24 @@ def calibrant_image(seed: int = 1) -> Image:
     wavelength = geometry.wavelength_angstrom
     rings = powder_curve(LAB6, wavelength, 0.65, peak=2500, broadening_deg=0.07)
     curve = with_background(rings, wavelength, air=60, glass=10)
-    return expose(rng, geometry, PILATUS_1M, LAB6, curve)
+    counts, truth = expose(rng, geometry, PILATUS_1M, LAB6, curve)
+    write_image(folder / "lab6.edf", counts, truth)
 
 
-def sample_image(seed: int = 1) -> Image:
-    """Return fine-grained CeO2 in a glass capillary at 20 keV on a tilted Pilatus 1M."""
+def ceo2_image(folder: Path, seed: int) -> None:
+    """Write fine-grained CeO2 in a glass capillary at 20 keV on a tilted Pilatus 1M.
+
+    The seed changes the lattice as well, by up to a thousandth.
+    """
     rng = np.random.default_rng(seed)
     geometry = Geometry(0.2, 0.085, 0.072, np.radians(2.0), np.radians(-1.2), 0.0, 20.0)
     wavelength = geometry.wavelength_angstrom
     crystal = replace(CEO2, a_angstrom=CEO2.a_angstrom * (1 + rng.uniform(-1e-3, 1e-3)))
     rings = powder_curve(crystal, wavelength, 0.65, peak=2000, broadening_deg=0.16)
     curve = with_background(rings, wavelength, air=150, glass=60)
-    return expose(rng, geometry, PILATUS_1M, crystal, curve)
+    counts, truth = expose(rng, geometry, PILATUS_1M, crystal, curve)
+    write_image(folder / "ceo2.edf", counts, truth)
+    write_poni(folder / "known.poni", geometry, PILATUS_1M.name)
 
 
 # ---------------------------------------------------------------------------- a heating ramp
@@ -469,10 +480,10 @@ class Ramp:
         Linear thermal expansion coefficient: a = a0 (1 + expansion (T - T0)).
     b_slope_angstrom2_per_k : float
         How B grows: B = B0 + slope (T - T0).
-    crystal : Crystal
-        The sample at T0, the first temperature.
     geometry : Geometry
     detector : Detector
+    crystal : Crystal
+        The sample at T0, the first temperature.
     curve : Curve
         What the sample scatters at T0.
     """
@@ -481,9 +492,9 @@ class Ramp:
     monitor: np.ndarray
     expansion_per_k: float
     b_slope_angstrom2_per_k: float
-    crystal: Crystal
     geometry: Geometry
     detector: Detector
+    crystal: Crystal
     curve: Curve
 
     def crystal_at(self, temperature_k: float) -> Crystal:
@@ -496,8 +507,8 @@ class Ramp:
         )
 
 
-def write_ramp(path: Path, seed: int = 1, frames: int = 60) -> Ramp:
-    """Write a NeXus file as a beamline would, and return the truth that it does not tell.
+def aluminium_ramp(folder: Path, seed: int, frames: int = 60) -> None:
+    """Write a NeXus file of a heated powder as a beamline would, its geometry and its truth.
 
     ``/entry/data/data`` (n, ny, nx) uint32, counts, one chunk a frame, bitshuffle + LZ4;
     ``/entry/instrument/detector/pixel_mask`` (ny, nx) uint32, not 0 where a pixel is bad;
@@ -505,8 +516,8 @@ def write_ramp(path: Path, seed: int = 1, frames: int = 60) -> Ramp:
 
     Parameters
     ----------
-    path : Path
-        The file; its folder is made, a file of that name replaced.
+    folder : Path
+        Where the files go.
     seed : int
         Of all random numbers. It moves the expansion coefficient, too.
     frames : int
@@ -533,22 +544,22 @@ def write_ramp(path: Path, seed: int = 1, frames: int = 60) -> Ramp:
         monitor,
         23.1e-6 * (1 + rng.uniform(-0.1, 0.1)),
         0.86 / 293,
-        ALUMINIUM,
         geometry,
         EIGER_500K,
+        ALUMINIUM,
         curve_of(ALUMINIUM),
     )
     bad = rng.random(EIGER_500K.shape) < 5e-4
     points, kept = subpixels(geometry, EIGER_500K, 2), losses(geometry, EIGER_500K)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
+    with h5py.File(folder / "aluminium.h5", "w") as file:
         data = create_nexus(file, ramp, bad)
         for i, kelvin in enumerate(temperature):
             curve = curve_of(ramp.crystal_at(kelvin))
             frame = rng.poisson(average(curve, points) * kept * monitor[i]).astype(np.uint32)
             frame[bad] = BAD_PIXEL
             data[i] = frame
-    return ramp
+    write_poni(folder / "eiger.poni", geometry, EIGER_500K.name)
+    write_truth(folder / "truth.h5", ramp)
 
 
 def create_nexus(file: h5py.File, ramp: Ramp, bad: np.ndarray) -> h5py.Dataset:
@@ -580,3 +591,99 @@ def group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5
     made = parent.create_group(name)
     made.attrs.update({"NX_class": nx_class, **attributes})
     return made
+
+
+# ---------------------------------------------------------------------------- files
+
+PONI = """poni_version: 2.1
+Detector: {detector}
+Detector_config: {{"orientation": 3}}
+Distance: {geometry.dist_m}
+Poni1: {geometry.poni1_m}
+Poni2: {geometry.poni2_m}
+Rot1: {geometry.rot1_rad}
+Rot2: {geometry.rot2_rad}
+Rot3: {geometry.rot3_rad}
+Wavelength: {geometry.wavelength_m}
+"""
+"""A geometry as pyFAI reads it. Orientation 3: the first pixel is at the bottom right, as seen from
+the sample."""
+
+UNITS = {
+    **dict.fromkeys(("dist_m", "poni1_m", "poni2_m", "pixel_m"), "m"),
+    **dict.fromkeys(("rot1_rad", "rot2_rad", "rot3_rad", "two_theta"), "rad"),
+    **dict.fromkeys(("intensity", "expected"), "counts"),
+    **dict.fromkeys(("shape", "module_shape", "gap_shape"), "pixel"),
+    "energy_kev": "keV",
+    "a_angstrom": "angstrom",
+    "b_angstrom2": "angstrom^2",
+    "temperature_k": "K",
+    "expansion_per_k": "1/K",
+    "b_slope_angstrom2_per_k": "angstrom^2/K",
+}
+"""Of the numbers in a file of truth; what is not here has none."""
+
+
+def write_image(path: Path, counts: np.ndarray, truth: Truth) -> None:
+    """Write an image as EDF, and its mask (1 where a pixel is bad) and its truth beside it."""
+    fabio.edfimage.EdfImage(data=counts).write(path)
+    fabio.edfimage.EdfImage(data=truth.mask.astype(np.uint8)).write(path.with_name("mask.edf"))
+    write_truth(path.with_name("truth.h5"), truth)
+
+
+def write_poni(path: Path, geometry: Geometry, detector: str) -> None:
+    """Write a geometry as pyFAI reads it, of the detector that it knows by this name."""
+    path.write_text(PONI.format(geometry=geometry, detector=detector), encoding="utf-8")
+
+
+def write_truth(path: Path, truth: Truth | Ramp) -> None:
+    """Write a truth: each field a dataset with its unit, or a group with its own fields."""
+    with h5py.File(path, "w") as file:
+        file.attrs["kind"] = type(truth).__name__
+        write_fields(file, vars(truth))
+
+
+def write_fields(parent: h5py.Group, fields: dict[str, object]) -> None:
+    """Write numbers, arrays, text, and what has fields of its own."""
+    for name, value in fields.items():
+        if isinstance(value, Curve):
+            write_fields(parent.create_group(name), value._asdict())
+        elif isinstance(value, Crystal):
+            numbers, positions = zip(*value.atoms, strict=True)
+            atoms = {"atomic_numbers": numbers, "positions": positions}
+            kept = {k: v for k, v in vars(value).items() if k != "atoms"}
+            write_fields(parent.create_group(name), kept | atoms)
+        elif isinstance(value, Geometry | Detector):
+            write_fields(parent.create_group(name), vars(value))
+        else:
+            large = np.size(value) > 1000
+            packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+            dataset = parent.create_dataset(name, data=value, **(packed if large else {}))
+            if name in UNITS:
+                dataset.attrs["units"] = UNITS[name]
+
+
+def read_truth(path: Path) -> Truth | Ramp:
+    """Return the truth that lies beside simulated data."""
+    with h5py.File(path) as file:
+        kind = {"Truth": Truth, "Ramp": Ramp}[file.attrs["kind"]]
+        crystal = read_fields(file["crystal"])
+        atoms = zip(crystal.pop("atomic_numbers"), crystal.pop("positions"), strict=True)
+        detector = read_fields(file["detector"])
+        parts = {
+            "geometry": Geometry(**read_fields(file["geometry"])),
+            "detector": Detector(
+                **{k: tuple(v.tolist()) if np.ndim(v) else v for k, v in detector.items()}
+            ),
+            "crystal": Crystal(
+                **crystal, atoms=tuple((int(z), tuple(place.tolist())) for z, place in atoms)
+            ),
+            "curve": Curve(**read_fields(file["curve"])),
+        }
+        return kind(**read_fields(file), **parts)
+
+
+def read_fields(group: h5py.Group) -> dict[str, object]:
+    """Return the numbers, arrays and texts of a group, not of the groups within."""
+    found = {name: item[()] for name, item in group.items() if isinstance(item, h5py.Dataset)}
+    return {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}

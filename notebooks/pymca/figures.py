@@ -36,7 +36,7 @@ def map_axes(axes: Axes, shape: tuple[int, int], pixel_um: float, *, bar_um: flo
     axes.set_xticks([])
     axes.set_yticks([])
     length = bar_um / pixel_um
-    x, y = 0.04 * shape[1], 0.955 * shape[0]
+    x, y = 0.04 * shape[1], 0.955 * shape[0] - 0.5
     axes.plot([x, x + length], [y, y], color="black", linewidth=5, solid_capstyle="butt")
     axes.plot([x, x + length], [y, y], color="white", linewidth=3, solid_capstyle="butt")
     axes.text(

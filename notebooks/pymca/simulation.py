@@ -7,13 +7,20 @@ its quantification, but not the atomic data, which are the same on both sides.
 
 Left out: peak tails and steps, pile-up and dead time, L and M lines below 2 keV, the beam's
 polarisation. Every random number comes from one seeded generator: the same seed, the same data.
+
+The notebooks get them as files, by ``data.fetch``: what a beamline would hand out in one, and the
+truth in ``truth.h5``, which only figures and checks read. `alloy_spectrum`, `soil_section` and
+`leaching_series` write them; `read_alloy`, `read_section` and `read_series` read them back.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from pathlib import Path
 
+import h5py
 import numpy as np
+from PyMca5.PyMcaIO import specfilewrapper
 from PyMca5.PyMcaPhysics.xrf import FisxHelper
 
 ELECTRON_REST_KEV = 510.999
@@ -21,6 +28,7 @@ SI_PAIR_KEV = 0.00385  # energy per electron-hole pair in silicon, PyMca's value
 MIN_LINE_KEV = 2.0
 AIR = {"N": 0.755267, "O": 0.231780, "Ar": 0.012827, "C": 0.000124}
 RESIN = {"C": 0.70, "H": 0.08, "O": 0.22}  # an embedding resin, mass fractions
+UNITS = {"kev": "keV", "hz": "1/s", "s": "s", "deg": "deg", "cm2": "cm2", "cm": "cm"}  # by a name's ending
 
 
 @dataclass(frozen=True)
@@ -318,6 +326,35 @@ def section(seed: int, shape: tuple[int, int] = (60, 80)) -> Section:
     return Section(setup, rng.poisson(expected).astype(np.float32), truth)
 
 
+def soil_section(folder: Path, seed: int) -> None:
+    """Write the map of a soil's section, ``section.h5``, and its truth, ``truth.h5``.
+
+    The map is a NeXus file with the counts of every pixel (rows, columns, channels) as the data set
+    ``/entry/measurement/xrf``, beside it the places of rows and columns. The truth is the areal
+    density of every line group's element, and the setup.
+    """
+    made = section(seed)
+    with h5py.File(folder / "section.h5", "w") as file:
+        measured = measurement(file, ["y", "x", "channel"])
+        rows, columns, channels = made.spectra.shape
+        put(measured, "y", PIXEL_UM * np.arange(rows), "um")
+        put(measured, "x", PIXEL_UM * np.arange(columns), "um")
+        put(measured, "channel", np.arange(channels))
+        counts = made.spectra.astype(np.uint32)
+        put(measured, "xrf", counts, "counts", chunks=(1, columns, channels), **COMPRESSED)
+    with h5py.File(folder / "truth.h5", "w") as file:
+        put_setup(file, made.setup)
+        put_all(file, "areal_density", made.truth, "ug/cm2")
+
+
+def read_section(data: Path, truth: Path) -> Section:
+    """Return the section whose files `soil_section` wrote."""
+    with h5py.File(data) as file:
+        spectra = file["entry/measurement/xrf"][()].astype(np.float32)
+    with h5py.File(truth) as file:
+        return Section(get_setup(file), spectra, get_all(file, "areal_density"))
+
+
 # ------------------------------------------------------------------------------ a thick alloy
 
 ALLOY_SETUP = Setup(
@@ -376,6 +413,27 @@ def alloy(seed: int, generations: int = 4) -> Alloy:
         total = sum(made for (of, _), made in leaving.items() if of == element)
         relative[element] = total / total[0]
     return Alloy(setup, rng.poisson(expected).astype(float), truth, relative)
+
+
+def alloy_spectrum(folder: Path, seed: int) -> None:
+    """Write the spectrum of an alloy, ``alloy.mca``, and its truth, ``truth.h5``.
+
+    The truth is the mass fraction of every element, how much of its fluorescence is excited by
+    which generation of light, and the setup.
+    """
+    made = alloy(seed)
+    write_mca(folder / "alloy.mca", made.spectrum, "alloy")
+    with h5py.File(folder / "truth.h5", "w") as file:
+        put_setup(file, made.setup)
+        put_all(file, "mass_fraction", made.truth, "1")
+        put_all(file, "generations", made.generations, "1")
+
+
+def read_alloy(data: Path, truth: Path) -> Alloy:
+    """Return the alloy whose files `alloy_spectrum` wrote."""
+    with h5py.File(truth) as file:
+        fractions = {element: float(part) for element, part in get_all(file, "mass_fraction").items()}
+        return Alloy(get_setup(file), read_mca(data), fractions, get_all(file, "generations"))
 
 
 def thick_emission(
@@ -560,6 +618,42 @@ def series(seed: int, count: int = 120) -> Series:
     return Series(setup, time_min, monitor, spectra, truth, gain, damage(rng, spectra))
 
 
+def leaching_series(folder: Path, seed: int) -> None:
+    """Write a time series, ``series.h5``, and its truth, ``truth.h5``.
+
+    The series is a NeXus file with ``/entry/measurement/xrf`` (spectra, channels), ``time`` and
+    ``monitor``. The truth is the areal density at any time, the gain, what was damaged and how,
+    the rate constants, and the setup.
+    """
+    made = series(seed)
+    with h5py.File(folder / "series.h5", "w") as file:
+        measured = measurement(file, ["time", "channel"])
+        put(measured, "time", made.time_min, "min")
+        put(measured, "channel", np.arange(made.setup.channels))
+        put(measured, "monitor", made.monitor, "1")
+        put(measured, "xrf", made.spectra, "counts", **COMPRESSED)
+    with h5py.File(folder / "truth.h5", "w") as file:
+        put_setup(file, made.setup)
+        put_all(file, "areal_density", made.truth, "ug/cm2")
+        put_all(file, "rate", RATE_PER_MIN, "1/min")
+        put(file, "gain", made.gain_kev, "keV")
+        put(file, "damaged/spectrum", list(made.damaged))
+        put(file, "damaged/how", list(made.damaged.values()))
+
+
+def read_series(data: Path, truth: Path) -> Series:
+    """Return the series whose files `leaching_series` wrote."""
+    with h5py.File(data) as file:
+        time_min, monitor, spectra = (
+            file[f"entry/measurement/{name}"][()] for name in ("time", "monitor", "xrf")
+        )
+    with h5py.File(truth) as file:
+        how = file["damaged/how"].asstr()[()].tolist()
+        damaged = dict(zip(file["damaged/spectrum"][()].tolist(), how, strict=True))
+        densities, gain = get_all(file, "areal_density"), file["gain"][()]
+        return Series(get_setup(file), time_min, monitor, spectra, densities, gain, damaged)
+
+
 def damage(rng: np.random.Generator, spectra: np.ndarray) -> dict[int, str]:
     """Spoil four spectra in place, as detectors and networks do, and return what was done."""
     count = len(spectra)
@@ -574,3 +668,61 @@ def damage(rng: np.random.Generator, spectra: np.ndarray) -> dict[int, str]:
         int(broken): "broken transfer: not numbers",
         int(half): "half of the channels lost",
     }
+
+
+# ------------------------------------------------------------------------------ files
+
+COMPRESSED = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+
+
+def measurement(file: h5py.File, axes: list[str]) -> h5py.Group:
+    """Return the group for what was measured, in a NeXus file that opens with its spectra."""
+    file.attrs.update(NX_class="NXroot", default="entry")
+    entry = file.create_group("entry")
+    entry.attrs.update(NX_class="NXentry", default="measurement")
+    group = entry.create_group("measurement")
+    group.attrs.update(NX_class="NXdata", signal="xrf", axes=axes)
+    return group
+
+
+def put(group: h5py.Group, name: str, value, unit: str = "", **how) -> None:
+    """Write one data set, with its unit as an attribute where it has one."""
+    made = group.create_dataset(name, data=value, **how)
+    if unit:
+        made.attrs["units"] = unit
+
+
+def put_all(file: h5py.File, name: str, values: Mapping, unit: str) -> None:
+    """Write a dictionary as a group."""
+    for key, value in values.items():
+        put(file.require_group(name), key, value, unit)
+
+
+def get_all(file: h5py.File, name: str) -> dict[str, np.ndarray]:
+    """Return what `put_all` wrote."""
+    return {key: dataset[()] for key, dataset in file[name].items()}
+
+
+def put_setup(file: h5py.File, setup: Setup) -> None:
+    """Write the experiment as the group ``setup``."""
+    for part in fields(setup):
+        unit = UNITS.get(part.name.rpartition("_")[2], "1")
+        put(file.require_group("setup"), part.name, getattr(setup, part.name), unit)
+
+
+def get_setup(file: h5py.File) -> Setup:
+    """Return what `put_setup` wrote."""
+    return Setup(**{name: dataset[()].item() for name, dataset in file["setup"].items()})
+
+
+def write_mca(path: Path, spectrum: np.ndarray, title: str) -> None:
+    """Write one spectrum, whole counts, as a SPEC file: text that nearly every XRF program reads."""
+    last = len(spectrum) - 1
+    head = f"#F {path.name}\n\n#S 1 {title}\n#N 1\n#@MCA %16C\n#@CHANN {last + 1} 0 {last} 1\n#L counts\n"
+    rows = (" ".join(f"{n:.0f}" for n in spectrum[at : at + 16]) for at in range(0, last + 1, 16))
+    path.write_text(head + "@A " + "\\\n".join(rows) + "\n", encoding="ascii")
+
+
+def read_mca(path: Path) -> np.ndarray:
+    """Return the first spectrum of a SPEC file: (channels,) float64."""
+    return np.asarray(specfilewrapper.Specfile(str(path))[0].mca(1), float)

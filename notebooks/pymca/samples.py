@@ -1,0 +1,148 @@
+"""The two mapped samples of notebook 02: their spectra, and what is known before anything is fitted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import h5py
+import mda
+import numpy as np
+import simulation
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A map and what one knows of it.
+
+    Parameters
+    ----------
+    spectra : (rows, columns, channels) float32
+        Counts.
+    setup : simulation.Setup
+        The experiment; its energy axis and resolution are guesses to start from.
+    groups : tuple of str
+        Line groups to fit.
+    fit_kev : (float, float)
+        Where the fit begins and ends, keV.
+    fractions, density, mass_g_cm2
+        What the elements are embedded in: mass fractions, g/cm³, and g/cm² of it.
+    pixel_um, bar_um : float
+        Edge of a pixel and length of the maps' scale bar, µm.
+    pairs : dict of str to (str, float)
+        A group, the one that falls into its region of interest, and that region's middle, keV.
+    colours : (str, str, str)
+        Groups to begin with in red, green and blue.
+    partners : (str, str)
+        Groups to plot against each other.
+    strong : tuple of str
+        Groups whose errors are looked at one by one.
+    stated : dict of str to float
+        Areal densities that somebody else states, µg/cm²; empty for none.
+    """
+
+    spectra: np.ndarray = field(repr=False)
+    setup: simulation.Setup
+    groups: tuple[str, ...]
+    fit_kev: tuple[float, float]
+    fractions: Mapping[str, float]
+    density: float
+    mass_g_cm2: float
+    pixel_um: float
+    bar_um: float
+    pairs: Mapping[str, tuple[str, float]]
+    colours: tuple[str, str, str]
+    partners: tuple[str, str]
+    strong: tuple[str, ...]
+    stated: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def matrix(self) -> dict:
+        """What `fitting.configuration` wants to know of the sample."""
+        thickness = self.mass_g_cm2 / self.density
+        return {"fractions": self.fractions, "density": self.density, "thickness": thickness}
+
+
+def soil(path: Path, name: str = "entry/measurement/xrf") -> Sample:
+    """Return the soil's section, or your own stack, from an HDF5 file."""
+    with h5py.File(path) as file:
+        spectra = file[name][()].astype(np.float32)
+    # Energy, flux, time and geometry are known. The detector's axis and resolution are guessed.
+    setup = replace(
+        simulation.SECTION_SETUP, zero_kev=0.0, gain_kev=0.0194, noise_kev=0.100, fano=0.12
+    )
+    return Sample(
+        spectra,
+        setup,
+        groups=simulation.SECTION_GROUPS,
+        fit_kev=(2.6, 15.4),
+        fractions=simulation.RESIN,
+        density=1.2,
+        mass_g_cm2=simulation.SECTION_MASS_G_CM2,
+        pixel_um=simulation.PIXEL_UM,
+        bar_um=50.0,
+        pairs={"Ti K": ("Ba L", 4.509), "As K": ("Pb L", 10.532)},
+        colours=("Fe K", "As K", "Pb L"),
+        partners=("Fe K", "As K"),
+        strong=("K K", "Ti K", "Fe K", "As K", "Pb L"),
+    )
+
+
+def film(path: Path, detector: int = 0) -> Sample:
+    """Return a thin film on a membrane of silicon nitride, 200 nm thick, measured at 10 keV.
+
+    Beside the map lie the beamline's start values of the energy axis and what it states of the
+    standard. Flux, distance, window and thickness of the detector are stated nowhere: typical ones
+    are taken, so that only ratios of areal densities mean something.
+
+    Parameters
+    ----------
+    path : Path
+        The MDA file, in one folder with ``maps_fit_parameters_override.txt`` and
+        ``maps_standardinfo.txt``.
+    detector : int
+        One of four. They are calibrated differently, so that they can't simply be added.
+    """
+    scan = mda.read_map(path)
+    about = settings(path.with_name("maps_fit_parameters_override.txt"))
+    setup = simulation.Setup(
+        energy_kev=float(about["COHERENT_SCT_ENERGY"]),
+        flux_hz=1e9,
+        time_s=1.0,
+        distance_cm=2.0,
+        channels=scan.spectra.shape[-1],
+        zero_kev=float(about["CAL_OFFSET_[E_OFFSET]"]),
+        gain_kev=float(about["CAL_SLOPE_[E_LINEAR]"]),
+        noise_kev=float(about["FWHM_OFFSET"]),
+        # There, the variance of a line is, beside the noise, 2.96 times this number and the energy.
+        fano=2.96 * float(about["FWHM_FANOPRIME"]) / simulation.SI_PAIR_KEV,
+    )
+    return Sample(
+        scan.spectra[:, :, detector],
+        setup,
+        groups=("Ca K", "Ti K", "La L", "Cr K", "Mn K", "Fe K", "Ni K", "Cu K", "Zn K"),
+        fit_kev=(3.4, 9.0),  # above argon in the air, below the scattered beam
+        fractions={"Si": 0.6, "N": 0.4},
+        density=3.17,
+        mass_g_cm2=3.17 * 200e-7,
+        pixel_um=scan.pixel_um,
+        bar_um=200.0,
+        pairs={"Ti K": ("La L", 4.509), "Cr K": ("La L", 5.412)},
+        colours=("Ca K", "La L", "Fe K"),
+        partners=("Fe K", "Cu K"),
+        strong=("La L", "Fe K", "Cu K"),
+        stated=standard(path.with_name("maps_standardinfo.txt")),
+    )
+
+
+def settings(path: Path) -> dict[str, str]:
+    """Return what a text file of the program MAPS says: lines ``NAME: value`` among remarks."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    pairs = (line.partition(":") for line in lines if line[:1].isupper())
+    return {name.strip(): value.strip() for name, colon, value in pairs if colon}
+
+
+def standard(path: Path) -> dict[str, float]:
+    """Return the areal densities that such a file states, µg/cm² by group of K lines."""
+    about = settings(path)
+    elements, weights = (about[name].split(",") for name in ("ELEMENTS_IN_STANDARD", "WEIGHT"))
+    return {f"{e.strip()} K": float(w) for e, w in zip(elements, weights, strict=True)}
