@@ -60,6 +60,7 @@ class Download:
         self.wire, self.url, self.size, self.tag = wire, url, size, tag
         self.position = start
         self.received = 0
+        self._window: Window | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the file's bytes in order, whatever happens on the way.
@@ -117,11 +118,17 @@ class Download:
             raise Interrupted(f"{self.wire.host(self.url).name} ended the connection too early")
 
     def _by_segments(self) -> Iterator[bytes]:
-        window = Window(self)
+        window = self._window = Window(self)
         try:
             yield from window.chunks()
         finally:
+            self._window = None
             window.close()
+
+    @property
+    def arrived(self) -> int:
+        """How much of the file has come, what waits for its turn included; bytes."""
+        return self.position + (self._window.waiting if self._window else 0)
 
     def check(self, head: Head) -> None:
         """Refuse what isn't the file that was declared, and remember which one it is."""
@@ -291,11 +298,12 @@ class Window:
         return self.workers + (1 if self.next_start < size else 0)
 
     def _start_workers(self) -> None:
-        while self.workers < min(self.wanted, self._useful()):
-            self.workers += 1
-            thread = threading.Thread(target=self._work, daemon=True, name="data-segment")
-            self._threads.append(thread)
-            thread.start()
+        with self.change:  # or those that end at once would be replaced without end
+            while not self.problem and self.workers < min(self.wanted, self._useful()):
+                self.workers += 1
+                thread = threading.Thread(target=self._work, daemon=True, name="data-segment")
+                self._threads.append(thread)
+                thread.start()
 
     def _work(self) -> None:
         """Fetch one segment after the other, until there is none or fewer hands are wanted."""

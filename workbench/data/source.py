@@ -106,19 +106,20 @@ class Source:
                 if not received:
                     self._begun(download)
                 received += len(chunk)
-                yield self._count(chunk)
+                self._count(download.arrived - self.counted)
+                yield chunk
         except Moved as problem:
             raise Changed(str(problem)) from None
         seconds = time.monotonic() - began
         if received > SMALL and seconds > 0:
             remember_rate(self.errand.cache.root, host_of(self.url), received / seconds)
 
-    def _count(self, chunk: bytes) -> bytes:
+    def _count(self, size_bytes: int) -> None:
+        """Tell the progress of bytes that have come, as long as anybody wants them."""
         if self.errand.cancelled.is_set():
             raise Cancelled
-        self.counted += len(chunk)
-        self.errand.progress.add(len(chunk))
-        return chunk
+        self.counted += size_bytes
+        self.errand.progress.add(size_bytes)
 
     def _local(self, path: Path, start: int) -> Iterator[bytes]:
         try:
@@ -129,7 +130,8 @@ class Source:
                 raise SourceFailed(f"it has {size} bytes there, not {self.file.size_bytes}.")
             self.errand.progress.learn(self.file.name, size, self.errand.count)
             for chunk in local_chunks(path, start):
-                yield self._count(chunk)
+                self._count(len(chunk))
+                yield chunk
         except OSError as problem:
             raise SourceFailed(f"it can't be read there ({problem.strerror}).") from None
 
