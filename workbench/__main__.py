@@ -9,6 +9,7 @@ app = typer.Typer(
     help="What of 'beamhub' works inside a server.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(data, name="data")
