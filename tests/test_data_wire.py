@@ -314,6 +314,15 @@ def test_connections_are_used_again(server, wire):
     assert server.connections == 1
 
 
+def test_an_open_connection_is_used_before_a_new_one(server, wire):
+    url = server.url("a.bin")
+    with wire.get(url, 0, None), wire.get(url, 0, None) as (_, response):
+        response.read(decode_content=False)
+    assert server.connections == 2
+    got(wire, url)
+    assert server.connections == 2
+
+
 # ---------------------------------------------------------------------- certificates
 
 
