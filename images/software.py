@@ -145,8 +145,12 @@ def programs_found(gated: Iterable[str], folders: Iterable[str] = PROGRAMS) -> l
 
 
 def is_named(text: str, names: set[str]) -> bool:
-    """Return whether a file or package has one of the names, alone or before a hyphen or a dot."""
-    return bool({plain(text), plain(re.split(r"[-_.\d]", text)[0])} & names)
+    """Return whether a file or package has one of the names, alone or before a version or suffix.
+
+    For XDS: ``xds``, ``xds_par``, ``xds-2024``, ``XDS2024``, but not ``xdsgui``.
+    """
+    first = plain(re.split(r"[-_.]", text)[0])
+    return bool({plain(text), first, first.rstrip("0123456789")} & names)
 
 
 def plain(text: str) -> str:

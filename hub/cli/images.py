@@ -12,7 +12,7 @@ import typer
 
 from workbench.words import size_text
 
-from ..images.plan import Image, ImageError, plan_images, select, test_arguments, with_needs
+from ..images.plan import Image, ImageError, plan_images, select, self_test_arguments, with_needs
 from ..images.record import LISTS, Made, note, read_record
 from ..state import StateError, prepare_state
 from .common import StateOption, UseCasesOption, deployment_of, err, fail, out
@@ -189,7 +189,7 @@ def test(
     with told():
         here = shelf(site, state, use_cases)
         [image] = select(here.images, [name])
-        arguments = test_arguments(image, notebook)
+        arguments = self_test_arguments(image, notebook)
         docker.require_docker()
         require_here(image)
     raise typer.Exit(docker.shown(*arguments))

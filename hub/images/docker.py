@@ -17,7 +17,7 @@ Report = Callable[[str], None]
 """Takes a sentence about a step that is done."""
 
 DOCKER = "docker"
-STEP = re.compile(r"^#(?P<number>\d+) (?P<text>\[(?!internal)[^\]]*\d+/\d+\] .+)$")
+STEP = re.compile(r"^#(?P<number>\d+) (?P<text>\[[^\]]*\d+/\d+\] (?!FROM ).+)$")
 END = re.compile(r"^#(?P<number>\d+) (?P<word>DONE|CACHED|ERROR)(?P<rest>.*)$")
 LINE = 96
 """Characters of a step that are shown."""
@@ -113,27 +113,29 @@ def build(arguments: list[str], folder: Path, log: Path, report: Report) -> None
         It failed; the text ends with the log's last lines.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [DOCKER, *arguments],
-        cwd=folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    assert process.stdout is not None
-    try:
-        with log.open("w", encoding="utf-8") as file:
+    command = [DOCKER, *arguments]
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
             for step in steps(kept(process.stdout, file.write)):
                 report(step)
-        status = process.wait()
-    finally:
-        # Ctrl-C reaches docker too; whatever else ends us must not leave it building.
-        if process.poll() is None:
+        except BaseException:
+            # Whatever ends us must not leave it building.
             process.terminate()
-            process.wait()
+            raise
+        status = process.wait()
     if status:
         lines = log.read_text(encoding="utf-8").splitlines()[-TAIL:]
         raise ImageError("\n".join([f"The build failed. {log} ends with:", *lines]))

@@ -211,7 +211,6 @@ def use_case_labels(use_case: UseCase, origin: Origin) -> dict[str, str]:
         "org.opencontainers.image.documentation": str(manifest.software[0].url),
         "org.opencontainers.image.licenses": licences([s.licence for s in manifest.software]),
         "org.beamhub.use-case": use_case.name,
-        "org.beamhub.software": ", ".join(f"{s.name} {s.version}" for s in manifest.software),
         # Data are never inside: the names tell what 'beamhub data fetch' can bring.
         "org.beamhub.data-sets": ", ".join(f"{use_case.name}/{n}" for n in manifest.data_sets),
     }
@@ -284,7 +283,7 @@ def build_arguments(
     return ["build", *(word for option in options for word in option), "."]
 
 
-def test_arguments(image: Image, notebook: str | None = None) -> list[str]:
+def self_test_arguments(image: Image, notebook: str | None = None) -> list[str]:
     """Return what follows ``docker`` to test an image: by its own notebooks, and nothing else.
 
     There is no network, nothing but the home and /tmp can be written, and nobody is root.
