@@ -19,7 +19,8 @@ sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null &&
     return 1
 }
 
-# The system packages that are missing for what the arguments name: base, compiler, browser.
+# The system packages that are missing for what the arguments name: base, compiler, browser,
+# docker.
 missing_packages() {
     for part in "$@"; do
         case $part in
@@ -33,6 +34,9 @@ import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || echo python3-dev ;;
         browser)
             have chromium || echo chromium fonts-dejavu-core ;;
+        docker)
+            have dockerd || echo docker.io
+            have debootstrap || echo debootstrap ;;
         esac
     done
 }

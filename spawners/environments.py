@@ -97,10 +97,18 @@ def workbench_files(workbench: Path) -> list[Path]:
 
 def server_requirements() -> list[str]:
     """Return what every user's server needs: the ``server`` extra of this distribution."""
+    return base_requirements() + server_extra()
+
+
+def base_requirements() -> list[str]:
+    """Return what this distribution needs without any extra."""
+    return [r for r in metadata.requires("beamhub") or [] if "extra ==" not in r]
+
+
+def server_extra() -> list[str]:
+    """Return what the ``server`` extra of this distribution adds."""
     found = metadata.requires("beamhub") or []
-    base = [r for r in found if "extra ==" not in r]
-    server = [r.split(";")[0].strip() for r in found if re.search(r"extra == ['\"]server['\"]", r)]
-    return base + server
+    return [r.split(";")[0].strip() for r in found if re.search(r"extra == ['\"]server['\"]", r)]
 
 
 async def ensure(folder: Path, recipe: Recipe, report: Report) -> Path:

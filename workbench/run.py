@@ -39,7 +39,7 @@ def run_notebook(folder: Path, name: str) -> Outcome:
     """
     import nbformat
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     results = folder / "checks" / Path(name).stem
     shutil.rmtree(results, ignore_errors=True)
@@ -55,6 +55,13 @@ def run_notebook(folder: Path, name: str) -> Outcome:
         client.execute()
     except CellExecutionError as error:
         return Outcome(name, False, f"{name}: a cell failed\n{error}")
+    except DeadKernelError:
+        return Outcome(
+            name,
+            False,
+            f"{name}: Python ended in the middle of a cell. Either there was too little memory, "
+            "or a compiled library crashed.",
+        )
     finally:
         nbformat.write(notebook, folder / name)
     seconds = time.monotonic() - began

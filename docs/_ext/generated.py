@@ -48,7 +48,9 @@ LIMITS = {
 
 VARIABLES = {
     "BEAMHUB_STATE": "Set by you: the state folder of `serve`, `check` and `run`, as `--state`.",
-    "BEAMHUB_TEST_ALL": "Set by you or by `.ci/run`: a missing browser fails the tests.",
+    "BEAMHUB_TEST_ALL": "Set by you or by `.ci/run`: a missing browser or Docker fails the tests.",
+    "BEAMHUB_CACHE": "Set by you: where `scripts/debian-base` and the tests of images keep what they "
+    "made; `/var/cache/beamhub` where it isn't set.",
     "BEAMHUB_SITE": "In a server: the site's title.",
     "BEAMHUB_USE_CASE": "In a server: the name of its use case.",
     "BEAMHUB_USE_CASE_VERSION": "In a server: the version in the use case's manifest.",
@@ -75,6 +77,8 @@ STATE = {
     "environments": "Python environments, each named by what went into it. Can be made again.",
     "usecases": "Copies of use cases that servers read, named by contents. Can be made again.",
     "data": "Reference data that all users share. Can be fetched again.",
+    "images": "Lists of the software of images that were built here, one file each.",
+    "images.json": "Images that were built, pushed or pulled: size and digests.",
     "start_times.json": "How long the last starts of each use case took.",
 }
 """What lies in the state folder; the build fails where the code doesn't name one."""

@@ -4,7 +4,7 @@ import typer
 
 from workbench.data.command import app as data
 
-from . import check, new, run, schema, serve, show
+from . import check, images, new, run, schema, serve, show
 
 app = typer.Typer(
     name="beamhub",
@@ -19,3 +19,4 @@ for module in (serve, check, show, schema, run):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 app.add_typer(new.app, name="new")
 app.add_typer(data, name="data")
+app.add_typer(images.app, name="images")
