@@ -35,8 +35,9 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
         browser)
             have chromium || echo chromium fonts-dejavu-core ;;
         docker)
-            have dockerd || echo docker.io
-            have debootstrap || echo debootstrap ;;
+            have dockerd || echo docker.io iptables
+            have debootstrap || echo debootstrap
+            have docker-registry || echo docker-registry ;;
         esac
     done
 }

@@ -27,6 +27,8 @@ COMMANDS = [
     ["new"],
     ["new", "use-case"],
     ["new", "site"],
+    ["images"],
+    *(["images", name] for name in ("list", "build", "test", "push", "pull", "digest")),
 ]
 SECRET = "hunter2-Xq9"
 
@@ -58,7 +60,7 @@ def test_help_teaches(command):
 def test_the_command_is_installed():
     program = Path(sys.executable).with_name("beamhub")
     said = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
-    for command in ("serve", "check", "show", "schema", "run", "new", "data"):
+    for command in ("serve", "check", "show", "schema", "run", "new", "data", "images"):
         assert re.search(rf"^  {command} ", said.stdout, re.MULTILINE)
 
 

@@ -5,14 +5,26 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from portals import RunningPortal
+from portals import ROOT, RunningPortal
 
 from hub.state import LOCK
+
+DEBIAN = "debian:trixie-slim"
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip what needs something that isn't here, or fail where everything has to be."""
+    if os.environ.get("BEAMHUB_TEST_ALL"):
+        pytest.fail(f"{what}, and BEAMHUB_TEST_ALL is set")
+    pytest.skip(what)
 
 
 def accounts() -> set[str]:
@@ -54,9 +66,7 @@ def browser() -> Iterator[Browser]:
     """A Chromium of its own for each module: Playwright's event loop must not outlive it."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        if os.environ.get("BEAMHUB_TEST_ALL"):
-            pytest.fail("there is no chromium, and BEAMHUB_TEST_ALL is set")
-        pytest.skip("there is no chromium on this machine")
+        lacking("there is no chromium on this machine")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
@@ -72,3 +82,66 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context(viewport={"width": 1280, "height": 900})
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[None]:
+    """A Docker daemon that builds: the one that answers, or, for root, one of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        # Another client that comes first on the PATH may lack its plugin for builds.
+        if not builds() and Path("/usr/bin/docker").exists():
+            patch.setenv("PATH", "/usr/bin", prepend=os.pathsep)
+        if not answers():
+            if os.geteuid() != 0 or not shutil.which("dockerd"):
+                lacking("no Docker daemon answers, and none can be started")
+            patch.setenv("DOCKER_HOST", stack.enter_context(daemon()))
+        if not builds():
+            lacking("this Docker has no plugin to build with")
+        if subprocess.run(["docker", "image", "inspect", DEBIAN], capture_output=True).returncode:
+            if os.geteuid() != 0:
+                lacking(f"there is no image {DEBIAN}, which only root can make without a registry")
+            subprocess.run([ROOT / "scripts/debian-base"], check=True)
+        yield
+
+
+def answers() -> bool:
+    """Return whether there is a Docker daemon."""
+    if not shutil.which("docker"):
+        return False
+    return subprocess.run(["docker", "version"], capture_output=True).returncode == 0
+
+
+def builds() -> bool:
+    """Return whether the Docker client can build: before version 23 by itself, then by a plugin."""
+    if not shutil.which("docker"):
+        return False
+    command = ["docker", "version", "--format", "{{.Client.Version}}"]
+    version = subprocess.run(command, capture_output=True, text=True).stdout
+    plugin = subprocess.run(["docker", "buildx", "version"], capture_output=True)
+    return plugin.returncode == 0 or int(version.partition(".")[0] or 99) < 23
+
+
+@contextmanager
+def daemon() -> Iterator[str]:
+    """Start a Docker daemon that keeps what it has built for the next time."""
+    cache = Path(os.environ.get("BEAMHUB_CACHE", "/var/cache/beamhub"))
+    with tempfile.TemporaryDirectory(prefix="bh-docker-") as scratch:
+        address = f"unix://{scratch}/socket"
+        folders = [f"--data-root={cache}/docker", f"--exec-root={scratch}/run"]
+        command = ["dockerd", f"--host={address}", f"--pidfile={scratch}/pid", *folders]
+        with (
+            Path(scratch, "log").open("w") as log,
+            subprocess.Popen(command, stdout=log, stderr=log) as process,
+        ):
+            try:
+                for _ in range(60):
+                    ready = ["docker", "--host", address, "version"]
+                    if subprocess.run(ready, capture_output=True).returncode == 0:
+                        break
+                    if process.poll() is not None:
+                        pytest.fail(Path(scratch, "log").read_text()[-2000:])
+                    time.sleep(1)
+                yield address
+            finally:
+                process.terminate()
+                process.wait(60)
