@@ -1,6 +1,5 @@
 """Put a use case's tutorials into a user's folder, and never lose what the user made of them."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from .hashing import sha256_of
 from .here import setting
 
 NOTEBOOKS_VARIABLE = "BEAMHUB_NOTEBOOKS"
@@ -43,15 +43,15 @@ def place(source: Path, target: Path) -> Placed:
     new, updated, kept = [], [], []
     for path in sorted(p for p in source.rglob("*") if p.is_file()):
         name = str(path.relative_to(source))
-        mine, shipped = target / name, fingerprint(path)
+        mine, shipped = target / name, sha256_of(path)
         before = record.get(name)
         record[name] = shipped
         if not mine.exists():
             copy(path, mine)
             new.append(name)
-        elif fingerprint(mine) == shipped:
+        elif sha256_of(mine) == shipped:
             continue
-        elif fingerprint(mine) == before:
+        elif sha256_of(mine) == before:
             copy(path, mine)
             updated.append(name)
         else:
@@ -69,9 +69,9 @@ def place_beside(path: Path, name: str, target: Path, record: dict[str, str]) ->
     """
     for new in versions(target / name, "new"):
         known = str(new.relative_to(target))
-        if not new.exists() or fingerprint(new) == record.get(known):
+        if not new.exists() or sha256_of(new) == record.get(known):
             copy(path, new)
-            record[known] = fingerprint(path)
+            record[known] = sha256_of(path)
             return
 
 
@@ -118,12 +118,6 @@ def read_record(target: Path) -> dict[str, str]:
     except (FileNotFoundError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a file's contents."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def versions(path: Path, word: str) -> Iterator[Path]:

@@ -77,6 +77,24 @@ def shelf(site: str, state: Path | None, use_cases: list[Path] | None) -> Shelf:
     return Shelf(images, deployment.state)
 
 
+def ready(
+    site: str,
+    state: Path | None,
+    use_cases: list[Path] | None,
+    names: list[str] | None,
+    *,
+    to_build: bool = False,
+) -> tuple[Shelf, list[Image]]:
+    """Return the images of a site and those wanted, once Docker and the state can be used."""
+    from ..images import docker
+
+    here = shelf(site, state, use_cases)
+    wanted = select(here.images, names or [])
+    docker.require_docker(to_build=to_build)
+    prepare_state(here.state)
+    return here, wanted
+
+
 @app.command("list")
 def list_(
     site: SiteOption = "laptop",
@@ -141,15 +159,11 @@ def build(
     An image that hasn't changed is done in a second. Each has a list of its software inside and,
     in the folder 'images' of the state, beside; it holds nothing that may not be passed on.
     """
-    from ..images import docker
     from ..images.building import Settings, build_all
     from ..images.context import build_secrets, passed_variables
 
     with told():
-        here = shelf(site, state, use_cases)
-        wanted = select(here.images, names or [])
-        docker.require_docker(to_build=True)
-        prepare_state(here.state)
+        here, wanted = ready(site, state, use_cases, names, to_build=True)
         with build_secrets(ca) as secrets:
             settings = Settings(
                 state=here.state,
@@ -206,10 +220,7 @@ def push(
     from ..images import docker
 
     with told():
-        here = shelf(site, state, use_cases)
-        wanted = select(here.images, names or [])
-        docker.require_docker()
-        prepare_state(here.state)
+        here, wanted = ready(site, state, use_cases, names)
         for image in wanted:
             require_here(image)
         for image in wanted:
@@ -228,10 +239,7 @@ def pull(
     from ..images import docker
 
     with told():
-        here = shelf(site, state, use_cases)
-        wanted = select(here.images, names or [])
-        docker.require_docker()
-        prepare_state(here.state)
+        here, wanted = ready(site, state, use_cases, names)
         for image in wanted:
             known = here.record.get(image.reference)
             docker.pull(image.reference, known.digest if known else None)

@@ -15,7 +15,7 @@ from .display import shown
 from .errors import DataError, Refused
 from .fetching import Fetch
 from .linking import link_into
-from .places import Offer, offer
+from .places import Offer, listing, offer
 from .progress import Progress
 from .settings import Settings, own_cache, settings
 from .wire import Cancelled
@@ -257,8 +257,7 @@ def status(name: str | None = None, *, places: Settings | None = None) -> Status
 
 def best_offer(known: Known, places: Settings) -> Offer:
     """Return what would serve a data set, looking into every cache that can be read."""
-    caches = readable(places)
-    offers = [offer(known, places, cache) for cache in caches] or [offer(known, places, None)]
+    offers = [offer(known, places, cache) for cache in readable(places)]
     return next((o for o in offers if o.here), offers[0])
 
 
@@ -272,7 +271,7 @@ def chosen(name: str, seed: int | None) -> Known:
 
 def consent(known: Known, unverified: str | None) -> bool:
     """Return whether the caller wants this data set without checksums."""
-    if unverified is not None and unverified not in (known.name, known.label):
+    if unverified is not None and unverified not in known.names:
         raise Refused(f"'unverified' names '{unverified[:60]}', but {known.label} is asked for.")
     return unverified is not None
 
@@ -295,8 +294,6 @@ def at_hand(known: Known, places: Settings, unverified: bool) -> Files | None:
 
 def names_in(known: Known, place: Offer) -> list[str]:
     """Return the names of the files in a folder that is used as it is."""
-    from .places import listing
-
     assert place.folder is not None
     listed = listing(place.folder) if place.kind == "root" else []
     return [f["name"] for f in listed] or [f.name for f in known.data.files]

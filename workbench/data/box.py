@@ -1,6 +1,5 @@
 """Where the files of one data set gather until the set is complete."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -175,9 +174,3 @@ def blocks(path: Path, size: int | None = None) -> Iterator[bytes]:
         while left and (data := file.read(min(BLOCK, left))):
             left -= len(data)
             yield data
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

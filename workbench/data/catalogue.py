@@ -40,6 +40,11 @@ class Known:
         """The full name."""
         return f"{self.use_case}/{self.name}"
 
+    @property
+    def names(self) -> set[str]:
+        """What it may be called: its name alone, and the full one."""
+        return {self.name, self.label}
+
     @cached_property
     def digest(self) -> str:
         """A name of its contents as declared: another checksum, file or generator is another."""
@@ -106,9 +111,9 @@ def find(name: str, sets: list[Known] | None = None) -> Known:
         folders = use_case_folders()
         nearest = name.partition("/")[0] if "/" in name else own
         sets = known_sets({nearest: folders[nearest]}) if nearest in folders else []
-        if not any(name in (k.name, k.label) for k in sets):
+        if not any(name in k.names for k in sets):
             sets = known_sets(folders)
-    fitting = [k for k in sets if name in (k.name, k.label)]
+    fitting = [k for k in sets if name in k.names]
     chosen = [k for k in fitting if k.use_case == own] or fitting
     if len(chosen) == 1:
         return chosen[0]

@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..hashing import sha256_of
 from ..manifest import DataFile
-from .box import Arrived, Box, remove_tree, sha256_of
+from .box import Arrived, Box, remove_tree
 from .cache import Cache, Entry
 from .catalogue import Known
 from .download import SMALL

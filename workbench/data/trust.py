@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from .box import sha256_of
+from ..hashing import sha256_of
 
 SETTLED_S = 2
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..hashing import sha256_of
 from ..manifest import DataFile
 from .access import Files, fetch, readable
-from .box import sha256_of
 from .cache import Entry, declared_sums, size_of
 from .catalogue import Known, known_sets
 from .errors import DataError
@@ -56,23 +56,23 @@ def verify(name: str = "", *, places: Settings | None = None) -> Iterator[Findin
         One a file.
     """
     places = places or settings()
-    for known in known_sets():
-        if name and name not in (known.name, known.label):
-            continue
+    sets = [known for known in known_sets() if not name or name in known.names]
+    for known in sets:
         for root in places.roots:
             folder = root / known.use_case / known.name
             if folder.is_dir():
                 yield from compare(known.label, folder, expected(known, folder))
+    wanted = {name, *(known.label for known in sets)}
     for cache in readable(places):
         for entry, _ in cache.entries():
-            if not name or entry.record.label in (name, *labels(name)):
+            if not name or entry.record.label in wanted:
                 sums = {f.name: f.sha256 for f in entry.record.files}
                 yield from compare(entry.record.label, entry.folder, sums)
 
 
-def labels(name: str) -> list[str]:
-    """Return the full names that a data set's name may mean."""
-    return [known.label for known in known_sets() if known.name == name]
+def labels(names: list[str]) -> set[str]:
+    """Return the full names that the names of data sets may mean, known here or not."""
+    return {*names, *(known.label for known in known_sets() if known.names & {*names})}
 
 
 def expected(known: Known, folder: Path) -> dict[str, str]:
@@ -130,8 +130,8 @@ def prune(
     Entry, bool
         What was to be removed, and whether it is gone.
     """
+    wanted = labels(names or [])
     for cache in readable(places or settings()):
-        wanted = [label for name in names or [] for label in (name, *labels(name))]
         left = cache.size_bytes()
         for entry, last in cache.entries():
             old = unused_days is not None and time.time() - last > unused_days * 86400
@@ -178,7 +178,7 @@ def mirror(
             target = folder / known.use_case / known.name
             files = mirrored(known, target)
             if files is None:
-                consent = known.label if {known.name, known.label} & {*unverified} else None
+                consent = known.label if known.names & {*unverified} else None
                 files = fetch(known.label, unverified=consent, places=places)
                 put_into_mirror(known, files, target)
             yield known, files
