@@ -4,15 +4,16 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spawners import LocalBackend
+from spawners.launch import BackendError
 
 from ..deployment import Deployment
-from ..site import Serving
 from ..state import StateError, end_leftover_proxy, hold_state, prepare_state
 from ..terminal import terminal
 from .common import SiteArgument, StateOption, UseCasesOption, deployment_of, fail
@@ -39,7 +40,8 @@ def serve(
     refuse_unsafe(deployment)
     log_file = log_path(log, deployment.state)
     with own_state(deployment.state):
-        refuse_taken_ports(deployment.site.serving)
+        prepare_backend(deployment)
+        refuse_taken_ports(deployment)
         if log_file:
             terminal.divert(log_file)
         run_portal(deployment, "DEBUG" if verbose else "INFO", log_file)
@@ -86,7 +88,7 @@ def with_port(deployment: Deployment, port: int | None) -> Deployment:
         return deployment
     serving = deployment.site.serving.model_copy(update={"port": port})
     site = deployment.site.model_copy(update={"serving": serving})
-    return Deployment(deployment.name, site, deployment.use_cases, deployment.state)
+    return replace(deployment, site=site)
 
 
 def refuse_unsafe(deployment: Deployment) -> None:
@@ -106,13 +108,26 @@ def refuse_unsafe(deployment: Deployment) -> None:
         )
 
 
-def refuse_taken_ports(serving: Serving) -> None:
+def prepare_backend(deployment: Deployment) -> None:
+    """Let the backend make what the hub needs, or exit where it can't."""
+    try:
+        deployment.site.backend.prepare()
+    except BackendError as error:
+        raise fail(str(error)) from None
+
+
+def refuse_taken_ports(deployment: Deployment) -> None:
     """Exit where another program has one of the portal's ports."""
-    inside = "127.0.0.1"
+    serving, hub = deployment.site.serving, deployment.site.backend.hub_address
+    if not can_listen(hub, 0):
+        raise fail(
+            f"This machine has no address {hub}, at which servers reach the hub. With Docker, its "
+            "daemon makes it: start that first. 'beamhub check' tells more."
+        )
     for address, port in (
         (serving.bind, serving.port),
-        (inside, serving.proxy_port),
-        (inside, serving.hub_port),
+        ("127.0.0.1", serving.proxy_port),
+        (hub, serving.hub_port),
     ):
         if not can_listen(address, port):
             raise fail(
@@ -146,5 +161,10 @@ def greet(deployment: Deployment, code: str, log_file: Path | None) -> None:
     terminal.say(f"The portal is ready: {deployment.site.serving.url}")
     if code:
         terminal.say(f"Log in with any name and this code, which works once: {code}")
+    what = (
+        "it, and servers go on"
+        if deployment.site.backend.outlives_hub
+        else ("it and everything that it started")
+    )
     if log_file:
-        terminal.say(f"Its log is {log_file}. Ctrl-C ends it and everything that it started.")
+        terminal.say(f"Its log is {log_file}. Ctrl-C ends {what}.")
