@@ -53,7 +53,6 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._silent_since: datetime | None = None
         self._memory_seen_until = int(time.time())
 
     @default("format_volume_name")
@@ -185,9 +184,9 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
             state = await self._state()
             if state.get("Running"):
                 await self._watch_memory()
-                self._silent_since = None
+                self.silence = ""
                 return None
-            self.ending = ending_of(state, self._memory_text, silent=self._silent_since is not None)
+            self.tell_ending(ending_of(state, self._memory_text, silent=bool(self.silence)))
             await self._keep_output()
         except SILENT as error:
             self._note_silence(error)
@@ -197,13 +196,12 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
 
     def _note_silence(self, error: Exception) -> None:
         """Tell that nothing is known of the server, since when."""
-        if self._silent_since is None:
-            self._silent_since = datetime.now(UTC)
+        if not self.silence:
             self.log.warning("Docker doesn't answer, %s is kept: %s", self._log_name, error)
-        self.notice = (
-            f"Docker, which runs it, has not answered since {self._silent_since:%H:%M} UTC. It may "
-            "go on all the same, but the portal can't see it."
-        )
+            self.silence = (
+                f"Docker, which runs it, has not answered since {datetime.now(UTC):%H:%M} UTC. The "
+                "server may go on all the same, but the portal can't see it."
+            )
 
     async def _watch_memory(self) -> None:
         """Tell if something in the container was ended because its memory was full."""
@@ -220,8 +218,6 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
                 "was ended, usually a notebook's kernel. Work on less at a time, or stop it and "
                 "start it with a larger size."
             )
-        elif self._silent_since is not None:
-            self.notice = ""
 
     @property
     def _memory_text(self) -> str:

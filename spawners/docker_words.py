@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from .telling import ending_by_status
+
 NO_DOCKER = (
     "Docker, which runs servers on this machine, doesn't answer. Nothing of yours is lost. Try "
     "again in a few minutes; an administrator can look with 'systemctl status docker'."
@@ -54,8 +56,4 @@ def ending_of(state: dict[str, Any], memory: str, *, silent: bool = False) -> st
     if silent:
         return "Docker was restarted on this machine, which ended all servers."
     status = state.get("ExitCode", 0)
-    if status > 128:
-        return f"It was ended from outside of the portal, by signal {status - 128}."
-    if status:
-        return f"JupyterLab ended by itself, with exit status {status}."
-    return "JupyterLab was shut down, from inside or with Docker."
+    return ending_by_status(128 - status if status > 128 else status)

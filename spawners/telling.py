@@ -22,10 +22,13 @@ class TellingSpawner(LoggingConfigurable):
         database, until it is started again. Empty where it ended as its user wished.
     notice : str
         What its user should know while it runs; empty for nothing.
+    silence : str
+        Since when nothing is known of it, in a sentence; empty where its state is known.
     """
 
     user: Any
     name: str
+    _stop_pending: bool
     environment: dict[str, str]
     state_folder = Unicode(help="Where the portal keeps its state").tag(config=True)
 
@@ -33,13 +36,17 @@ class TellingSpawner(LoggingConfigurable):
         super().__init__(**kwargs)
         self._events: list[dict[str, Any]] = []
         self._event_added = asyncio.Event()
-        self.ending = ""
-        self.notice = ""
+        self.ending = self.notice = self.silence = ""
 
     def begin_telling(self) -> None:
         """Forget what was told of the server's last life."""
         self._events.clear()
-        self.ending = self.notice = ""
+        self.ending = self.notice = self.silence = ""
+
+    def tell_ending(self, why: str) -> None:
+        """Keep why the server ended, unless it ends because somebody wanted it to."""
+        if not self._stop_pending:
+            self.ending = why
 
     def report(self, percent: int, message: str) -> None:
         """Tell the pending page what is being done."""
@@ -80,3 +87,12 @@ class TellingSpawner(LoggingConfigurable):
         """Keep output as the server's log."""
         self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log_file.write_bytes(text)
+
+
+def ending_by_status(status: int) -> str:
+    """Return in words how a server's process ended; below 0 is the number of a signal."""
+    if status < 0:
+        return f"It was ended from outside of the portal, by signal {-status}."
+    if status:
+        return f"JupyterLab ended by itself, with exit status {status}."
+    return "JupyterLab was shut down from inside."
