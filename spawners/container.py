@@ -149,13 +149,8 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
         while True:
             state = await self._state()
             if not state.get("Running"):
-                self.ending = ending_of(state, self._memory_text)
-                await self._keep_output()
-                raise SpawnException(
-                    self.ending or "JupyterLab ended by itself while it was starting.",
-                    reason="ended",
-                    status_code=500,
-                )
+                why = ending_of(state, self._memory_text, await self._kept_output())
+                raise SpawnException(why, reason="ended", status_code=500)
             try:
                 async with asyncio.timeout(2):
                     _, writer = await asyncio.open_connection(ip, port)
@@ -186,8 +181,9 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
                 await self._watch_memory()
                 self.silence = ""
                 return None
-            self.tell_ending(ending_of(state, self._memory_text, silent=bool(self.silence)))
-            await self._keep_output()
+            output = await self._kept_output()
+            why = ending_of(state, self._memory_text, output, silent=bool(self.silence))
+            self.tell_ending(why)
         except SILENT as error:
             self._note_silence(error)
             return None
@@ -223,13 +219,14 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
     def _memory_text(self) -> str:
         return f"{(self.mem_limit or 0) / 2**30:g} GiB"
 
-    async def _keep_output(self) -> None:
-        """Keep what the server said, for those who look for the reason of its end."""
+    async def _kept_output(self) -> str:
+        """Return what the server said last, kept for those who look for the reason of its end."""
         try:
             output = await self.ask(lambda client: client.logs(self.object_id, tail=LOG_LINES))
         except APIError:
-            return
+            return ""
         self.keep_log(output)
+        return str(output, "utf-8", "replace")
 
     async def stop(self, now: bool = False) -> None:
         """Stop the container and remove it."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import Collection
 from ipaddress import IPv4Network
 from typing import Annotated, Any, ClassVar, Literal
@@ -155,9 +154,9 @@ class DockerBackend(Backend):
 
     def live_checks(self) -> list[str]:
         """Return what is missing to run containers here."""
-        if shutil.which("docker") is None:
-            return ["Docker is not installed on this machine: apt-get install docker.io"]
-        return []
+        from .docker_checks import findings
+
+        return list(findings(self.addresses, self.missing_image))
 
 
 def docker_mount(mount: Mount) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """What all pages share."""
 
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import url_escape_path, url_path_join
 
-from spawners.telling import ENDING
+from spawners.telling import ENDING, last_output, log_path
 
 from ..deployment import Deployment
 from ..plan import Refused
 
-LOG_TAIL_BYTES = 65_536
+LOG_TAIL_LINES = 40
 STRICT = (
     "default-src 'none'",
     "base-uri 'none'",
@@ -52,12 +53,12 @@ class AboutAServer(StrictPolicy):
         deployment = self.settings["beamhub"]
         use_case = deployment.use_cases.get(server)
         user = names.get("user")
-        spawner = user.spawners.get(server) if user and server else None
+        log = log_path(deployment.state, user.id, server) if user else Path("/nonexistent")
         names |= {
             "use_case": use_case,
             "manifest": use_case.manifest if use_case else None,
             "ending": ending_of(user, server),
-            "log_tail": log_tail(spawner),
+            "log_tail": "\n".join(last_output(log).splitlines()[-LOG_TAIL_LINES:]),
             "failed_message": reason_of(names.get("exception")),
             "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
             "own_server": user is self.current_user,
@@ -77,17 +78,6 @@ def reason_of(error: BaseException | None) -> str:
     if isinstance(error, SpawnException):
         return str(error.message)
     return str(getattr(error, "jupyterhub_message", ""))
-
-
-def log_tail(spawner: Any, lines: int = 40) -> str:
-    """Return the last lines of a server's own log, empty where the backend keeps none."""
-    path = getattr(spawner, "log_file", None)
-    if path is None or not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-        text: str = file.read().decode("utf-8", "replace")
-    return "\n".join(text.splitlines()[-lines:])
 
 
 class Page(StrictPolicy, BaseHandler):
