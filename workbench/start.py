@@ -26,8 +26,16 @@ def main(arguments: list[str]) -> None:
         "--LabApp.extension_manager=readonly",
         # Kernels listen on loopback, where other accounts of the machine could read along.
         "--KernelManager.transport_encryption=required",
+        # Jupyter's own choice is a log-in shell, whose profile sets another PATH than notebooks
+        # have, without the use case's environment.
+        f"--ServerApp.terminado_settings=shell_command=['{shell()}']",
     ]
     os.execv(command, [command, *fixed, *arguments])  # noqa: S606
+
+
+def shell() -> str:
+    """Return what terminals run."""
+    return os.environ.get("SHELL") or "/bin/sh"
 
 
 if __name__ == "__main__":
