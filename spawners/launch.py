@@ -122,6 +122,8 @@ class Backend(Declared, ABC):
     """Whether the backend itself ends a server when its time is over."""
     outlives_hub: ClassVar[bool] = True
     """Whether servers go on when the portal ends."""
+    sees_machine: ClassVar[bool] = False
+    """Whether servers see the machine's folders where they are, without mounts."""
     one_account: ClassVar[bool] = False
     """Whether all users' servers have the same account number, as in containers, so that what one
     user may write, all may."""
