@@ -1,9 +1,11 @@
 """Images, built by a real Docker, proved by their own notebooks, moved through a real registry."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +13,16 @@ import pytest
 from conftest import lacking
 from portals import BEAMHUB
 
+from hub.images.plan import confined
 from hub.images.record import read_record
 from hub.usecases import NOTEBOOKS, load_use_cases
 
-READY = [n for n, u in load_use_cases([NOTEBOOKS]).items() if not u.manifest.coming]
+MANIFESTS = {name: case.manifest for name, case in load_use_cases([NOTEBOOKS]).items()}
+READY = [name for name, manifest in MANIFESTS.items() if not manifest.coming]
+DESKTOPS = [name for name in READY if MANIFESTS[name].desktop_apps]
+FIRST_BUTTON = {"x": 90, "y": 155}
+"""Where the board has it, below the bar of the page."""
+INNER = ("-build", "-foundation", "-desktop")
 LARGEST_BYTES = {"base": 700e6, "pyfai": 1.2e9}
 BUILDING_S = 1800
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(BUILDING_S)]
@@ -73,7 +81,7 @@ def images(docker, registry, tmp_path_factory) -> Iterator[Say]:
 
 def reference_of(images: Say, name: str) -> str:
     known = read_record(images.state)
-    [found] = [r for r in known if f"/{name}:" in r and not r.endswith(("-build", "-foundation"))]
+    [found] = [r for r in known if f"/{name}:" in r and not r.endswith(INNER)]
     return found
 
 
@@ -115,6 +123,103 @@ def test_the_command_and_both_kernels_are_there(images):
     assert "pyfai/lab6-image" in inside(reference, "beamhub", "data", "list")
     kernels = json.loads(inside(reference, "jupyter", "kernelspec", "list", "--json"))
     assert {"bash", "python3"} <= set(kernels["kernelspecs"])
+
+
+@pytest.fixture
+def no_way_out(docker) -> Iterator[str]:
+    """A network from which only this machine is reached."""
+    name = f"beamhub-test-{os.getpid()}"
+    run("docker", "network", "create", "--internal", name)
+    yield name
+    run("docker", "network", "rm", name)
+
+
+@pytest.fixture
+def server(images, no_way_out) -> Iterator[Callable[[str], tuple[str, str]]]:
+    """Start JupyterLab in an image, as servers are confined; returns container and address."""
+    started: list[str] = []
+
+    def start(name: str) -> tuple[str, str]:
+        options = [o for o in confined(memory_gib=4) if not o.startswith("--network")]
+        command = ["jupyter", "lab", "--no-browser", "--ip=0.0.0.0"]
+        done = run(
+            *["docker", *options, "--detach", f"--network={no_way_out}"],
+            *[reference_of(images, name), *command, "--IdentityProvider.token=secret"],
+        )
+        assert done.returncode == 0, done.stderr
+        started.append(done.stdout.strip())
+        form = f'{{{{(index .NetworkSettings.Networks "{no_way_out}").IPAddress}}}}'
+        address = run("docker", "inspect", "--format", form, started[-1]).stdout.strip()
+        return started[-1], f"http://{address}:8888"
+
+    yield start
+    for container in started:
+        run("docker", "kill", container)
+
+
+def eventually(true: Callable[[], bool], within_s: float = 60) -> bool:
+    end = time.monotonic() + within_s
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def processes(container: str) -> str:
+    return run("docker", "exec", container, "ps", "-eo", "args").stdout
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", DESKTOPS)
+def test_programs_with_windows_start_on_the_desktop_in_the_browser(server, context, name):
+    container, address = server(name)
+    page = context.new_page()
+    assert eventually(lambda: answers(f"{address}/api"))
+    page.goto(f"{address}/desktop/?token=secret")
+    page.wait_for_function("document.getElementById('status').textContent == 'Connected'")
+    assert eventually(lambda: "workbench.desktop board" in processes(container))
+    for number, app in enumerate(MANIFESTS[name].desktop_apps.values()):
+        page.wait_for_timeout(3000)
+        before = page.screenshot()
+        if number == 0:
+            page.mouse.click(**FIRST_BUTTON)
+        else:
+            run("docker", "exec", "--detach", "--env=DISPLAY=:1", container, *app.command)
+        running = f"/opt/venv/bin/{app.command[0]}"
+        assert eventually(lambda shown=before: page.screenshot() != shown), app.title
+        # Whatever can't start ends within seconds.
+        page.wait_for_timeout(6000)
+        assert running in processes(container), app.title
+
+
+@pytest.mark.parametrize("name", DESKTOPS)
+def test_the_screen_is_reached_by_jupyter_alone(server, name):
+    container, address = server(name)
+    assert eventually(lambda: answers(f"{address}/api"))
+    # The greeting of a VNC server, through the websocket that the page opens.
+    code = (
+        "import websocket; s = websocket.create_connection("
+        "'ws://127.0.0.1:8888/desktop-websockify/?token=secret', timeout=60); print(s.recv())"
+    )
+    said = run("docker", "exec", container, "python", "-c", code)
+    assert "RFB 003.008" in said.stdout, said.stderr
+    code = (
+        "for kind in 'tcp', 'tcp6':\n"
+        " for line in open(f'/proc/net/{kind}'):\n"
+        "  local, _, state = line.split()[1:4]\n"
+        "  if state == '0A' and not local.startswith('0B00007F'): print(int(local[-4:], 16))\n"
+    )
+    # 127.0.0.11 is the name server that Docker puts into networks.
+    assert run("docker", "exec", container, "python", "-c", code).stdout.split() == ["8888"]
+    refused = "curl --silent --output /dev/null --write-out '%{http_code}' "
+    for path in ("desktop/", "desktop-websockify/"):
+        page = run("docker", "exec", container, "sh", "-c", f"{refused} 127.0.0.1:8888/{path}")
+        assert page.stdout in ("302", "403"), path
+
+
+def answers(url: str) -> bool:
+    return run("curl", "--silent", "--noproxy", "*", "--output", "/dev/null", url).returncode == 0
 
 
 def test_jupyterlab_answers_where_only_the_home_can_be_written(images):
