@@ -182,16 +182,7 @@ def use_case_images(
     below = common[DESKTOP if manifest.desktop_apps else FOUNDATION]
     images = []
     if manifest.image_recipe != LAST:
-        below = Image(
-            # A dot is in no use case's name.
-            name=f"{use_case.name}.programs",
-            reference=f"{own}-programs",
-            recipe=manifest.image_recipe,
-            needs=(below.name,),
-            arguments={"FOUNDATION": below.reference},
-            published=False,
-            missing=missing(manifest.image_recipe, recipes),
-        )
+        below = programs_image(use_case, own, below, recipes)
         images.append(below)
     last = Image(
         name=use_case.name,
@@ -210,6 +201,21 @@ def use_case_images(
         missing=below.missing or missing(LAST, recipes),
     )
     return [*images, last]
+
+
+def programs_image(use_case: UseCase, own: str, below: Image, recipes: Collection[str]) -> Image:
+    """Return what a use case's own recipe makes, on top of the foundation or the desktop."""
+    recipe = use_case.manifest.image_recipe
+    return Image(
+        # A dot is in no use case's name.
+        name=f"{use_case.name}.programs",
+        reference=f"{own}-programs",
+        recipe=recipe,
+        needs=(below.name,),
+        arguments={"FOUNDATION": below.reference},
+        published=False,
+        missing=missing(recipe, recipes),
+    )
 
 
 def gated(manifest: Manifest) -> list[str]:

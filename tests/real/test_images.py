@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from desktop import FIRST_BUTTON, wait_for_board, wait_for_window
 from portals import BEAMHUB
 
 from hub.images.plan import confined
@@ -17,9 +19,7 @@ from hub.usecases import NOTEBOOKS, load_use_cases
 MANIFESTS = {name: case.manifest for name, case in load_use_cases([NOTEBOOKS]).items()}
 READY = [name for name, manifest in MANIFESTS.items() if not manifest.coming]
 DESKTOPS = [name for name in READY if MANIFESTS[name].desktop_apps]
-FIRST_BUTTON = {"x": 90, "y": 155}
-"""Where the board has it, below the bar of the page."""
-INNER = ("-build", "-foundation", "-desktop")
+INNER = ("-build", "-foundation", "-desktop", "-programs")
 LARGEST_BYTES = {"base": 700e6, "pyfai": 1.2e9}
 BUILDING_S = 1800
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(BUILDING_S)]
@@ -155,20 +155,20 @@ def test_programs_with_windows_start_on_the_desktop_in_the_browser(server, conte
     page = context.new_page()
     assert eventually(lambda: answers(f"{address}/api"))
     page.goto(f"{address}/desktop/?token=secret")
-    page.wait_for_function("document.getElementById('status').textContent == 'Connected'")
-    assert eventually(lambda: "workbench.desktop board" in processes(container))
-    for number, app in enumerate(MANIFESTS[name].desktop_apps.values()):
-        page.wait_for_timeout(3000)
-        before = page.screenshot()
-        if number == 0:
-            page.mouse.click(**FIRST_BUTTON)
-        else:
-            run("docker", "exec", "--detach", "--env=DISPLAY=:1", container, *app.command)
-        running = f"/opt/venv/bin/{app.command[0]}"
-        assert eventually(lambda shown=before: page.screenshot() != shown), app.title
-        # Whatever can't start ends within seconds.
-        page.wait_for_timeout(6000)
-        assert running in processes(container), app.title
+    wait_for_board(page)
+    first, *others = MANIFESTS[name].desktop_apps.values()
+    for app in others:
+        program = f"/opt/venv/bin/{app.command[0]}"
+        run("docker", "exec", "--detach", "--env=DISPLAY=:1", container, *app.command)
+        wait_for_window(page)
+        assert program in processes(container)
+        run("docker", "exec", container, "pkill", "--full", program)
+        wait_for_board(page)
+    page.mouse.click(**FIRST_BUTTON)
+    wait_for_window(page)
+    # One that can't go on is gone within seconds, and a window says so.
+    page.wait_for_timeout(5000)
+    assert f"/opt/venv/bin/{first.command[0]}" in processes(container)
 
 
 @pytest.mark.parametrize("name", DESKTOPS)
@@ -272,3 +272,35 @@ def test_a_use_case_from_elsewhere_is_built_and_a_gated_program_is_refused(image
     done = images("build", "mine", own)
     assert done.returncode == 1
     assert "tini is behind a licence gate, so no image may contain it." in done.stderr
+
+
+STAND_IN = """\
+FROM debian:trixie-slim
+RUN for name in {programs} mosflm ipmosflm; do \\
+        printf '#!/bin/sh\\necho "CrystFEL: 0.12.0"\\n' > "/usr/local/bin/$name"; \\
+        chmod 755 "/usr/local/bin/$name"; \\
+    done \\
+    && mkdir -p /usr/local/lib/x86_64-linux-gnu \\
+    && touch /usr/local/lib/x86_64-linux-gnu/libcrystfel.so
+"""
+"""Laid out as upstream's image, whose registry no test can count on."""
+
+
+def test_of_upstreams_image_only_crystfels_own_programs_are_taken(images, tmp_path):
+    take = (NOTEBOOKS.parent / "images/crystfel/take.sh").read_text().replace("\\\n", " ")
+    [programs] = re.findall(r"^for name in (.+); do$", take, re.MULTILINE)
+    (tmp_path / "Dockerfile").write_text(STAND_IN.format(programs=programs))
+    upstream = f"{images.registry}/upstream:1"
+    done = run("docker", "build", "--tag", upstream, tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = images("build", "crystfel", f"--build-arg=CRYSTFEL={upstream}")
+    run("docker", "image", "rm", "--force", upstream)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = images("test", "crystfel")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 programs answer" in done.stdout
+    listing = inside(reference_of(images, "crystfel"), "ls", "/usr/local/bin").split()
+    assert listing == sorted(programs.split())
+    beside = json.loads((images.state / "images/crystfel.cdx.json").read_text())
+    [part] = [p for p in beside["components"] if p["name"] == "CrystFEL"]
+    assert (part["version"], part["purl"]) == ("0.12.0", "pkg:generic/CrystFEL@0.12.0")
