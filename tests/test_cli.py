@@ -129,7 +129,7 @@ def test_check_says_what_this_machine_lacks(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     status, said = beamhub("check", "workstation")
     assert status == 1
-    assert "✗ Docker is not installed on this machine: apt-get install docker.io" in said
+    assert "✗ The command 'docker' is not installed on this machine" in said
 
 
 def test_an_unknown_site_is_told():

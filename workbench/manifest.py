@@ -116,6 +116,7 @@ class LicenceGate(Declared):
     """A program that may not be passed on: a user must have accepted its terms."""
 
     program: str = Field(description="As people say it: XDS, CCP4, ...")
+    commands: list[str] = Field([], description="What it's called on the PATH, if not that")
     terms: Sentence = Field(description="What is known of its licence, in a sentence of ours")
     url: HttpUrl = Field(description="Where its authors state their terms")
     declaration: Annotated[str, Field(min_length=40, max_length=2000)] = Field(
@@ -306,6 +307,11 @@ class Manifest(Declared):
     def minutes(self) -> int:
         """Minutes to work through all notebooks."""
         return sum(notebook.minutes for notebook in self.notebooks)
+
+    @property
+    def desktop_apps(self) -> dict[str, App]:
+        """The programs with windows of their own."""
+        return {name: app for name, app in self.apps.items() if app.kind == "desktop"}
 
     @property
     def citations(self) -> list[Citation]:
