@@ -14,6 +14,8 @@ from kernels import Kernel, in_a_terminal
 from playwright.sync_api import Browser, Page, expect
 from portals import BEAMHUB, RunningPortal, log_in, shot, violations
 
+from hub.usecases import NOTEBOOKS
+
 pytestmark = [pytest.mark.portal]
 
 GATES = """
@@ -256,6 +258,52 @@ def test_what_needs_a_program_starts_once_accepted_and_goes_on_when_it_is_taken_
     kitchen.stop_server(client, "strict")
     assert client.get("/hub/open/strict").status_code == 403
     assert rest_start(client, "carl", "strict").status_code == 403
+
+
+@pytest.fixture
+def docker_kitchen(
+    docker_site: Path, folder: Path, state_folder: Callable[[], Path], tmp_path: Path
+) -> Iterator[RunningPortal]:
+    """A site with containers, whose pyFAI has the gates too."""
+    shutil.copytree(NOTEBOOKS / "pyfai", tmp_path / "pyfai")
+    with (tmp_path / "pyfai/usecase.yaml").open("a") as manifest:
+        manifest.write(GATES.format(required="false"))
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        f"{docker_site.read_text()}programs:\n"
+        f"  peeler: {{source: {folder}/peeler, target: /sw/peeler, bin: bin}}\n"
+    )
+    running = RunningPortal(state_folder(), str(site), f"--use-cases={tmp_path}")
+    yield running
+    running.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.docker
+def test_in_a_container_what_is_not_accepted_is_not_there(docker_kitchen: RunningPortal) -> None:
+    client, path = docker_kitchen.login("wanda"), "/user/wanda/pyfai/"
+    found = "import os, shutil; print(os.path.exists('/sw/peeler'), shutil.which('peeler'))"
+    said = []
+    for form in (
+        None,
+        {"action": "accepted", "declared": "yes", "version": "@"},
+        {"action": "revoked"},
+    ):
+        if form:
+            send(client, "pyfai", **form)
+        docker_kitchen.start_server(client, "pyfai")
+        kernel = Kernel(docker_kitchen, client, path)
+        said.append(kernel.run(found).strip())
+        if "True" in said[-1]:
+            ran = kernel.run("import subprocess; print(subprocess.getoutput('peeler'))")
+            assert ran == "peeled by /sw/peeler/bin/peeler\n"
+            denied = kernel.run("open('/sw/peeler/bin/peeler', 'a')")
+            assert "Read-only file system" in denied or "PermissionError" in denied
+            terminal = in_a_terminal(docker_kitchen, client, path, "peeler; command -v python")
+            assert "peeled by /sw/peeler/bin/peeler" in terminal
+            assert "/opt/venv/bin/python" in terminal
+        docker_kitchen.stop_server(client, "pyfai")
+    assert said == ["False None", "True /sw/peeler/bin/peeler", "False None"]
 
 
 def test_a_form_that_is_sent_twice_counts_once(kitchen: RunningPortal) -> None:
