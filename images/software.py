@@ -5,6 +5,7 @@ where the programs are those of the use case's licence gates. Needs cyclonedx-py
 build mounts beside.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,8 @@ from typing import Any
 
 LIST = Path("/opt/beamhub/software.cdx.json")
 PACKAGES = "/opt/venv/lib/python3.*/site-packages"
+NODE_LOCK = Path("/opt/venv/lib/node_modules/.package-lock.json")
+"""What npm has installed, where it was used."""
 PROGRAMS = (*os.get_exec_path(), "/opt", "/usr/local/lib", "/usr/lib")
 """Where a program that somebody installed by hand would show."""
 PROPRIETARY = "License :: Other/Proprietary License"
@@ -29,7 +32,7 @@ class Part:
     Parameters
     ----------
     kind : str
-        ``pypi`` or ``deb``, as package URLs have it.
+        ``pypi``, ``npm`` or ``deb``, as package URLs have it.
     name, version : str
         As the package says.
     licences : tuple of str
@@ -51,7 +54,8 @@ class Part:
 def main(arguments: list[str]) -> None:
     """Write the list, or exit with what may not be in the image."""
     name, version, *gated = arguments
-    parts = sorted({*python_parts(), *debian_parts()}, key=lambda p: (p.kind, p.name.lower()))
+    found = {*python_parts(), *node_parts(), *debian_parts()}
+    parts = sorted(found, key=lambda p: (p.kind, p.name.lower(), p.version))
     findings = [*not_to_be_passed_on(parts, gated), *programs_found(gated)]
     if findings:
         sys.exit("\n".join(findings))
@@ -82,6 +86,15 @@ def python_licences(about: Any, classifiers: Iterable[str]) -> list[str]:
         return [text.strip()]
     said = [c for c in classifiers if c.startswith("License ::")]
     return [c.rpartition(" :: ")[2] for c in said if not c.endswith("OSI Approved")]
+
+
+def node_parts() -> Iterator[Part]:
+    """Yield the packages that came from npm."""
+    installed = json.loads(NODE_LOCK.read_text(encoding="utf-8")) if NODE_LOCK.exists() else {}
+    for place, about in installed.get("packages", {}).items():
+        name = place.rpartition("node_modules/")[2]
+        licence = about.get("license", "")
+        yield Part("npm", name, about["version"], licences=(licence,) if licence else ())
 
 
 def debian_parts() -> Iterator[Part]:
@@ -184,7 +197,9 @@ def component(part: Part) -> Any:
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
-    space = "debian" if part.kind == "deb" else None
+    space, _, name = part.name.rpartition("/")
+    if part.kind == "deb":
+        space = "debian"
     make = LicenseFactory()
     # An expression may only stand alone; of several licences each is given by its name.
     licences = (
@@ -192,7 +207,7 @@ def component(part: Part) -> Any:
         if len(part.licences) == 1
         else [make.make_with_name(text) for text in part.licences]
     )
-    purl = PackageURL(part.kind, space, part.name, part.version)
+    purl = PackageURL(part.kind, space or None, name, part.version)
     return Component(
         type=ComponentType.LIBRARY,
         name=part.name,

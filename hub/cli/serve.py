@@ -108,17 +108,24 @@ def refuse_unsafe(deployment: Deployment) -> None:
 
 def refuse_taken_ports(serving: Serving) -> None:
     """Exit where another program has one of the portal's ports."""
-    inside = "127.0.0.1"
-    for address, port in (
-        (serving.bind, serving.port),
-        (inside, serving.proxy_port),
-        (inside, serving.hub_port),
-    ):
+    for address, port in own_ports(serving):
         if not can_listen(address, port):
             raise fail(
                 f"Another program, maybe another portal, listens on port {port}, which this portal "
                 f"needs. Choose another port, for example: --port {serving.port + 1000}"
             )
+
+
+def own_ports(serving: Serving) -> list[tuple[str, int]]:
+    """Return where a portal listens by itself: with a proxy apart, it's the hub alone."""
+    inside = "127.0.0.1"
+    if serving.apart:
+        return [(inside, serving.hub_port)]
+    return [
+        (serving.bind, serving.port),
+        (inside, serving.proxy_port),
+        (inside, serving.hub_port),
+    ]
 
 
 def can_listen(address: str, port: int) -> bool:

@@ -9,26 +9,38 @@ from pathlib import Path, PurePosixPath
 from ..usecases import UseCase
 
 LICENCE = "BSD-3-Clause"
-BASE, FOUNDATION, BUILD = "base", "foundation", "build"
-RESERVED = (BASE, FOUNDATION, BUILD)
-"""What no use case can be named: the images that all others begin from."""
+BASE, FOUNDATION, BUILD, HUB = "base", "foundation", "build", "hub"
+RESERVED = (BASE, FOUNDATION, BUILD, HUB)
+"""What no use case can be named: the images that belong to none."""
 
 HOME = "/home/jovyan"
 UID = 1000
 """The account inside every image."""
 INSIDE = PurePosixPath("/opt/beamhub")
 SOFTWARE_LIST = INSIDE / "software.cdx.json"
-IMPORTS = (
-    "bash_kernel",
-    "ipympl",
-    "ipywidgets",
-    "jupyter_resource_usage",
-    "jupyterhub",
-    "jupyterlab",
-    "jupyterlab_h5web",
-    "workbench",
-)
-"""What the base image proves to have."""
+IMPORTS = {
+    BASE: (
+        "bash_kernel",
+        "ipympl",
+        "ipywidgets",
+        "jupyter_resource_usage",
+        "jupyterhub",
+        "jupyterlab",
+        "jupyterlab_h5web",
+        "workbench",
+    ),
+    HUB: (
+        "dockerspawner",
+        "hub.app",
+        "jupyterhub",
+        "ldapauthenticator",
+        "oauthenticator",
+        "pamela",
+        "psycopg",
+        "spawners",
+    ),
+}
+"""What the images without notebooks prove to have."""
 
 
 @dataclass(frozen=True)
@@ -122,28 +134,38 @@ def plan_images(
     for name in RESERVED:
         if name in use_cases:
             raise ImageError(
-                f"{use_cases[name].folder}: a use case can't be named '{name}', since an image of "
-                "that name is what the others are built on. Rename its folder."
+                f"{use_cases[name].folder}: a use case can't be named '{name}', since BeamHub "
+                "has an image of that name itself. Rename its folder."
             )
-    images = {image.name: image for image in common_images(registry, origin)}
+    images = {image.name: image for image in common_images(registry, origin, recipes)}
     for use_case in use_cases.values():
         images[use_case.name] = use_case_image(use_case, images, registry, origin, recipes)
     return images
 
 
-def common_images(registry: str, origin: Origin) -> list[Image]:
+def common_images(registry: str, origin: Origin, recipes: Collection[str]) -> list[Image]:
     """Return the images that belong to no use case."""
-    labels = {
-        **common_labels(origin.version, origin),
-        "org.opencontainers.image.title": "JupyterLab with BeamHub's workbench",
-        "org.opencontainers.image.licenses": LICENCE,
-    }
-    own = reference(registry, BASE, origin.version)
-    arguments = {"NAME": BASE, "VERSION": origin.version}
+    base, hub = (reference(registry, name, origin.version) for name in (BASE, HUB))
     return [
-        Image(BUILD, f"{own}-{BUILD}", BASE, target=BUILD),
-        Image(FOUNDATION, f"{own}-{FOUNDATION}", BASE, target=FOUNDATION, needs=(BUILD,)),
-        Image(BASE, own, BASE, needs=(FOUNDATION,), arguments=arguments, labels=labels),
+        Image(BUILD, f"{base}-{BUILD}", BASE, target=BUILD),
+        Image(FOUNDATION, f"{base}-{FOUNDATION}", BASE, target=FOUNDATION, needs=(BUILD,)),
+        Image(
+            BASE,
+            base,
+            BASE,
+            needs=(FOUNDATION,),
+            arguments={"NAME": BASE, "VERSION": origin.version},
+            labels=own_labels("JupyterLab with BeamHub's workbench", origin),
+        ),
+        Image(
+            HUB,
+            hub,
+            HUB,
+            needs=(BUILD,),
+            arguments={"BUILD": f"{base}-{BUILD}", "NAME": HUB, "VERSION": origin.version},
+            labels=own_labels("BeamHub's portal: hub and proxy", origin),
+            missing="" if HUB in recipes else "can only be made in a checkout of BeamHub",
+        ),
     ]
 
 
@@ -198,6 +220,15 @@ def common_labels(version: str, origin: Origin) -> dict[str, str]:
         "org.opencontainers.image.version": version,
     }
     return {name: value for name, value in labels.items() if value}
+
+
+def own_labels(title: str, origin: Origin) -> dict[str, str]:
+    """Return the labels of an image that belongs to no use case."""
+    return {
+        **common_labels(origin.version, origin),
+        "org.opencontainers.image.title": title,
+        "org.opencontainers.image.licenses": LICENCE,
+    }
 
 
 def use_case_labels(use_case: UseCase, origin: Origin) -> dict[str, str]:
@@ -294,7 +325,7 @@ def self_test_arguments(image: Image, notebook: str | None = None) -> list[str]:
         It has no such notebook.
     """
     if image.use_case is None:
-        return [*confined(memory_gib=1), image.reference, *import_command()]
+        return [*confined(memory_gib=1), image.reference, *import_command(IMPORTS[image.name])]
     name, manifest = image.use_case.name, image.use_case.manifest
     files = [n.file for n in manifest.notebooks]
     if notebook is not None and notebook not in files:
@@ -310,9 +341,9 @@ def self_test_arguments(image: Image, notebook: str | None = None) -> list[str]:
     ]
 
 
-def import_command() -> list[str]:
+def import_command(parts: Collection[str]) -> list[str]:
     """Return the command by which an image without notebooks is tested."""
-    code = f"import {', '.join(IMPORTS)}\nprint('All {len(IMPORTS)} parts can be imported')"
+    code = f"import {', '.join(parts)}\nprint('All {len(parts)} parts can be imported')"
     return ["python", "-P", "-c", code]
 
 
