@@ -10,13 +10,15 @@ from sqlalchemy import URL
 from traitlets.config import Config
 
 import workbench
-from spawners import LocalBackend
+from spawners import DockerBackend, LocalBackend
 
 from .deployment import Deployment
+from .images.plan import repository
 from .launching import launcher
 from .proxy import proxy_command
 from .secrets import read_secret
 from .site import Apart, Codes, Ldap, Oidc, Pam
+from .state import identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS
 
@@ -46,12 +48,12 @@ def configure(deployment: Deployment) -> Config:
 
 def configure_serving(c: Config, deployment: Deployment) -> None:
     """Set where the portal listens: one port declared, two derived from it."""
-    serving = deployment.site.serving
+    serving, hub = deployment.site.serving, deployment.site.hub_address
     c.JupyterHub.bind_url = f"{serving.own_url}/"
+    c.JupyterHub.hub_bind_url = f"http://{hub}:{serving.hub_port}"
     if serving.apart:
-        configure_apart(c, serving.apart, serving.hub_port)
+        configure_apart(c, serving.apart)
     else:
-        c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{serving.hub_port}"
         c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{serving.proxy_port}"
         c.ConfigurableHTTPProxy.command = proxy_command()
     if serving.tls == "own":
@@ -60,9 +62,8 @@ def configure_serving(c: Config, deployment: Deployment) -> None:
         c.JupyterHub.public_url = str(serving.public_url)
 
 
-def configure_apart(c: Config, apart: Apart, port: int) -> None:
+def configure_apart(c: Config, apart: Apart) -> None:
     """Command a proxy that runs already, and be reached by name."""
-    c.JupyterHub.hub_bind_url = f"http://0.0.0.0:{port}"
     c.JupyterHub.hub_connect_url = str(apart.hub_url).rstrip("/")
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = f"http+unix://{quote(str(apart.proxy_socket), safe='')}"
@@ -88,7 +89,7 @@ def configure_state(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.db_url = database_url(deployment)
     c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
     c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
-    c.JupyterHub.cleanup_servers = isinstance(deployment.site.backend, LocalBackend)
+    c.JupyterHub.cleanup_servers = not deployment.site.backend.outlives_hub
 
 
 def database_url(deployment: Deployment) -> str:
@@ -181,10 +182,24 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.allow_named_servers = True
     c.Spawner.apply_user_options = launcher(deployment)
     c.Spawner.http_timeout = 120
+    c.TellingSpawner.state_folder = str(deployment.state)
+    if same := backend.configured():
+        c[backend.spawner_class.rpartition(".")[2]].update(same)
+    if isinstance(backend, DockerBackend):
+        c.ContainerSpawner.portal = identity_of(deployment.state)
+        c.ContainerSpawner.build_command = build_command(deployment)
+        c.ContainerSpawner.repositories = [
+            repository(deployment.site.registry, name) for name in deployment.offered
+        ]
     if isinstance(backend, LocalBackend):
-        c.EnvironmentSpawner.state_folder = str(deployment.state)
         c.EnvironmentSpawner.workbench_folder = str(Path(workbench.__file__).parent)
         c.EnvironmentSpawner.constraints_file = str(CONSTRAINTS)
+
+
+def build_command(deployment: Deployment) -> list[str]:
+    """Return the command that builds the image of a use case, whose name follows."""
+    beamhub = Path(sys.executable).with_name("beamhub")
+    return [str(beamhub), "images", "build", *deployment.options]
 
 
 def configure_culling(c: Config, deployment: Deployment) -> None:

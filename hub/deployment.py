@@ -9,7 +9,8 @@ from spawners.local import DATA
 from workbench.data.settings import Settings
 from workbench.documents import DocumentError
 
-from .site import SiteProfile, load_site, profile_path
+from .images.record import read_record
+from .site import PROFILES, SiteProfile, load_site, profile_path
 from .usecases import NOTEBOOKS, UseCase, load_use_cases
 
 
@@ -27,12 +28,21 @@ class Deployment:
         Every use case known here.
     state : Path
         The folder of database, homes, environments and logs.
+    options : tuple of str
+        What names this portal to a command that takes ``--site``.
     """
 
     name: str
     site: SiteProfile
     use_cases: dict[str, UseCase]
     state: Path
+    options: tuple[str, ...] = ()
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What is known of images that a registry has, by reference."""
+        made = read_record(self.state).items()
+        return {reference: m.digest for reference, m in made if m.digest}
 
     @property
     def data(self) -> Settings:
@@ -78,8 +88,11 @@ def load_deployment(
             f"{profile_path(site)}:1: use_cases: there is no use case '{unknown[0]}'; "
             f"there are {', '.join(use_cases)}"
         )
-    name = profile_path(site).stem
-    return Deployment(name, profile, use_cases, (state or usual_state()).resolve())
+    path = profile_path(site)
+    folder = (state or usual_state()).resolve()
+    options = (f"--site={site if path.parent == PROFILES else path.resolve()}", f"--state={folder}")
+    own = (f"--use-cases={f.resolve()}" for f in extra_use_cases or [])
+    return Deployment(path.stem, profile, use_cases, folder, (*options, *own))
 
 
 def usual_state() -> Path:

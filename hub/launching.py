@@ -37,6 +37,7 @@ def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -
         site=site,
         user=spawner.user.name,
         holding=holding,
+        digests=deployment.digests,
     )
     obstacles = site.backend.obstacles(launch)
     if obstacles:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from spawners import Launch, Resources
+from spawners import Launch, Mount, Resources
 from workbench.manifest import Needs
 
+from .images.plan import reference
 from .site import SiteProfile, Size
 from .usecases import UseCase
 
@@ -100,6 +101,7 @@ def plan(
     site: SiteProfile,
     user: str,
     holding: Holding = Holding(),
+    digests: Mapping[str, str] = {},
 ) -> Launch:
     """Return the launch of a use case at a site for a user.
 
@@ -117,6 +119,8 @@ def plan(
         For whom.
     holding : Holding, optional
         What the user has running beside it.
+    digests : mapping, optional
+        Of images that a registry has: what a reference by tag stands for.
 
     Raises
     ------
@@ -129,16 +133,18 @@ def plan(
     refuse_over_limit(size, holding, site)
     notebook = check_notebook(use_case, asked.notebook, site)
     page = f"/lab/tree/beamhub/{name}/{notebook}" if notebook else "/lab"
+    tagged = reference(site.registry, name, use_case.manifest.version)
+    image = digests.get(tagged, tagged)
     return Launch(
         use_case=name,
         version=use_case.manifest.version,
         folder=use_case.folder,
-        image=f"{site.registry}/{name}:{use_case.manifest.version}",
+        image=image,
         resources=Resources(**size.model_dump(include=set(Resources.model_fields))),
         programs=tuple(use_case.manifest.programs),
         start_page=page,
-        environment=environment(use_case, size_name, size, site),
-        mounts=tuple(site.storage),
+        environment={"BEAMHUB_IMAGE": image, **environment(use_case, size_name, size, site)},
+        mounts=tuple(mounts(site)),
     )
 
 
@@ -273,6 +279,23 @@ def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile
         "BEAMHUB_DATA_QUOTA_GB": f"{data.quota_gb:g}" if data.quota_gb else "",
     }
     return {name: value for name, value in told.items() if value}
+
+
+def mounts(site: SiteProfile) -> list[Mount]:
+    """Return the site's folders that servers see: its storage, and where it keeps data.
+
+    The shared cache can be written where each user's servers have an account of their own; where
+    all have the same, one user could change what another reads.
+    """
+    data = site.data
+    wanted = [(root, True) for root in data.roots]
+    if data.cache:
+        wanted.append((data.cache, site.backend.one_account))
+    found = list(site.storage)
+    for path, read_only in wanted:
+        if not any(path.is_relative_to(mount.target) for mount in found):
+            found.append(Mount(source=path, target=path, read_only=read_only))
+    return found
 
 
 def quoted(text: str) -> str:

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from spawners import AnyBackend, LocalBackend, Mount, Resources
+from spawners import AnyBackend, DockerBackend, LocalBackend, Mount, Resources
 from workbench.declared import Declared
 from workbench.documents import DocumentError, load
 from workbench.manifest import Name
@@ -72,8 +72,7 @@ class Apart(Declared):
 
     hub_url: HttpUrl = Field(
         HttpUrl("http://hub:8081"),
-        description="Where the proxy and users' servers reach the hub, which listens on that port "
-        "at every address of its container",
+        description="Where the proxy and users' servers reach the hub, which listens on that port",
     )
     proxy_socket: Path = Field(
         description="Where the proxy takes the hub's orders: a Unix socket in a folder that only "
@@ -267,6 +266,21 @@ class SiteProfile(Declared):
     def offers(self, use_case: str) -> bool:
         """Return whether the site shows the use case of that name to its users."""
         return self.use_cases is None or use_case in self.use_cases
+
+    @property
+    def hub_address(self) -> str:
+        """Where the hub listens: in a container of its own, at every address of that."""
+        return "0.0.0.0" if self.serving.apart else self.backend.hub_address  # noqa: S104
+
+    @model_validator(mode="after")
+    def _apart_is_complete(self) -> Self:
+        backend = self.backend
+        if self.serving.apart and isinstance(backend, DockerBackend) and not backend.companions:
+            raise ValueError(
+                "with serving.apart, hub and proxy are containers: name them in "
+                "backend.companions, so that users' networks are joined to them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

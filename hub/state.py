@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import secrets
 from pathlib import Path
 from typing import IO
 
 from spawners.local import readable_by_others
 
+IDENTITY = "identity"
 LOCK = "lock"
 """Marks the folder as a portal's, and is held by the one that runs."""
 PROXY = "configurable-http-proxy"
@@ -48,6 +50,14 @@ def make_passable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     finally:
         os.umask(before)
+
+
+def identity_of(state: Path) -> str:
+    """Return what tells this portal's containers from another's; made at the first call."""
+    path = state / IDENTITY
+    if not path.exists():
+        path.write_text(secrets.token_hex(8), encoding="ascii")
+    return path.read_text(encoding="ascii")
 
 
 def hold_state(state: Path) -> IO[str]:

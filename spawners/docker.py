@@ -1,57 +1,162 @@
 """One machine with Docker: workstations, workshops and CI."""
 
+import os
 import shutil
-from typing import Any, ClassVar, Literal
+from ipaddress import IPv4Network
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from .launch import Backend, Launch
+from .launch import Backend, BackendError, Free, Launch, Mount
 
 HOME = "/home/jovyan"
+METADATA = IPv4Network("169.254.0.0/16")
+"""Link-local addresses, where clouds tell a machine's secrets to whoever asks."""
+ContainerName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")]
+
+
+def room_for_users(addresses: IPv4Network) -> IPv4Network:
+    """Return `addresses` if enough networks can be cut from them."""
+    if addresses.prefixlen > 24:
+        raise ValueError("expected at least 256 addresses, for example 10.213.0.0/16")
+    return addresses
 
 
 class DockerBackend(Backend):
-    """A Docker daemon."""
+    """A Docker daemon: the one of this machine, or the one that DOCKER_HOST names."""
 
-    spawner_class: ClassVar[str] = "dockerspawner.DockerSpawner"
+    spawner_class: ClassVar[str] = "spawners.container.ContainerSpawner"
     title: ClassVar[str] = "Docker containers on one machine"
+    one_account: ClassVar[bool] = True
     kind: Literal["docker"]
-    network: str = Field("beamhub", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")
+    prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,19}$")] = Field(
+        "beamhub",
+        description="What the names of containers, networks and volumes begin with; portals that "
+        "share a daemon need different ones",
+    )
+    addresses: Annotated[IPv4Network, AfterValidator(room_for_users)] = Field(
+        IPv4Network("10.213.0.0/16"),
+        description="Addresses for the networks, 16 a user, which nothing else may use here; the "
+        "hub listens at the first",
+    )
+    companions: dict[ContainerName, ContainerName] = Field(
+        {},
+        description="Where hub and proxy are containers themselves: the names by which servers "
+        "know them, and the containers' names",
+    )
+    unreachable: list[IPv4Network] = Field(
+        [METADATA],
+        description="Networks that servers can't reach; 0.0.0.0/0 leaves them the hub only. "
+        "Clouds' metadata at 169.254.0.0/16 belong here",
+    )
+    missing_image: list[Literal["pull", "build"]] = Field(
+        ["pull", "build"],
+        description="What is tried, in this order, where an image isn't here; nothing means that "
+        "the start is refused. Only an image that no registry knows is built",
+    )
     processes_max: PositiveInt = Field(1024, description="Processes and threads of one server")
     shared_memory_gib: PositiveInt = Field(1, description="Size of /dev/shm")
+    start_timeout_min: PositiveFloat = Field(
+        45, description="Longest time to start, fetching or building an image included"
+    )
 
     def traits(self, launch: Launch) -> dict[str, Any]:
-        """Return the container's image, limits, network and mounts."""
-        host_config: dict[str, Any] = {
-            "cap_drop": ["ALL"],
-            "security_opt": ["no-new-privileges"],
-            "pids_limit": self.processes_max,
-            "shm_size": f"{self.shared_memory_gib}g",
-        }
-        if launch.resources.gpus:
-            host_config["device_requests"] = [
-                {"Driver": "nvidia", "Count": launch.resources.gpus, "Capabilities": [["gpu"]]}
-            ]
-        writable = {str(m.source): str(m.target) for m in launch.mounts if not m.read_only}
+        """Return the container's image, limits, networks and mounts."""
+        r = launch.resources
+        threads = str(max(1, round(r.cores)))
         return {
             "image": launch.image,
-            "network_name": self.network,
-            "use_internal_ip": True,
-            "remove": True,
-            "cpu_limit": launch.resources.cores,
-            "mem_limit": f"{launch.resources.memory_gib:g}G",
+            "cpu_limit": r.cores,
+            "mem_limit": f"{r.memory_gib:g}G",
             "default_url": launch.start_page,
-            "environment": launch.environment,
-            "extra_host_config": host_config,
+            "environment": {"OMP_NUM_THREADS": threads, **launch.environment},
+            "extra_host_config": self.host_config(launch),
             "notebook_dir": HOME,
-            "volumes": {"beamhub-{username}": HOME, **writable},
-            "read_only_volumes": {
-                str(m.source): str(m.target) for m in launch.mounts if m.read_only
-            },
+            "mounts": list(map(docker_mount, launch.mounts)),
         }
 
+    def configured(self) -> dict[str, Any]:
+        """Return names, networks, and what is done by us instead of by the stock spawner."""
+        return {
+            "prefix": self.prefix,
+            "addresses": str(self.addresses),
+            "companions": self.companions,
+            "unreachable": list(map(str, self.unreachable)),
+            "missing_image": self.missing_image,
+            "pull_policy": "skip",
+            "remove": True,
+            "use_internal_ip": True,
+            "poll_interval": 15,
+            "start_timeout": round(self.start_timeout_min * 60),
+        }
+
+    def host_config(self, launch: Launch) -> dict[str, Any]:
+        """Return what a container may: no rights, nothing to write but its home and /tmp."""
+        r = launch.resources
+        memory_bytes = round(r.memory_gib * 2**30)
+        gpus = {"Driver": "nvidia", "Count": r.gpus, "Capabilities": [["gpu"]]}
+        return {
+            # Removed by us, once it's known why it ended.
+            "auto_remove": False,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges"],
+            "read_only": True,
+            "tmpfs": {"/tmp": f"exec,mode=1777,size={memory_bytes // 2}"},  # noqa: S108
+            # No swap beside: a server that is too large ends, it doesn't slow down all others.
+            "memswap_limit": memory_bytes,
+            "pids_limit": self.processes_max,
+            "shm_size": self.shared_memory_gib * 2**30,
+            "log_config": {"Type": "json-file", "Config": {"max-size": "4m", "max-file": "1"}},
+            **({"device_requests": [gpus]} if r.gpus else {}),
+        }
+
+    @property
+    def hub_address(self) -> str:
+        """The address of this machine in the portal's first network."""
+        from .networks import hub_address
+
+        return "0.0.0.0" if self.companions else hub_address(self.addresses)  # noqa: S104
+
+    def prepare(self) -> None:
+        """Make the network at whose gateway the hub listens.
+
+        A daemon that is away is no reason not to start: pages say so, and running servers go on.
+        """
+        if self.companions:
+            return
+        import docker
+        from requests.exceptions import ConnectionError as NoConnection
+
+        from .networks import NetworkError, Plan, ensure_first
+
+        try:
+            plan = Plan(self.addresses, self.prefix, {})
+            ensure_first(docker.APIClient(version="auto"), self.prefix, plan)
+        except (docker.errors.DockerException, NoConnection):
+            return
+        except NetworkError as error:
+            raise BackendError(str(error)) from None
+
+    def free(self) -> Free | None:
+        """Return what this machine has and what is free, if it's the one that runs containers."""
+        if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
+            return None
+        from .machine import free_here
+
+        return free_here()
+
     def live_checks(self) -> list[str]:
-        """Return whether there is a Docker client to talk with."""
+        """Return what is missing to run containers here."""
         if shutil.which("docker") is None:
             return ["Docker is not installed on this machine: apt-get install docker.io"]
         return []
+
+
+def docker_mount(mount: Mount) -> dict[str, Any]:
+    """Return a mount as Docker has it; a folder that isn't there is an error, never made."""
+    return {
+        "type": "bind" if mount.source.is_absolute() else "volume",
+        "source": str(mount.source),
+        "target": str(mount.target),
+        "read_only": mount.read_only,
+    }

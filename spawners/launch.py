@@ -1,10 +1,18 @@
 """What every backend receives: one launch, already checked against the site's limits."""
 
+import re
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+)
 
 ImageReference = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
@@ -29,11 +37,30 @@ class Resources(Declared):
     walltime_h: PositiveFloat = 8
 
 
+def absolute(path: Path) -> Path:
+    """Return `path` if it leads from the root to one folder, whatever reads it."""
+    if not path.is_absolute() or ".." in path.parts or re.search(r"[:,\x00-\x1f]", str(path)):
+        raise ValueError("expected a path that begins with '/', without '..', ':' and ','")
+    return path
+
+
+def source_of_a_mount(source: Path) -> Path:
+    """Return `source` if it is a path from the root, or can be the name of a volume."""
+    if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", str(source)):
+        return source
+    return absolute(source)
+
+
 class Mount(Declared):
     """A folder of the site that a server sees."""
 
-    source: Path = Field(description="Where it lies on the machine that runs the server")
-    target: Path = Field(description="Where the server sees it")
+    source: Annotated[Path, AfterValidator(source_of_a_mount)] = Field(
+        description="Where it lies on the machine that runs the server; with Docker, the name of "
+        "a volume is possible too"
+    )
+    target: Annotated[Path, AfterValidator(absolute)] = Field(
+        description="Where the server sees it"
+    )
     read_only: bool = True
 
 
@@ -80,6 +107,10 @@ class Free(Declared):
     memory_free_gib: float
 
 
+class BackendError(Exception):
+    """A backend can't do its part; the text is for the administrator."""
+
+
 class Backend(Declared, ABC):
     """Settings of one kind of site, and their translation into spawner traits."""
 
@@ -88,10 +119,33 @@ class Backend(Declared, ABC):
     """What servers run as, in the words of the page about the portal."""
     ends_servers: ClassVar[bool] = False
     """Whether the backend itself ends a server when its time is over."""
+    outlives_hub: ClassVar[bool] = True
+    """Whether servers go on when the portal ends."""
+    one_account: ClassVar[bool] = False
+    """Whether all users' servers have the same account number, as in containers, so that what one
+    user may write, all may."""
 
     @abstractmethod
     def traits(self, launch: Launch) -> dict[str, Any]:
         """Return the spawner's trait values for this launch."""
+
+    def configured(self) -> dict[str, Any]:
+        """Return the spawner's trait values that are the same for all servers."""
+        return {}
+
+    @property
+    def hub_address(self) -> str:
+        """The address of this machine at which servers reach the hub."""
+        return "127.0.0.1"
+
+    def prepare(self) -> None:
+        """Make what has to be there before the hub listens.
+
+        Raises
+        ------
+        BackendError
+            It can't be made.
+        """
 
     def obstacles(self, launch: Launch) -> list[str]:
         """Return why this machine can't start the launch, a sentence each; empty where it can."""

@@ -19,6 +19,7 @@ class LocalBackend(Backend):
 
     spawner_class: ClassVar[str] = "spawners.process.EnvironmentSpawner"
     title: ClassVar[str] = "Processes on one machine"
+    outlives_hub: ClassVar[bool] = False
     kind: Literal["local"]
     accounts: Literal["portal", "system"] = Field(
         "portal",
@@ -55,16 +56,9 @@ class LocalBackend(Backend):
 
     def free(self) -> Free | None:
         """Return what this machine has and what nobody uses now."""
-        import psutil
+        from .machine import free_here
 
-        cores = len(os.sched_getaffinity(0))
-        memory = psutil.virtual_memory()
-        return Free(
-            cores=cores,
-            cores_free=max(0.0, cores - os.getloadavg()[0]),
-            memory_gib=memory.total / 2**30,
-            memory_free_gib=memory.available / 2**30,
-        )
+        return free_here()
 
     def live_checks(self) -> list[str]:
         """Return what is missing to build environments and to run servers here."""

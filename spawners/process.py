@@ -5,7 +5,7 @@ import os
 import random
 import resource
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,20 +19,19 @@ from .environments import BuildError, Recipe
 from .leftovers import end_processes, marks_of
 from .local import DATA
 from .payload import payload, shared_folder
+from .telling import TellingSpawner
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
 PROXY_VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
 
 
-class EnvironmentSpawner(LocalProcessSpawner):
-    """What the stock spawner lacks: environments, private homes, limits, progress, a log.
+class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
+    """What the stock spawner lacks: environments, private homes, limits, a log.
 
     Limits hold for each process of a server: cores by its CPU affinity, memory by RLIMIT_DATA, so
     that an array too large is a MemoryError in its notebook and not the end of the machine.
     """
 
-    environment: dict[str, str]
-    state_folder = Unicode(help="Where homes, environments and logs lie").tag(config=True)
     workbench_folder = Unicode(help="The package that notebooks import").tag(config=True)
     constraints_file = Unicode("", help="Versions for every environment").tag(config=True)
     use_case_folder = Unicode(help="Notebooks, manifest and requirements of the use case")
@@ -46,23 +45,20 @@ class EnvironmentSpawner(LocalProcessSpawner):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._events: list[dict[str, Any]] = []
-        self._event_added = asyncio.Event()
         self._account: Account | None = None
         self._pid_created = 0.0
         self._marks: dict[str, str] = {}
 
     async def start(self) -> tuple[str, int]:
         """Start the server; what it waits for is told on the pending page."""
-        self._events.clear()
+        self.begin_telling()
         self._refuse_missing_programs()
         try:
             environment = await self._environment()
             self._account = account_for(self.user.name, self.accounts, self._state / "homes")
         except BuildError as error:
             self.log.error("Building for %s failed:\n%s", self._log_name, error.log)
-            with self._open_log() as log:
-                log.write(error.log.encode())
+            self.keep_log(error.log.encode())
             raise SpawnException(str(error), reason="environment", status_code=503) from None
         except AccountError as error:
             raise SpawnException(str(error), reason="account", status_code=403) from None
@@ -159,35 +155,13 @@ class EnvironmentSpawner(LocalProcessSpawner):
 
         return preexec
 
-    @property
-    def log_file(self) -> Path:
-        """Where the server's own output goes; only the portal's account can read it."""
-        return self._state / "logs" / f"user-{self.user.id}-{self.name or 'default'}.log"
-
     def _open_log(self) -> Any:
         self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.log_file.open("wb")
 
-    def report(self, percent: int, message: str) -> None:
-        """Tell the pending page what is being done."""
-        event = {"progress": percent, "message": message}
-        if not self._events or self._events[-1] != event:
-            self._events.append(event)
-            self._event_added.set()
-
-    async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield every step told so far, then each as it comes."""
-        seen = 0
-        while True:
-            self._event_added.clear()
-            for event in self._events[seen:]:
-                yield event
-            seen = len(self._events)
-            await self._event_added.wait()
-
     def get_state(self) -> dict[str, Any]:
         """Keep when the process began too: a number alone may be another process's later."""
-        state = cast(dict[str, Any], super().get_state())
+        state = super().get_state()
         more = {"pid_created": self._pid_created, "marks": self._marks}
         return {**state, **more} if self.pid else state
 

@@ -1,6 +1,7 @@
 """The shipped declarations are the fixtures: every test sees what users get."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def change() -> Callable[..., Deployment]:
 
     def changed(deployment: Deployment, **values: Any) -> Deployment:
         site = deployment.site.model_copy(update=values)
-        return Deployment(deployment.name, site, deployment.use_cases, deployment.state)
+        return replace(deployment, site=site)
 
     return changed
 
@@ -71,7 +72,7 @@ def a_user(database: Any) -> Iterator[Callable[..., User]]:
         database.commit()
         config = Config()
         config.Spawner.apply_user_options = launcher(deployment)
-        config.EnvironmentSpawner.state_folder = str(deployment.state)
+        config.TellingSpawner.state_folder = str(deployment.state)
         settings = {
             "config": config,
             "hub": Hub(ip="127.0.0.1", port=8081, base_url="/hub/"),

@@ -113,7 +113,9 @@ CLASSES = {
     "ConfigurableHTTPProxy": "jupyterhub.proxy.ConfigurableHTTPProxy",
     "LDAPAuthenticator": "ldapauthenticator.LDAPAuthenticator",
     "GenericOAuthenticator": "oauthenticator.generic.GenericOAuthenticator",
+    "ContainerSpawner": "spawners.container.ContainerSpawner",
     "EnvironmentSpawner": "spawners.process.EnvironmentSpawner",
+    "TellingSpawner": "spawners.telling.TellingSpawner",
 }
 
 

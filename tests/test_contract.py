@@ -134,8 +134,10 @@ def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user)
     kind = site.backend.kind
     if kind == "docker":
         assert traits["extra_host_config"]["device_requests"][0]["Count"] == 2
-        assert traits["read_only_volumes"] == {"/gpfs/data": "/data"}
-        assert traits["volumes"]["/w"] == "/w"
+        assert [(m["source"], m["target"], m["read_only"]) for m in traits["mounts"]] == [
+            ("/gpfs/data", "/data", True),
+            ("/w", "/w", False),
+        ]
     elif kind == "slurm":
         assert traits["req_gres"].endswith(":2")
         assert "--nv" in traits["batchspawner_singleuser_cmd"]

@@ -202,7 +202,8 @@ def test_the_name_of_a_size_is_a_word(name):
         {"kind": "slurm", "partition": "a\n#SBATCH --wrap"},
         {"kind": "slurm", "partition": "a", "account": "$(id)"},
         {"kind": "kubernetes", "namespace": "a/b"},
-        {"kind": "docker", "network": "--privileged"},
+        {"kind": "docker", "prefix": "--privileged"},
+        {"kind": "docker", "companions": {"hub": "--privileged"}},
     ],
 )
 def test_a_backends_words_are_words(backend):

@@ -51,6 +51,8 @@ VARIABLES = {
     "BEAMHUB_TEST_ALL": "Set by you or by `.ci/run`: a missing browser or Docker fails the tests.",
     "BEAMHUB_CACHE": "Set by you: where `scripts/debian-base` and the tests of images keep what "
     "they made; `/var/cache/beamhub` where it isn't set.",
+    "BEAMHUB_IMAGE": "In a server: the image that it was to be started from, by digest where one is "
+    "known; the local backend uses none.",
     "BEAMHUB_SITE": "In a server: the site's title.",
     "BEAMHUB_USE_CASE": "In a server: the name of its use case.",
     "BEAMHUB_USE_CASE_VERSION": "In a server: the version in the use case's manifest.",
@@ -69,6 +71,7 @@ VARIABLES = {
 
 STATE = {
     "portal.sqlite": "JupyterHub's database: users, servers, tokens. Readable by the portal only.",
+    "identity": "Tells this portal's containers from those of another that uses the same Docker.",
     "cookie_secret": "Signs log-in cookies. Whoever has it can be any user.",
     "proxy.pid": "The number of the proxy's process, while it runs.",
     "logs": "`portal.log` with the portal's own log, and one `user-*.log` a server.",

@@ -4,12 +4,14 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spawners import LocalBackend
+from spawners.launch import BackendError
 
 from ..deployment import Deployment
 from ..site import Serving
@@ -39,7 +41,8 @@ def serve(
     refuse_unsafe(deployment)
     log_file = log_path(log, deployment.state)
     with own_state(deployment.state):
-        refuse_taken_ports(deployment.site.serving)
+        prepare_backend(deployment)
+        refuse_taken_ports(deployment)
         if log_file:
             terminal.divert(log_file)
         run_portal(deployment, "DEBUG" if verbose else "INFO", log_file)
@@ -86,7 +89,7 @@ def with_port(deployment: Deployment, port: int | None) -> Deployment:
         return deployment
     serving = deployment.site.serving.model_copy(update={"port": port})
     site = deployment.site.model_copy(update={"serving": serving})
-    return Deployment(deployment.name, site, deployment.use_cases, deployment.state)
+    return replace(deployment, site=site)
 
 
 def refuse_unsafe(deployment: Deployment) -> None:
@@ -106,9 +109,23 @@ def refuse_unsafe(deployment: Deployment) -> None:
         )
 
 
-def refuse_taken_ports(serving: Serving) -> None:
+def prepare_backend(deployment: Deployment) -> None:
+    """Let the backend make what the hub needs, or exit where it can't."""
+    try:
+        deployment.site.backend.prepare()
+    except BackendError as error:
+        raise fail(str(error)) from None
+
+
+def refuse_taken_ports(deployment: Deployment) -> None:
     """Exit where another program has one of the portal's ports."""
-    for address, port in own_ports(serving):
+    serving, hub = deployment.site.serving, deployment.site.hub_address
+    if not can_listen(hub, 0):
+        raise fail(
+            f"This machine has no address {hub}, at which servers reach the hub. With Docker, its "
+            "daemon makes it: start that first. 'beamhub check' tells more."
+        )
+    for address, port in own_ports(serving, hub):
         if not can_listen(address, port):
             raise fail(
                 f"Another program, maybe another portal, listens on port {port}, which this portal "
@@ -116,16 +133,10 @@ def refuse_taken_ports(serving: Serving) -> None:
             )
 
 
-def own_ports(serving: Serving) -> list[tuple[str, int]]:
+def own_ports(serving: Serving, hub: str) -> list[tuple[str, int]]:
     """Return where a portal listens by itself: with a proxy apart, it's the hub alone."""
-    inside = "127.0.0.1"
-    if serving.apart:
-        return [(inside, serving.hub_port)]
-    return [
-        (serving.bind, serving.port),
-        (inside, serving.proxy_port),
-        (inside, serving.hub_port),
-    ]
+    together = [(serving.bind, serving.port), ("127.0.0.1", serving.proxy_port)]
+    return [*([] if serving.apart else together), (hub, serving.hub_port)]
 
 
 def can_listen(address: str, port: int) -> bool:
@@ -153,5 +164,10 @@ def greet(deployment: Deployment, code: str, log_file: Path | None) -> None:
     terminal.say(f"The portal is ready: {deployment.site.serving.url}")
     if code:
         terminal.say(f"Log in with any name and this code, which works once: {code}")
+    what = (
+        "it, and servers go on"
+        if deployment.site.backend.outlives_hub
+        else ("it and everything that it started")
+    )
     if log_file:
-        terminal.say(f"Its log is {log_file}. Ctrl-C ends it and everything that it started.")
+        terminal.say(f"Its log is {log_file}. Ctrl-C ends {what}.")

@@ -207,9 +207,14 @@ def missing(use_case: UseCase, recipes: Collection[str]) -> str:
     return ""
 
 
+def repository(registry: str, name: str) -> str:
+    """Return where a registry keeps all versions of an image."""
+    return f"{registry}/{name}"
+
+
 def reference(registry: str, name: str, version: str) -> str:
     """Return an image's reference. Tags know no '+', which Python's versions may have."""
-    return f"{registry}/{name}:{version.replace('+', '-')}"
+    return f"{repository(registry, name)}:{version.replace('+', '-')}"
 
 
 def common_labels(version: str, origin: Origin) -> dict[str, str]:

@@ -1,0 +1,162 @@
+"""Docker networks of a portal: one a user, so that nobody's servers reach another's.
+
+Docker keeps its bridges apart by itself. One network for all, with 'icc' switched off, would need
+a kernel module that filters inside a bridge, which not every machine has loaded.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from docker.errors import APIError
+
+PORTAL_LABEL = "org.beamhub.portal"
+PREFIX_LENGTH = 28
+"""Of each network: thirteen servers, beside its gateway and what is joined to it."""
+TRIES = 8
+
+
+class NetworkError(Exception):
+    """A network can't be had; the text is for the user."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the networks of a portal are made.
+
+    Parameters
+    ----------
+    addresses : IPv4Network
+        What they are cut from.
+    portal : str
+        The label of all that belongs to this portal.
+    companions : mapping of str to str
+        Containers that every network is joined to, by the names that servers know them by.
+    """
+
+    addresses: IPv4Network
+    portal: str
+    companions: Mapping[str, str]
+
+
+def hub_address(addresses: IPv4Network) -> str:
+    """Return the address at which servers find a hub that runs outside of containers.
+
+    It's this machine's own address in the first network, which holds no servers.
+    """
+    return str(addresses[1])
+
+
+def ensure_first(client: Any, name: str, plan: Plan) -> None:
+    """Make the network whose gateway is `hub_address`, where it isn't there.
+
+    Raises
+    ------
+    NetworkError
+        A network of that name is there with other addresses.
+    """
+    first = next(plan.addresses.subnets(new_prefix=PREFIX_LENGTH))
+    found = find(client, name)
+    if found is None:
+        create(client, name, first, plan.portal)
+    elif first not in subnets([found]):
+        raise NetworkError(
+            f"Docker has a network '{name}' with other addresses than {first}. Remove it (docker "
+            f"network rm {name}), or choose another backend.prefix."
+        )
+
+
+def ensure(client: Any, name: str, plan: Plan) -> None:
+    """Make a user's network where it isn't there, and join the companions to it.
+
+    Raises
+    ------
+    NetworkError
+        All addresses are taken, or a companion isn't there.
+    """
+    for _ in range(TRIES):
+        found = find(client, name)
+        if found is not None:
+            join(client, found["Id"], plan.companions)
+            return
+        try:
+            create(client, name, free_subnet(plan.addresses, client.networks()), plan.portal)
+        except APIError as error:
+            # Somebody else's network took these addresses a moment ago.
+            if "overlap" not in str(error.explanation):
+                raise
+    raise NetworkError("Docker's networks change too fast to find free addresses. Try again.")
+
+
+def find(client: Any, name: str) -> dict[str, Any] | None:
+    """Return a network by its exact name."""
+    found: list[dict[str, Any]] = client.networks(names=[name])
+    return next((n for n in found if n["Name"] == name), None)
+
+
+def free_subnet(addresses: IPv4Network, networks: Iterable[Mapping[str, Any]]) -> IPv4Network:
+    """Return the first part of `addresses` that no network has, the very first left out."""
+    taken = list(subnets(networks))
+    parts = addresses.subnets(new_prefix=PREFIX_LENGTH)
+    next(parts)
+    for part in parts:
+        if not any(part.overlaps(other) for other in taken):
+            return part
+    raise NetworkError(
+        f"All addresses of {addresses} are taken by users' networks. An administrator can give "
+        "more in backend.addresses."
+    )
+
+
+def subnets(networks: Iterable[Mapping[str, Any]]) -> Iterable[IPv4Network]:
+    """Yield the IPv4 addresses that networks have."""
+    for network in networks:
+        for part in (network.get("IPAM") or {}).get("Config") or []:
+            if ":" not in (part.get("Subnet") or ":"):
+                yield IPv4Network(part["Subnet"])
+
+
+def create(client: Any, name: str, subnet: IPv4Network, portal: str) -> None:
+    """Make a bridge of its own with these addresses."""
+    client.create_network(
+        name,
+        driver="bridge",
+        check_duplicate=True,
+        labels={PORTAL_LABEL: portal},
+        ipam={"Driver": "default", "Config": [{"Subnet": str(subnet), "Gateway": str(subnet[1])}]},
+    )
+
+
+def join(client: Any, network_id: str, companions: Mapping[str, str]) -> None:
+    """Join the companions that aren't there yet."""
+    if not companions:
+        return
+    about = client.inspect_network(network_id)
+    there = {c["Name"] for c in (about.get("Containers") or {}).values()}
+    for alias, container in companions.items():
+        if container not in there:
+            try:
+                client.connect_container_to_network(container, network_id, aliases=[alias])
+            except APIError as error:
+                if error.status_code != 404:
+                    raise
+                raise NetworkError(
+                    f"There is no container '{container}', which the site's profile names in "
+                    "backend.companions."
+                ) from None
+
+
+def remove_unused(client: Any, name: str, companions: Iterable[str]) -> None:
+    """Remove a user's network if no server is left in it."""
+    found = find(client, name)
+    if found is None:
+        return
+    about = client.inspect_network(found["Id"])
+    there = {c["Name"] for c in (about.get("Containers") or {}).values()}
+    known = set(companions)
+    if there - known:
+        return
+    for container in there & known:
+        client.disconnect_container_from_network(container, found["Id"], force=True)
+    client.remove_network(found["Id"])
