@@ -344,8 +344,13 @@ def test_without_secrets_nothing_starts(composed, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def encrypted(composed) -> Composed:
-    """The same portal, with Caddy before it."""
+def encrypted(composed, user, account, server) -> Composed:
+    """The same portal, with Caddy before it, updated as the how-to says: servers end before."""
+    token = {"X-XSRFToken": user.cookies.get("_xsrf", path="/hub/") or ""}
+    place = f"/hub/api/users/{account.name}/servers/pyfai"
+    assert user.delete(place, headers=token).status_code in (202, 204)
+    while run("docker", "inspect", server).returncode == 0:
+        time.sleep(0.5)
     composed.environment["BEAMHUB_PROFILE"] = "/site/tls.yaml"
     composed.up("--profile", "tls")
     return composed
@@ -358,7 +363,6 @@ def test_others_reach_it_encrypted_and_log_in(encrypted, account):
         assert answer.url.path == "/hub/usecases", answer.text
         assert str(answer.url).startswith(encrypted.secure_url)
         assert [c.secure for c in client.cookies.jar if c.name == "jupyterhub-hub-login"] == [True]
-        # What ran before has lost its networks by the new containers; it's started anew.
         start_server(client, "pyfai", size="small")
         printed = run_in_kernel(encrypted.secure_url, client, account.name, ssl=trusted)
     assert printed == "42\n"
