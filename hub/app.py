@@ -15,8 +15,10 @@ from .config import configure
 from .deployment import Deployment
 from .pages import handlers, template_names
 from .site import Codes
+from .state import identity_of
 
 WALLTIME_CHECK_MS = 30_000
+SWEEP_MS = 60_000
 
 
 class Portal(JupyterHub):
@@ -66,10 +68,18 @@ class Portal(JupyterHub):
         PeriodicCallback(
             lambda: walltime.stop_expired(self, self.deployment), WALLTIME_CHECK_MS
         ).start()
+        PeriodicCallback(self.sweep, SWEEP_MS).start()
         if isinstance(self.deployment.site.login, Codes):
             self.when_ready(self.authenticator.code)
         else:
             self.when_ready("")
+
+    async def sweep(self) -> None:
+        """End what belongs to no server that this hub knows."""
+        spawners = [s for user in self.users.values() for s in user.spawners.values()]
+        portal = identity_of(self.deployment.state)
+        if count := await self.deployment.site.backend.sweep(spawners, portal):
+            self.log.warning("Ended %i servers that nobody knew any more", count)
 
 
 def run(deployment: Deployment, *, level: str, when_ready: Callable[[str], None]) -> None:

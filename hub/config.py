@@ -22,6 +22,7 @@ from .state import identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS
 
+IDLE_CULLER = "idle-culler"
 HERE = Path(__file__).parent
 ROUTES_COMPARED_S = 10
 
@@ -206,14 +207,14 @@ def configure_culling(c: Config, deployment: Deployment) -> None:
     """Stop servers that nobody uses."""
     idle_s = round(deployment.site.limits.idle_h * 3600)
     culler: dict[str, Any] = {
-        "name": "idle-culler",
+        "name": IDLE_CULLER,
         "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={idle_s}"],
     }
     c.JupyterHub.services = [culler]
     c.JupyterHub.load_roles = [
         {
-            "name": "idle-culler",
+            "name": IDLE_CULLER,
             "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
-            "services": ["idle-culler"],
+            "services": [IDLE_CULLER],
         }
     ]

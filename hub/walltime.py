@@ -36,6 +36,7 @@ async def stop_expired(app: Any, deployment: Deployment) -> None:
 async def stop_one(app: Any, user: Any, spawner: Any) -> None:
     """Stop a server; what goes wrong with one must not keep the others from their end."""
     app.log.info("The time of %s is over, stopping it", spawner._log_name)
+    spawner.ending = "Its time was over. Start it again to go on."
     try:
         await app.proxy.delete_user(user, spawner.name)
         await user.stop(spawner.name)

@@ -53,7 +53,6 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._silent_since: datetime | None = None
         self._memory_seen_until = int(time.time())
 
     @default("format_volume_name")
@@ -150,13 +149,8 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
         while True:
             state = await self._state()
             if not state.get("Running"):
-                self.ending = ending_of(state, self._memory_text)
-                await self._keep_output()
-                raise SpawnException(
-                    self.ending or "JupyterLab ended by itself while it was starting.",
-                    reason="ended",
-                    status_code=500,
-                )
+                why = ending_of(state, self._memory_text, await self._kept_output())
+                raise SpawnException(why, reason="ended", status_code=500)
             try:
                 async with asyncio.timeout(2):
                     _, writer = await asyncio.open_connection(ip, port)
@@ -185,10 +179,11 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
             state = await self._state()
             if state.get("Running"):
                 await self._watch_memory()
-                self._silent_since = None
+                self.silence = ""
                 return None
-            self.ending = ending_of(state, self._memory_text, silent=self._silent_since is not None)
-            await self._keep_output()
+            output = await self._kept_output()
+            why = ending_of(state, self._memory_text, output, silent=bool(self.silence))
+            self.tell_ending(why)
         except SILENT as error:
             self._note_silence(error)
             return None
@@ -197,13 +192,12 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
 
     def _note_silence(self, error: Exception) -> None:
         """Tell that nothing is known of the server, since when."""
-        if self._silent_since is None:
-            self._silent_since = datetime.now(UTC)
+        if not self.silence:
             self.log.warning("Docker doesn't answer, %s is kept: %s", self._log_name, error)
-        self.notice = (
-            f"Docker, which runs it, has not answered since {self._silent_since:%H:%M} UTC. It may "
-            "go on all the same, but the portal can't see it."
-        )
+            self.silence = (
+                f"Docker, which runs it, has not answered since {datetime.now(UTC):%H:%M} UTC. The "
+                "server may go on all the same, but the portal can't see it."
+            )
 
     async def _watch_memory(self) -> None:
         """Tell if something in the container was ended because its memory was full."""
@@ -220,20 +214,19 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
                 "was ended, usually a notebook's kernel. Work on less at a time, or stop it and "
                 "start it with a larger size."
             )
-        elif self._silent_since is not None:
-            self.notice = ""
 
     @property
     def _memory_text(self) -> str:
         return f"{(self.mem_limit or 0) / 2**30:g} GiB"
 
-    async def _keep_output(self) -> None:
-        """Keep what the server said, for those who look for the reason of its end."""
+    async def _kept_output(self) -> str:
+        """Return what the server said last, kept for those who look for the reason of its end."""
         try:
             output = await self.ask(lambda client: client.logs(self.object_id, tail=LOG_LINES))
         except APIError:
-            return
+            return ""
         self.keep_log(output)
+        return str(output, "utf-8", "replace")
 
     async def stop(self, now: bool = False) -> None:
         """Stop the container and remove it."""

@@ -1,7 +1,8 @@
 """One machine with Docker: workstations, workshops and CI."""
 
+import asyncio
 import os
-import shutil
+from collections.abc import Collection
 from ipaddress import IPv4Network
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -137,6 +138,12 @@ class DockerBackend(Backend):
         except NetworkError as error:
             raise BackendError(str(error)) from None
 
+    async def sweep(self, spawners: Collection[Any], portal: str) -> int:
+        """Remove containers of servers that the hub gave up while Docker was silent."""
+        from .strays import remove_strays
+
+        return await asyncio.to_thread(remove_strays, {s.object_id for s in spawners}, portal)
+
     def free(self) -> Free | None:
         """Return what this machine has and what is free, if it's the one that runs containers."""
         if not os.environ.get("DOCKER_HOST", "unix:").startswith("unix:"):
@@ -147,9 +154,9 @@ class DockerBackend(Backend):
 
     def live_checks(self) -> list[str]:
         """Return what is missing to run containers here."""
-        if shutil.which("docker") is None:
-            return ["Docker is not installed on this machine: apt-get install docker.io"]
-        return []
+        from .docker_checks import findings
+
+        return list(findings(self.addresses, self.missing_image))
 
 
 def docker_mount(mount: Mount) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from .telling import ending_by_status
+
 NO_DOCKER = (
     "Docker, which runs servers on this machine, doesn't answer. Nothing of yours is lost. Try "
     "again in a few minutes; an administrator can look with 'systemctl status docker'."
@@ -32,7 +34,7 @@ def refusal_of(text: str) -> str:
     return f"Docker refused to start it: {' '.join(text.split())[:200]}"
 
 
-def ending_of(state: dict[str, Any], memory: str, *, silent: bool = False) -> str:
+def ending_of(state: dict[str, Any], memory: str, output: str = "", *, silent: bool = False) -> str:
     """Return why a container ended, empty where it ended in order.
 
     Parameters
@@ -41,6 +43,8 @@ def ending_of(state: dict[str, Any], memory: str, *, silent: bool = False) -> st
         Docker's state of the container, empty where it's gone.
     memory : str
         What it had been given, in words.
+    output : str, optional
+        What the server said last.
     silent : bool, optional
         Whether the daemon had not answered shortly before.
     """
@@ -54,8 +58,4 @@ def ending_of(state: dict[str, Any], memory: str, *, silent: bool = False) -> st
     if silent:
         return "Docker was restarted on this machine, which ended all servers."
     status = state.get("ExitCode", 0)
-    if status > 128:
-        return f"It was ended from outside of the portal, by signal {status - 128}."
-    if status:
-        return f"JupyterLab ended by itself, with exit status {status}."
-    return "JupyterLab was shut down, from inside or with Docker."
+    return ending_by_status(128 - status if status > 128 else status, output)

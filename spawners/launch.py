@@ -2,6 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -146,6 +147,24 @@ class Backend(Declared, ABC):
         BackendError
             It can't be made.
         """
+
+    async def sweep(self, spawners: Collection[Any], portal: str) -> int:
+        """End what this portal once started and what belongs to no server now.
+
+        Parameters
+        ----------
+        spawners : collection
+            Those of all servers that the hub knows.
+        portal : str
+            What tells this portal's from another's.
+
+        Returns
+        -------
+        int
+            How many were ended.
+        """
+        del spawners, portal
+        return 0
 
     def obstacles(self, launch: Launch) -> list[str]:
         """Return why this machine can't start the launch, a sentence each; empty where it can."""

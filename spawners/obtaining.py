@@ -4,12 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from docker.errors import APIError
 
-Report = Callable[[int, str], None]
-"""Takes progress in percent and a sentence."""
+
+class Report(Protocol):
+    """Takes progress in percent, a sentence, and details for those who want them."""
+
+    def __call__(self, percent: int, message: str, detail: str = "") -> None:
+        """Tell."""
+
+
 FIRST, LAST = 5, 80
 """Percent of a start between which an image is obtained."""
 
@@ -32,19 +38,21 @@ class Work:
         What fetches or builds; it goes on when one who waits gives up.
     waiting : list of callable
         Those who are told.
+    last : tuple
+        What they were told last.
     """
 
     task: asyncio.Task[None] | None = None
     waiting: list[Report] = field(default_factory=list)
-    last: tuple[int, str] = (FIRST, "Getting the software of this use case, the first time only")
+    last: tuple[int, str, str] = (FIRST, "Looking for the software of this use case", "")
 
-    def tell(self, percent: int, message: str) -> None:
+    def tell(self, percent: int, message: str, detail: str = "") -> None:
         """Tell all who wait, once."""
-        if (percent, message) == self.last:
+        if (percent, message, detail) == self.last:
             return
-        self.last = (percent, message)
+        self.last = (percent, message, detail)
         for report in self.waiting:
-            report(percent, message)
+            report(percent, message, detail)
 
 
 WORKS: dict[str, Work] = {}
@@ -203,7 +211,8 @@ async def build(command: Sequence[str], report: Report) -> None:
             lines.append(raw.decode(errors="replace").rstrip())
             # Nobody knows how many steps are to come: each brings it nearer to the end.
             done = 1 - 0.95 ** len(lines)
-            report(FIRST + round((LAST - FIRST) * done), f"Building the software: {lines[-1]}")
+            message = "Building the software of this use case, the first time only"
+            report(FIRST + round((LAST - FIRST) * done), message, lines[-1])
         status = await process.wait()
     finally:
         if process.returncode is None:

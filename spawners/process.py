@@ -19,7 +19,7 @@ from .environments import BuildError, Recipe
 from .leftovers import end_processes, marks_of
 from .local import DATA
 from .payload import payload, shared_folder
-from .telling import TellingSpawner
+from .telling import TellingSpawner, ending_by_status, last_output
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
 PROXY_VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
@@ -183,7 +183,10 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         if self.proc is None and self.pid and created(self.pid) != self._pid_created:
             self.clear_state()
             return 0
-        return cast(int | None, await super().poll())
+        status = cast(int | None, await super().poll())
+        if status is not None:
+            self.tell_ending(ending_by_status(status, last_output(self.log_file)))
+        return status
 
 
 def harmless(names: list[str]) -> list[str]:

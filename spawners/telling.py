@@ -1,6 +1,8 @@
 """What every spawner of ours tells its user: the steps of a start, and why a server ended."""
 
 import asyncio
+import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 from traitlets import Unicode
 from traitlets.config import LoggingConfigurable
 
+LOG_TAIL_BYTES = 65_536
 ENDING = "ending"
 NOTICE = "notice"
 
@@ -22,10 +25,13 @@ class TellingSpawner(LoggingConfigurable):
         database, until it is started again. Empty where it ended as its user wished.
     notice : str
         What its user should know while it runs; empty for nothing.
+    silence : str
+        Since when nothing is known of it, in a sentence; empty where its state is known.
     """
 
     user: Any
     name: str
+    _stop_pending: bool
     environment: dict[str, str]
     state_folder = Unicode(help="Where the portal keeps its state").tag(config=True)
 
@@ -33,17 +39,22 @@ class TellingSpawner(LoggingConfigurable):
         super().__init__(**kwargs)
         self._events: list[dict[str, Any]] = []
         self._event_added = asyncio.Event()
-        self.ending = ""
-        self.notice = ""
+        self.ending = self.notice = self.silence = ""
 
     def begin_telling(self) -> None:
         """Forget what was told of the server's last life."""
         self._events.clear()
-        self.ending = self.notice = ""
+        self.ending = self.notice = self.silence = ""
 
-    def report(self, percent: int, message: str) -> None:
-        """Tell the pending page what is being done."""
+    def tell_ending(self, why: str) -> None:
+        """Keep why the server ended, unless it ends because somebody wanted it to."""
+        if not self._stop_pending:
+            self.ending = why
+
+    def report(self, percent: int, message: str, detail: str = "") -> None:
+        """Tell the pending page what is being done, and what stands behind its *Details*."""
         event = {"progress": percent, "message": message}
+        event |= {"detail": detail} if detail else {}
         if not self._events or self._events[-1] != event:
             self._events.append(event)
             self._event_added.set()
@@ -73,10 +84,43 @@ class TellingSpawner(LoggingConfigurable):
     @property
     def log_file(self) -> Path:
         """Where the server's own output goes; only the portal's account can read it."""
-        folder = Path(self.state_folder) / "logs"
-        return folder / f"user-{self.user.id}-{self.name or 'default'}.log"
+        return log_path(Path(self.state_folder), self.user.id, self.name)
 
     def keep_log(self, text: bytes) -> None:
         """Keep output as the server's log."""
         self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log_file.write_bytes(text)
+
+
+def ending_by_status(status: int, output: str = "") -> str:
+    """Return in words how a server's process ended.
+
+    Parameters
+    ----------
+    status : int
+        Its exit status; below 0 the number of the signal that ended it.
+    output : str, optional
+        What it said last.
+    """
+    if status > 0 and re.search("No space left on device|Disk quota exceeded", output):
+        return "The disk that holds your files is full. Ask for room, or have old files removed."
+    if status < 0:
+        return f"It was ended from outside of the portal, by signal {-status}."
+    if status:
+        return f"JupyterLab ended by itself, with exit status {status}."
+    return "JupyterLab was shut down from inside."
+
+
+def log_path(state: Path, user_id: int, server: str) -> Path:
+    """Return where the output of a user's server lies in the state folder."""
+    return state / "logs" / f"user-{user_id}-{server or 'default'}.log"
+
+
+def last_output(path: Path) -> str:
+    """Return the end of a server's log, empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -14,7 +14,13 @@ from workbench.documents import DocumentError, read
 
 SITES = shipped_sites()
 HOUSES = {"desy", "diamond", "esrf", "hzdr", "psi", "soleil"}
-KINDS = {"laptop": "local", "workstation": "docker", "compose": "docker", "cloud": "kubernetes", "hpc": "slurm"}
+KINDS = {
+    "laptop": "local",
+    "workstation": "docker",
+    "compose": "docker",
+    "cloud": "kubernetes",
+    "hpc": "slurm",
+}
 SECURE = {"bind": "0.0.0.0", "tls": "proxy", "public_url": "https://hub.example.org"}
 
 

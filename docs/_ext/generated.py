@@ -52,8 +52,8 @@ VARIABLES = {
     "BEAMHUB_TEST_ALL": "Set by you or by `.ci/run`: a missing browser or Docker fails the tests.",
     "BEAMHUB_CACHE": "Set by you: where `scripts/debian-base` and the tests of images keep what "
     "they made; `/var/cache/beamhub` where it isn't set.",
-    "BEAMHUB_IMAGE": "In a server: the image that it was to be started from, by digest where one is "
-    "known; the local backend uses none.",
+    "BEAMHUB_IMAGE": "In a server: the image that it comes from, by digest where one is known; the "
+    "local backend uses none.",
     "BEAMHUB_SITE": "In a server: the site's title.",
     "BEAMHUB_USE_CASE": "In a server: the name of its use case.",
     "BEAMHUB_USE_CASE_VERSION": "In a server: the version in the use case's manifest.",

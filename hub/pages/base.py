@@ -1,12 +1,18 @@
 """What all pages share."""
 
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.spawner import SpawnException
+from jupyterhub.utils import url_escape_path, url_path_join
+
+from spawners.telling import ENDING, last_output, log_path
 
 from ..deployment import Deployment
 from ..plan import Refused
 
+LOG_TAIL_LINES = 40
 STRICT = (
     "default-src 'none'",
     "base-uri 'none'",
@@ -29,6 +35,49 @@ class StrictPolicy:
     def content_security_policy(self) -> str:
         """The policy, as the header says it."""
         return "; ".join([*STRICT, f"report-uri {self.csp_report_uri}"])
+
+
+class AboutAServer(StrictPolicy):
+    """Put before a handler of JupyterHub's, adds what we know of the server that it is about."""
+
+    settings: dict[str, Any]
+    current_user: Any
+    hub: Any
+
+    def render_template(self, name: str, **names: Any) -> Any:
+        """Render the page with the use case, why the server ended, and its log.
+
+        Like the method that it extends, it returns an awaitable, or with ``sync`` a text.
+        """
+        server = str(names.get("server_name") or getattr(names.get("spawner"), "name", ""))
+        deployment = self.settings["beamhub"]
+        use_case = deployment.use_cases.get(server)
+        user = names.get("user")
+        log = log_path(deployment.state, user.id, server) if user else Path("/nonexistent")
+        names |= {
+            "use_case": use_case,
+            "manifest": use_case.manifest if use_case else None,
+            "ending": ending_of(user, server),
+            "log_tail": "\n".join(last_output(log).splitlines()[-LOG_TAIL_LINES:]),
+            "failed_message": reason_of(names.get("exception")),
+            "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
+            "own_server": user is self.current_user,
+            "usual_seconds": self.settings["start_times"].usual(server),
+        }
+        return super().render_template(name, **names)  # type: ignore[misc]
+
+
+def ending_of(user: Any, server: str) -> str:
+    """Return why a server ended, empty where it ended as its user wished or runs."""
+    row = user.orm_user.orm_spawners.get(server) if user and server else None
+    return str((row.state or {}).get(ENDING, "")) if row and not row.server else ""
+
+
+def reason_of(error: BaseException | None) -> str:
+    """Return why a start failed, in words meant for the user; empty where there are none."""
+    if isinstance(error, SpawnException):
+        return str(error.message)
+    return str(getattr(error, "jupyterhub_message", ""))
 
 
 class Page(StrictPolicy, BaseHandler):

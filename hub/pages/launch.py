@@ -1,11 +1,9 @@
 """From a wish to a running server: the link, the question, the wait, the failure."""
 
 import asyncio
-from typing import Any
 
 from jupyterhub.handlers.pages import SpawnPendingHandler
-from jupyterhub.spawner import SpawnException
-from jupyterhub.utils import url_escape_path, url_path_join
+from jupyterhub.utils import url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
@@ -13,10 +11,8 @@ from spawners import Launch
 
 from ..launching import holding_of
 from ..plan import OPTIONS, Asked, Refused, ask, plan
-from .base import Page, StrictPolicy
+from .base import AboutAServer, Page
 from .usecases import use_case_names
-
-LOG_TAIL_BYTES = 65_536
 
 
 class Open(Page):
@@ -96,47 +92,8 @@ class Open(Page):
         return str(url_concat(url, {"next": self.server_page(name, page)}))
 
 
-class Pending(StrictPolicy, SpawnPendingHandler):
-    """JupyterHub's page of a server that starts, stops or failed, with what we know more."""
-
-    def render_template(self, name: str, **names: Any) -> Any:
-        """Render the page with the use case, and the server's log where it failed.
-
-        Like the method that it extends, it returns an awaitable, or with ``sync`` a text.
-        """
-        server = names.get("server_name") or getattr(names.get("spawner"), "name", "")
-        deployment = self.settings["beamhub"]
-        use_case = deployment.use_cases.get(server)
-        user = names.get("user")
-        spawner = user.spawners.get(server) if user and server else None
-        names |= {
-            "use_case": use_case,
-            "manifest": use_case.manifest if use_case else None,
-            "log_tail": log_tail(spawner),
-            "failed_message": reason_of(names.get("exception")),
-            "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
-            "own_server": user is self.current_user,
-            "usual_seconds": self.settings["start_times"].usual(server),
-        }
-        return super().render_template(name, **names)
-
-
-def reason_of(error: BaseException | None) -> str:
-    """Return why a start failed, in words meant for the user; empty where there are none."""
-    if isinstance(error, SpawnException):
-        return str(error.message)
-    return str(getattr(error, "jupyterhub_message", ""))
-
-
-def log_tail(spawner: Any, lines: int = 40) -> str:
-    """Return the last lines of a server's own log, empty where the backend keeps none."""
-    path = getattr(spawner, "log_file", None)
-    if path is None or not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
-        text: str = file.read().decode("utf-8", "replace")
-    return "\n".join(text.splitlines()[-lines:])
+class Pending(AboutAServer, SpawnPendingHandler):
+    """JupyterHub's page of a server that starts, stops or failed."""
 
 
 class ToOpen(Page):

@@ -8,10 +8,12 @@ from jupyterhub.utils import url_path_join, utcnow
 from tornado import web
 
 from ..cards import LABELS, server_state
+from ..config import IDLE_CULLER
 from ..launching import size_of
 from ..plan import Refused, find
 from ..walltime import ends_at
-from .base import Page
+from .base import Page, ending_of
+from .words import number_text
 
 CANCEL_S = 10
 
@@ -34,7 +36,18 @@ class Home(Page):
             for spawner in user.spawners.values()
             if spawner.active
         ]
-        await self.show("home.html", rows=rows, now=utcnow(with_tz=False))
+        ended = {
+            name: why
+            for name in user.orm_user.orm_spawners
+            if name in deployment.use_cases and (why := ending_of(user, name))
+        }
+        await self.show(
+            "home.html",
+            rows=rows,
+            ended=ended,
+            use_cases=deployment.use_cases,
+            now=utcnow(with_tz=False),
+        )
 
 
 class Stop(Page):
@@ -86,6 +99,15 @@ class KnownServersOnly(UserServerAPIHandler):
         """Refuse to change a server's options or name."""
         del user_name, server_name
         raise web.HTTPError(405, "A server's options come with its start: stop it, send POST.")
+
+    async def delete(self, user_name: str, server_name: str = "") -> None:
+        """Stop a server; where nobody used it for long, its user is told so later."""
+        user = self.find_user(user_name)
+        spawner = user.spawners.get(server_name) if user else None
+        if spawner is not None and getattr(self.current_user, "name", "") == IDLE_CULLER:
+            hours = number_text(self.settings["beamhub"].site.limits.idle_h)
+            spawner.ending = f"It was stopped because nobody had used it for {hours} h."
+        await super().delete(user_name, server_name)
 
     async def _check_named_server_request(
         self, user: Any, server_name: str, *args: Any, **kwargs: Any

@@ -18,9 +18,10 @@ const clock = setInterval(() => {
 function show(event) {
   if (event.progress !== undefined) bar.value = event.progress;
   if (!event.message) return;
-  message.textContent = event.message;
+  // Told again by a screen reader only if it's news.
+  if (message.textContent !== event.message) message.textContent = event.message;
   const step = document.createElement("li");
-  step.textContent = `${seconds()} s: ${event.message}`;
+  step.textContent = `${seconds()} s: ${event.detail || event.message}`;
   steps.append(step);
 }
 

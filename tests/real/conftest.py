@@ -7,17 +7,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from portals import ROOT, RunningPortal
+from portals import BEAMHUB, ROOT, RunningPortal
 
 from hub.state import LOCK
 
 DEBIAN = "debian:trixie-slim"
+REGISTRY = "127.0.0.1:9/beamhub"
+"""Of sites whose images are built here: nobody answers there, so a pull fails at once."""
 
 
 def lacking(what: str) -> NoReturn:
@@ -61,6 +63,45 @@ def portal(state_folder: Callable[[], Path]) -> Iterator[RunningPortal]:
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def docker_site(docker: "Docker") -> Iterator[Path]:
+    """A site with Docker whose images are there; what its users leave is taken away again."""
+    prefix = f"bht{os.getpid()}"
+    with tempfile.TemporaryDirectory(prefix="bh-site-") as folder:
+        profile = Path(folder) / "docker.yaml"
+        profile.write_text(
+            "extends: workstation\ntitle: Containers\nlogin: {kind: codes}\n"
+            f"backend: {{kind: docker, prefix: {prefix}, addresses: 10.251.0.0/16}}\n"
+            f"registry: {REGISTRY}\nlimits: {{servers: 9}}\n"
+            "sizes: {tiny: {title: Tiny, cores: 1, memory_gib: 2, walltime_h: 1}}\n"
+        )
+        command = [BEAMHUB, "images", "build", "pyfai", "pymca", f"--state={folder}/state"]
+        subprocess.run([*command, f"--site={profile}"], check=True)
+        yield profile
+        remove_all_of(prefix)
+
+
+def remove_all_of(prefix: str) -> None:
+    """Take away containers, networks and volumes whose names begin so."""
+    for list_, remove in (
+        (["ps", "--all"], ["rm", "--force"]),
+        (["network", "ls"], ["network", "rm"]),
+        (["volume", "ls"], ["volume", "rm"]),
+    ):
+        command = ["docker", *list_, "--quiet", f"--filter=name=^{prefix}"]
+        names = subprocess.run(command, capture_output=True, text=True).stdout.split()
+        if names:
+            subprocess.run(["docker", *remove, *names], capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def docker_portal(docker_site: Path, state_folder: Callable[[], Path]) -> Iterator[RunningPortal]:
+    """A portal that starts servers in containers."""
+    running = RunningPortal(state_folder(), str(docker_site))
+    yield running
+    running.stop()
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A Chromium of its own for each module: Playwright's event loop must not outlive it."""
@@ -85,23 +126,26 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture(scope="session")
-def docker() -> Iterator[None]:
+def docker() -> Iterator["Docker"]:
     """A Docker daemon that builds: the one that answers, or, for root, one of the tests' own."""
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         # Another client that comes first on the PATH may lack its plugin for builds.
         if not builds() and Path("/usr/bin/docker").exists():
             patch.setenv("PATH", "/usr/bin", prepend=os.pathsep)
-        if not answers():
+        found = Docker(own=not answers())
+        if found.own:
             if os.geteuid() != 0 or not shutil.which("dockerd"):
                 lacking("no Docker daemon answers, and none can be started")
-            patch.setenv("DOCKER_HOST", stack.enter_context(daemon()))
+            stack.callback(found.stop)
+            found.start()
+            patch.setenv("DOCKER_HOST", found.address)
         if not builds():
             lacking("this Docker has no plugin to build with")
         if subprocess.run(["docker", "image", "inspect", DEBIAN], capture_output=True).returncode:
             if os.geteuid() != 0:
                 lacking(f"there is no image {DEBIAN}, which only root can make without a registry")
             subprocess.run([ROOT / "scripts/debian-base"], check=True)
-        yield
+        yield found
 
 
 def answers() -> bool:
@@ -121,27 +165,33 @@ def builds() -> bool:
     return plugin.returncode == 0 or int(version.partition(".")[0] or 99) < 23
 
 
-@contextmanager
-def daemon() -> Iterator[str]:
-    """Start a Docker daemon that keeps what it has built for the next time."""
-    cache = Path(os.environ.get("BEAMHUB_CACHE", "/var/cache/beamhub"))
-    with tempfile.TemporaryDirectory(prefix="bh-docker-") as scratch:
-        address = f"unix://{scratch}/socket"
-        folders = [f"--data-root={cache}/docker", f"--exec-root={scratch}/run"]
-        command = ["dockerd", f"--host={address}", f"--pidfile={scratch}/pid", *folders]
-        with (
-            Path(scratch, "log").open("w") as log,
-            subprocess.Popen(command, stdout=log, stderr=log) as process,
-        ):
-            try:
-                for _ in range(60):
-                    ready = ["docker", "--host", address, "version"]
-                    if subprocess.run(ready, capture_output=True).returncode == 0:
-                        break
-                    if process.poll() is not None:
-                        pytest.fail(Path(scratch, "log").read_text()[-2000:])
-                    time.sleep(1)
-                yield address
-            finally:
-                process.terminate()
-                process.wait(60)
+class Docker:
+    """The tests' daemon; one of their own keeps what it has built for the next time."""
+
+    def __init__(self, *, own: bool) -> None:
+        self.own = own
+        self.process: subprocess.Popen[bytes] | None = None
+        self.scratch = Path(tempfile.mkdtemp(prefix="bh-docker-")) if own else Path("/nonexistent")
+        self.address = f"unix://{self.scratch}/socket"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        cache = Path(os.environ.get("BEAMHUB_CACHE", "/var/cache/beamhub"))
+        folders = [f"--data-root={cache}/docker", f"--exec-root={self.scratch}/run"]
+        command = ["dockerd", f"--host={self.address}", f"--pidfile={self.scratch}/pid", *folders]
+        with (self.scratch / "log").open("a") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        ready = ["docker", "--host", self.address, "version"]
+        for _ in range(60):
+            if subprocess.run(ready, capture_output=True).returncode == 0:
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(1)
+        pytest.fail((self.scratch / "log").read_text()[-2000:])
+
+    def stop(self) -> None:
+        """End it, and all containers with it."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(60)

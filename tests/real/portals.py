@@ -59,7 +59,7 @@ class RunningPortal:
             env=environment,
         )
         threading.Thread(target=self._read, daemon=True).start()
-        self.wait_for("Ctrl-C ends it")
+        self.wait_for("Ctrl-C ends")
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -106,6 +106,15 @@ class RunningPortal:
     def start_server(self, client: httpx.Client, use_case: str, **options: str) -> None:
         """Start a use case and wait until it answers."""
         start_server(client, use_case, **options)
+
+    def stop_server(self, client: httpx.Client, use_case: str) -> None:
+        """Stop a use case and wait until it's gone."""
+        page = client.get(f"/hub/stop/{use_case}")
+        client.post(f"/hub/stop/{use_case}", data={"_xsrf": xsrf(page.text)})
+        end = time.monotonic() + 60
+        while f"/hub/stop/{use_case}" in client.get("/hub/home").text:
+            assert time.monotonic() < end
+            time.sleep(0.3)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         for client in self.clients:

@@ -1,21 +1,21 @@
 """Hub, proxy and database in containers, as docker-compose.yml starts them, and used."""
 
 import contextlib
-import json
 import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import httpx
 import pytest
 from composing import Composed, compose_command, log_in, run, said
 from conftest import DEBIAN, lacking
+from kernels import Kernel
 from playwright.sync_api import BrowserContext
 from portals import shot, start_server
-from websockets.sync.client import connect
 
 pytestmark = [
     pytest.mark.docker,
@@ -196,38 +196,14 @@ def test_a_new_users_network_breaks_nobodys_connection(composed):
         assert client._transport._pool.connections == [connection]
 
 
-def test_a_server_runs_a_kernel(composed, user, account, server):
-    assert run_in_kernel(composed.url, user, account.name) == "42\n"
+COMPUTE = "import pyFAI; print(6 * 7)"
 
 
-def run_in_kernel(url: str, client: httpx.Client, name: str, **options: object) -> str:
-    """Return what a kernel of the user's server prints."""
-    base = f"/user/{name}/pyfai/"
+def test_a_server_runs_a_kernel(composed, user, server, account):
+    base = f"/user/{account.name}/pyfai/"
     # The page of JupyterLab brings the cookies that the server wants.
-    assert client.get(f"{base}lab").status_code == 200
-    headers = {"X-XSRFToken": client.cookies.get("_xsrf", path=base) or ""}
-    kernel = client.post(f"{base}api/kernels", headers=headers, json={"name": "python3"})
-    assert kernel.status_code == 201, kernel.text
-    cookies = "; ".join(f"{c.name}={c.value}" for c in client.cookies.jar)
-    place = f"{base}api/kernels/{kernel.json()['id']}"
-    with connect(
-        url.replace("http", "ws") + f"{place}/channels",
-        additional_headers={"Cookie": cookies, "Origin": url},
-        **options,
-    ) as channel:
-        channel.send(json.dumps(execute_request("import pyFAI; print(6 * 7)")))
-        while (message := json.loads(channel.recv(timeout=60)))["msg_type"] != "stream":
-            assert message["msg_type"] != "error", message
-    client.delete(place, headers=headers)
-    return str(message["content"]["text"])
-
-
-def execute_request(code: str) -> dict:
-    header = {"msg_id": "1", "msg_type": "execute_request", "session": "s", "username": "ada"}
-    header |= {"version": "5.3", "date": "2026-01-01T00:00:00Z"}
-    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
-    empty: dict = {"parent_header": {}, "metadata": {}, "buffers": []}
-    return {**empty, "header": header, "content": content, "channel": "shell"}
+    assert user.get(f"{base}lab").status_code == 200
+    assert Kernel(composed, user, base).run(COMPUTE) == "42\n"
 
 
 def test_a_server_reaches_the_hub_and_nothing_else_of_the_portal(composed, server):
@@ -235,8 +211,8 @@ def test_a_server_reaches_the_hub_and_nothing_else_of_the_portal(composed, serve
     assert reaches(server, "hub", 8081)
     assert not reaches(server, "database", 5432)
     for part, port in (("database", 5432), ("hub", 8081), ("proxy", 8000)):
-        foreign = {n: a for n, a in addresses(parts[part]).items() if n.startswith(composed.name)}
-        foreign.pop(f"{server.rpartition('--')[0]}", None)
+        foreign = addresses(parts[part])
+        foreign.pop(server.rpartition("--")[0], None)
         assert foreign
         for address in foreign.values():
             assert not reaches(server, address, port), (part, address)
@@ -364,8 +340,10 @@ def test_others_reach_it_encrypted_and_log_in(encrypted, account):
         assert str(answer.url).startswith(encrypted.secure_url)
         assert [c.secure for c in client.cookies.jar if c.name == "jupyterhub-hub-login"] == [True]
         start_server(client, "pyfai", size="small")
-        printed = run_in_kernel(encrypted.secure_url, client, account.name, ssl=trusted)
-    assert printed == "42\n"
+        base = f"/user/{account.name}/pyfai/"
+        assert client.get(f"{base}lab").status_code == 200
+        secure = SimpleNamespace(url=encrypted.secure_url)
+        assert Kernel(secure, client, base, trusted).run(COMPUTE) == "42\n"
 
 
 def test_nobody_is_served_in_the_clear(encrypted):

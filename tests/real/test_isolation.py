@@ -8,6 +8,7 @@ import time
 
 import httpx
 import pytest
+from kernels import execute_request
 from portals import RunningPortal, xsrf
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -100,21 +101,6 @@ def test_a_kernel_cannot_be_overheard(portal: RunningPortal, ada: httpx.Client) 
         answers = [json.loads(channel.recv(timeout=20)) for _ in range(4)]
     assert any(a["msg_type"] in ("stream", "status", "execute_input") for a in answers)
     assert ear.communicate(timeout=20)[0].strip() == "nothing"
-
-
-def execute_request(code: str) -> dict:
-    """Return a message of Jupyter's protocol that runs code."""
-    header = {"msg_id": "1", "msg_type": "execute_request", "session": "s", "username": "ada"}
-    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
-    header |= {"version": "5.3", "date": "2026-01-01T00:00:00Z"}
-    empty: dict = {}
-    return {
-        "header": header,
-        "parent_header": empty,
-        "metadata": empty,
-        "content": content,
-        "channel": "shell",
-    }
 
 
 def test_hub_api(eve: httpx.Client, token: str, portal: RunningPortal) -> None:

@@ -1,0 +1,37 @@
+"""Containers that nobody knows any more: of servers given up while Docker did not answer."""
+
+import time
+from collections.abc import Collection
+
+import docker
+from docker.errors import DockerException
+from requests.exceptions import RequestException
+
+from .networks import PORTAL_LABEL
+
+YOUNG_S = 120
+"""One that has just been made may not have told its number yet."""
+
+
+def remove_strays(known: Collection[str], portal: str) -> int:
+    """Remove this portal's containers but those known, and return how many there were.
+
+    Parameters
+    ----------
+    known : collection of str
+        Ids of the containers of all servers that the hub knows.
+    portal : str
+        The label of all that belongs to this portal.
+    """
+    count = 0
+    try:
+        client = docker.APIClient(version="auto")
+        label = {"label": f"{PORTAL_LABEL}={portal}"}
+        for found in client.containers(all=True, filters=label):
+            if found["Id"] not in known and time.time() - found["Created"] > YOUNG_S:
+                client.remove_container(found["Id"], force=True)
+                count += 1
+    except (DockerException, RequestException):
+        # What is left is left for the next time.
+        return count
+    return count

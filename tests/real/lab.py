@@ -1,0 +1,37 @@
+"""JupyterLab in the browser, as a scientist uses it."""
+
+from playwright.sync_api import Locator, Page, expect
+
+
+def start(page: Page, title: str) -> None:
+    """Start the use case from its card, its link clicked as a person does."""
+    page.get_by_role("link", name=f"Open {title}").click()
+    page.get_by_role("button", name=f"Start {title}").click()
+    page.wait_for_url("**/user/**", timeout=300_000)
+
+
+def run_all(page: Page) -> None:
+    """Run the open notebook from JupyterLab's own menu."""
+    notebook = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    notebook.wait_for(timeout=60_000)
+    # Before there is a kernel, its name says so, and running would ask for one.
+    expect(notebook.locator(".jp-KernelName")).to_contain_text("Python 3", timeout=60_000)
+    expect(notebook.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute(
+        "data-status", "idle", timeout=60_000
+    )
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+
+
+def verdict_of(page: Page) -> Locator:
+    """Return the line in which the running notebook says that its checks passed."""
+    verdict = page.locator(".jp-OutputArea-output").get_by_text("checks passed")
+    # Outputs below the window are drawn only when they come into view.
+    for _ in range(120):
+        page.locator(".jp-WindowedPanel-outer").last.evaluate("e => e.scrollTo(0, e.scrollHeight)")
+        if verdict.count():
+            break
+        page.wait_for_timeout(1000)
+    expect(verdict.first).to_be_visible()
+    verdict.first.scroll_into_view_if_needed()
+    return verdict.first

@@ -1,0 +1,136 @@
+"""What every started server is, whatever the site's backend: the contract of a running one.
+
+Another backend joins by one line in `SITES`, which names the fixture of its portal.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from kernels import Kernel
+from portals import RunningPortal, xsrf
+
+from hub.usecases import NOTEBOOKS, load_use_cases
+
+PYFAI = load_use_cases([NOTEBOOKS])["pyfai"].manifest
+SITES = [
+    pytest.param("portal", id="local"),
+    pytest.param("docker_portal", id="docker", marks=pytest.mark.docker),
+]
+pytestmark = [pytest.mark.portal, pytest.mark.slow]
+
+
+@dataclass
+class Started:
+    """A server that a user has started."""
+
+    portal: RunningPortal
+    client: httpx.Client
+    user: str
+    kernel: Kernel
+
+    @property
+    def base(self) -> str:
+        return f"/user/{self.user}/pyfai/"
+
+
+@pytest.fixture(scope="module", params=SITES)
+def site(request: pytest.FixtureRequest) -> RunningPortal:
+    found: RunningPortal = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(site: RunningPortal) -> Iterator[Started]:
+    client = site.login("connie")
+    site.start_server(client, "pyfai", size="small")
+    yield Started(site, client, "connie", Kernel(site, client, "/user/connie/pyfai/"))
+    site.stop_server(client, "pyfai")
+
+
+def test_it_answers_to_its_user_only(server: Started) -> None:
+    assert server.client.get(f"{server.base}api/status").status_code == 200
+    other = server.portal.login("olaf")
+    assert other.get(f"{server.base}api/status").status_code == 403
+
+
+def test_it_knows_its_place(server: Started) -> None:
+    code = """
+from workbench import here
+print(here().use_case, here().size, here().memory_gib)
+"""
+    assert server.kernel.run(code).split() == ["pyfai", "small", "4.0"]
+
+
+def test_the_tutorials_are_there_and_are_the_users_own(server: Started) -> None:
+    listing: dict[str, Any] = server.client.get(f"{server.base}api/contents/beamhub/pyfai").json()
+    names = {entry["name"] for entry in listing["content"]}
+    assert {n.file for n in PYFAI.notebooks} <= names
+    code = "import os; print(os.access('beamhub/pyfai/01_calibrate.ipynb', os.W_OK))"
+    assert server.kernel.run(f"import os; os.chdir(os.path.expanduser('~')); {code}") == "True\n"
+
+
+def test_its_software_and_the_workbench_are_there(server: Started) -> None:
+    version = next(s.version for s in PYFAI.software if s.name == "pyFAI")
+    code = "import pyFAI, workbench; print(pyFAI.version)"
+    assert server.kernel.run(code).strip() == version
+
+
+def test_it_runs_as_nobody_of_importance_and_computes_on_its_share(server: Started) -> None:
+    code = "import os; print(os.getuid() >= 1000, os.environ['OMP_NUM_THREADS'])"
+    assert server.kernel.run(code).split() == ["True", "1"]
+
+
+def test_secrets_of_the_portal_are_not_in_it(server: Started) -> None:
+    code = "import os; print([n for n in os.environ if 'SECRET' in n or 'AUTH_TOKEN' in n])"
+    assert server.kernel.run(code).strip() == "[]"
+
+
+def test_an_array_too_large_ends_no_more_than_the_kernel(server: Started) -> None:
+    code = "import numpy as np; a = np.ones(8 * 2**27); print('it fits')"
+    try:
+        said = server.kernel.run(code, seconds=15)
+    except TimeoutError:
+        said = "the kernel was ended"
+    assert "it fits" not in said
+    assert server.client.get(f"{server.base}api/status").status_code == 200
+    server.kernel = Kernel(server.portal, server.client, server.base)
+
+
+def test_files_outlive_the_server(site: RunningPortal) -> None:
+    client = site.login("fred")
+    site.start_server(client, "pyfai", size="small")
+    write = "from pathlib import Path; Path.home().joinpath('mine.txt').write_text('kept')"
+    Kernel(site, client, "/user/fred/pyfai/").run(write)
+    site.stop_server(client, "pyfai")
+    assert "is not running" in client.get("/user/fred/pyfai/lab").text
+    site.start_server(client, "pyfai", size="small")
+    assert client.get("/user/fred/pyfai/files/mine.txt").text == "kept"
+    site.stop_server(client, "pyfai")
+
+
+def test_a_start_can_be_stopped_and_begun_again(site: RunningPortal) -> None:
+    client = site.login("quentin")
+    begun = client.get("/hub/open/pyfai")
+    client.post("/hub/open/pyfai", data={"_xsrf": xsrf(begun.text), "size": "small"})
+    site.stop_server(client, "pyfai")
+    site.start_server(client, "pyfai", size="small")
+    assert client.get("/user/quentin/pyfai/api/status").status_code == 200
+    site.stop_server(client, "pyfai")
+
+
+def test_a_server_that_its_user_shuts_down_is_gone_in_the_hub_too(site: RunningPortal) -> None:
+    client = site.login("sue")
+    site.start_server(client, "pyfai", size="small")
+    base = "/user/sue/pyfai/"
+    token = {"X-XSRFToken": client.cookies.get("_xsrf", path=base) or ""}
+    assert client.post(f"{base}api/shutdown", headers=token).status_code == 200
+    end = time.monotonic() + 60
+    while "is not running" not in (page := client.get(f"{base}lab").text):
+        assert time.monotonic() < end, page
+        time.sleep(1)
+    assert "JupyterLab was shut down from inside" in page
+    assert "pyfai" not in client.get("/hub/api/users/sue").json()["servers"]
