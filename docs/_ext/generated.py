@@ -79,12 +79,12 @@ VARIABLES = {
     "BEAMHUB_PORT": "For Compose: the port on 127.0.0.1; 8000 where it isn't set.",
     "BEAMHUB_DOCKER_SOCKET": "For Compose: the socket of the Docker daemon.",
     "BEAMHUB_HOST": "For Compose: the name of the portal on the web, for the certificate.",
-    "BEAMHUB_TLS": "For Compose: a line for Caddy that says where the certificate comes from; empty "
-    "for one that comes by itself.",
+    "BEAMHUB_TLS": "For Compose: a line for Caddy that says where the certificate comes from; "
+    "empty for one that comes by itself.",
     "BEAMHUB_CERTIFICATES": "For Compose: the folder that Caddy sees as `/certificates`; "
     "`./certificates` where it isn't set.",
-    "BEAMHUB_HTTP_PORT": "For Compose: Caddy's port for what isn't encrypted yet, 80 where it isn't "
-    "set; an address may stand before it.",
+    "BEAMHUB_HTTP_PORT": "For Compose: Caddy's port for what isn't encrypted yet, 80 where it "
+    "isn't set; an address may stand before it.",
     "BEAMHUB_HTTPS_PORT": "For Compose: Caddy's port, 443 where it isn't set.",
     "BEAMHUB_DATABASE_IMAGE": "For Compose: PostgreSQL's image, `postgres:17` where it isn't set.",
     "BEAMHUB_TLS_IMAGE": "For Compose: Caddy's image, `caddy:2` where it isn't set.",
