@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from typing import Any, TypeVar, cast
 
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, NotFound
 from docker.types import Mount
 from dockerspawner import DockerSpawner
 from jupyterhub.slugs import safe_slug
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import maybe_future
-from requests.exceptions import RequestException
 from traitlets import Dict, Enum, List, Unicode, default
 
 from . import networks
 from .docker import HOME
+from .docker_client import SILENT
 from .docker_words import NO_DOCKER, ending_of, refusal_of
 from .networks import PORTAL_LABEL, NetworkError
 from .obtaining import ObtainingError, obtain, split
@@ -26,8 +26,6 @@ from .shield import ShieldError, close_ways
 from .telling import TellingSpawner
 
 Answer = TypeVar("Answer")
-SILENT = (DockerException, RequestException)
-"""What the client raises where the daemon doesn't answer; its refusals are `APIError`."""
 LOG_LINES = 200
 LOCKS: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 """A user's network isn't removed while another server of theirs is about to join it."""

@@ -125,18 +125,15 @@ class DockerBackend(Backend):
         """
         if self.companions:
             return
-        import docker
-        from requests.exceptions import ConnectionError as NoConnection
-
+        from .docker_client import SILENT, connect
         from .networks import NetworkError, Plan, ensure_first
 
         try:
-            plan = Plan(self.addresses, self.prefix, {})
-            ensure_first(docker.APIClient(version="auto"), self.prefix, plan)
-        except (docker.errors.DockerException, NoConnection):
-            return
+            ensure_first(connect(), self.prefix, Plan(self.addresses, "", {}))
         except NetworkError as error:
             raise BackendError(str(error)) from None
+        except SILENT:
+            return
 
     async def sweep(self, spawners: Collection[Any], portal: str) -> int:
         """Remove containers of servers that the hub gave up while Docker was silent."""

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-import docker
 import psutil
-from docker.errors import DockerException
-from requests.exceptions import RequestException
+
+from .docker_client import SILENT, connect
 
 NEEDED = {
     "MemoryLimit": "limit memory",
@@ -33,8 +32,8 @@ def findings(addresses: IPv4Network, ways: Sequence[str]) -> Iterator[str]:
             "apt-get install docker.io, or backend.missing_image: [pull]"
         )
     try:
-        info = docker.APIClient(version="auto").info()
-    except (DockerException, RequestException):
+        info = connect().info()
+    except SILENT:
         yield (
             "Docker doesn't answer. Start its daemon (systemctl start docker), let this account "
             "use it (group 'docker'), or name another daemon in DOCKER_HOST."

@@ -30,7 +30,7 @@ class Plan:
     addresses : IPv4Network
         What they are cut from.
     portal : str
-        The label of all that belongs to this portal.
+        The label of all that belongs to this portal; empty for none.
     companions : mapping of str to str
         Containers that every network is joined to, by the names that servers know them by.
     """
@@ -54,12 +54,18 @@ def ensure_first(client: Any, name: str, plan: Plan) -> None:
     Raises
     ------
     NetworkError
-        A network of that name is there with other addresses.
+        A network of that name is there with other addresses, or these addresses are taken.
     """
     first = next(plan.addresses.subnets(new_prefix=PREFIX_LENGTH))
     found = find(client, name)
     if found is None:
-        create(client, name, first, plan.portal)
+        try:
+            create(client, name, first, plan.portal)
+        except APIError as error:
+            raise NetworkError(
+                f"Docker can't make the network '{name}' with the addresses {first}: "
+                f"{error.explanation}. Choose others in backend.addresses."
+            ) from None
     elif first not in subnets([found]):
         raise NetworkError(
             f"Docker has a network '{name}' with other addresses than {first}. Remove it (docker "
@@ -123,7 +129,7 @@ def create(client: Any, name: str, subnet: IPv4Network, portal: str) -> None:
         name,
         driver="bridge",
         check_duplicate=True,
-        labels={PORTAL_LABEL: portal},
+        labels={PORTAL_LABEL: portal} if portal else {},
         ipam={"Driver": "default", "Config": [{"Subnet": str(subnet), "Gateway": str(subnet[1])}]},
     )
 

@@ -3,10 +3,7 @@
 import time
 from collections.abc import Collection
 
-import docker
-from docker.errors import DockerException
-from requests.exceptions import RequestException
-
+from .docker_client import SILENT, connect
 from .networks import PORTAL_LABEL
 
 YOUNG_S = 120
@@ -25,13 +22,13 @@ def remove_strays(known: Collection[str], portal: str) -> int:
     """
     count = 0
     try:
-        client = docker.APIClient(version="auto")
+        client = connect()
         label = {"label": f"{PORTAL_LABEL}={portal}"}
         for found in client.containers(all=True, filters=label):
             if found["Id"] not in known and time.time() - found["Created"] > YOUNG_S:
                 client.remove_container(found["Id"], force=True)
                 count += 1
-    except (DockerException, RequestException):
+    except SILENT:
         # What is left is left for the next time.
         return count
     return count

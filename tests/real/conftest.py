@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -79,6 +80,25 @@ def docker_site(docker: "Docker") -> Iterator[Path]:
         subprocess.run([*command, f"--site={profile}"], check=True)
         yield profile
         remove_all_of(prefix)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry on this machine, which Docker talks to without TLS."""
+    if not shutil.which("docker-registry"):
+        lacking("there is no docker-registry on this machine")
+    folder = tmp_path_factory.mktemp("registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = folder / "config.yml"
+    config.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\nlog: {{level: error}}\n"
+    )
+    with subprocess.Popen(["docker-registry", "serve", config]) as process:
+        yield f"127.0.0.1:{port}/beamhub"
+        process.terminate()
 
 
 def remove_all_of(prefix: str) -> None:

@@ -14,7 +14,7 @@ from conftest import REGISTRY, Docker
 from kernels import Kernel
 from lab import run_all, start, verdict_of
 from playwright.sync_api import BrowserContext, expect
-from portals import RunningPortal, log_in, shot, violations, xsrf
+from portals import BEAMHUB, RunningPortal, log_in, shot, violations, xsrf
 
 from spawners import strays
 
@@ -441,6 +441,29 @@ def test_a_missing_image_is_refused_where_the_site_wants_it_so(
         assert "is not on this machine. Its registry could not be reached." in page
         assert servers(client, "ruth").get("pymca") is None
         assert container("ruth", "pymca") == ""
+    finally:
+        portal.stop()
+
+
+def test_the_same_image_is_a_fact(
+    docker_site: Path, state_folder: Callable[[], Path], tmp_path: Path, registry: str
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(docker_site.read_text().replace(REGISTRY, registry))
+    state = state_folder()
+    where = [f"--site={site}", f"--state={state}"]
+    for command in ("build", "push"):
+        subprocess.run([BEAMHUB, "images", command, "pyfai", *where], check=True)
+    record = json.loads((state / "images.json").read_text())
+    [(tag, digest)] = [(name, made["digest"]) for name, made in record.items() if made["digest"]]
+    said("docker", "image", "rm", tag, digest)
+    portal = RunningPortal(state, str(site))
+    try:
+        client = started(portal, "dido")
+        assert about("dido")["Config"]["Image"] == digest
+        kernel = Kernel(portal, client, "/user/dido/pyfai/")
+        assert kernel.run("import os; print(os.environ['BEAMHUB_IMAGE'])").strip() == digest
+        portal.stop_server(client, "pyfai")
     finally:
         portal.stop()
 

@@ -1,14 +1,11 @@
 """Images, built by a real Docker, proved by their own notebooks, moved through a real registry."""
 
 import json
-import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import lacking
 from portals import BEAMHUB
 
 from hub.images.record import read_record
@@ -30,25 +27,6 @@ def inside(reference: str, *command: str) -> str:
     done = run("docker", "run", "--rm", "--network=none", reference, *command)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory) -> Iterator[str]:
-    """A registry on this machine, which Docker talks to without TLS."""
-    if not shutil.which("docker-registry"):
-        lacking("there is no docker-registry on this machine")
-    folder = tmp_path_factory.mktemp("registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = folder / "config.yml"
-    config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/images}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\nlog: {{level: error}}\n"
-    )
-    with subprocess.Popen(["docker-registry", "serve", config]) as process:
-        yield f"127.0.0.1:{port}/beamhub"
-        process.terminate()
 
 
 @pytest.fixture(scope="module")
