@@ -179,7 +179,7 @@ def test_every_backend_names_a_spawner_that_is_installed():
 
 def test_live_checks_are_sentences(site, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))  # nothing is installed
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-socket")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     monkeypatch.delenv("KUBECONFIG")
     monkeypatch.setenv("HOME", str(tmp_path))
     findings = site.backend.live_checks()
