@@ -125,11 +125,12 @@ class DockerBackend(Backend):
         """
         if self.companions:
             return
-        from .docker_client import SILENT, connect
+        from .docker_client import SILENT, connected
         from .networks import NetworkError, Plan, ensure_first
 
         try:
-            ensure_first(connect(), self.prefix, Plan(self.addresses, "", {}))
+            with connected() as client:
+                ensure_first(client, self.prefix, Plan(self.addresses, "", {}))
         except NetworkError as error:
             raise BackendError(str(error)) from None
         except SILENT:

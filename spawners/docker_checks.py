@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from .docker_client import SILENT, connect
+from .docker_client import SILENT, connected
 
 NEEDED = {
     "MemoryLimit": "limit memory",
@@ -32,7 +32,8 @@ def findings(addresses: IPv4Network, ways: Sequence[str]) -> Iterator[str]:
             "apt-get install docker.io, or backend.missing_image: [pull]"
         )
     try:
-        info = connect().info()
+        with connected() as client:
+            info = client.info()
     except SILENT:
         yield (
             "Docker doesn't answer. Start its daemon (systemctl start docker), let this account "

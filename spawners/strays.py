@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Collection
+from contextlib import suppress
 
-from .docker_client import SILENT, connect
+from .docker_client import SILENT, connected
 from .networks import PORTAL_LABEL
 
 YOUNG_S = 120
@@ -20,15 +21,12 @@ def remove_strays(known: Collection[str], portal: str) -> int:
     portal : str
         The label of all that belongs to this portal.
     """
+    label = {"label": f"{PORTAL_LABEL}={portal}"}
     count = 0
-    try:
-        client = connect()
-        label = {"label": f"{PORTAL_LABEL}={portal}"}
+    # Where nobody answers, what is left is left for the next time.
+    with suppress(*SILENT), connected() as client:
         for found in client.containers(all=True, filters=label):
             if found["Id"] not in known and time.time() - found["Created"] > YOUNG_S:
                 client.remove_container(found["Id"], force=True)
                 count += 1
-    except SILENT:
-        # What is left is left for the next time.
-        return count
     return count

@@ -114,7 +114,7 @@ def test_check_says_what_this_machine_lacks(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     status, said = beamhub("check", "workstation")
     assert status == 1
-    assert "✗ Docker is not installed on this machine: apt-get install docker.io" in said
+    assert "✗ The command 'docker' is not installed on this machine" in said
 
 
 def test_a_proxy_alone_is_started_only_where_the_profile_has_one():

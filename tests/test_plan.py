@@ -11,7 +11,7 @@ from pydantic import HttpUrl
 from hub.plan import OPTIONS, Asked, Holding, Refused, ask, fits, plan, quoted, words
 from hub.site import Data, load_site
 from hub.usecases import UseCase
-from spawners.launch import Resources
+from spawners.launch import Mount, Resources
 from workbench.manifest import LicenceGate, Needs
 
 LAPTOP = load_site("laptop")
@@ -369,3 +369,46 @@ def test_a_server_is_told_where_the_sites_data_are(use_cases):
 def test_a_server_of_a_site_without_data_is_told_nothing_of_them(use_cases):
     launch = launch_of(use_cases)
     assert not [name for name in launch.environment if name.startswith("BEAMHUB_DATA")]
+
+
+# Images and folders
+
+
+def test_an_image_that_a_registry_has_is_named_by_its_digest(use_cases):
+    tagged = launch_of(use_cases).image
+    digest = f"{tagged.rpartition(':')[0]}@sha256:{'a' * 64}"
+    known = {tagged: digest, "ghcr.io/beamhub/pyfai:0.9.0": "another"}
+    launch = plan("pyfai", Asked(), use_cases=use_cases, site=LAPTOP, user="ada", digests=known)
+    assert launch.image == launch.environment["BEAMHUB_IMAGE"] == digest
+    assert tagged == f"{LAPTOP.registry}/pyfai:{use_cases['pyfai'].manifest.version}"
+
+
+WORKSTATION = load_site("workstation")
+
+
+def shown(use_cases, site, **data):
+    site = site.model_copy(update={"data": Data.model_validate(data)})
+    mounts = launch_of(use_cases, site=site).mounts
+    return [(str(m.source), str(m.target), m.read_only) for m in mounts]
+
+
+def test_data_are_shown_where_the_site_has_them_and_cannot_be_changed(use_cases):
+    found = shown(use_cases, WORKSTATION, roots=["/data/reference"], cache="/data/cache")
+    assert found == [
+        ("/data/reference", "/data/reference", True),
+        ("/data/cache", "/data/cache", True),
+    ]
+
+
+def test_a_shared_cache_can_be_written_where_users_have_accounts_of_their_own(use_cases):
+    assert shown(use_cases, load_site("hpc"), cache="/gpfs/cache")[-1] == (
+        "/gpfs/cache",
+        "/gpfs/cache",
+        False,
+    )
+
+
+def test_data_inside_of_storage_are_not_shown_twice(use_cases):
+    storage = [Mount(source="beamhub_data", target="/srv")]
+    site = WORKSTATION.model_copy(update={"storage": storage})
+    assert shown(use_cases, site, cache="/srv/data") == [("beamhub_data", "/srv", True)]

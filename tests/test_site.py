@@ -288,3 +288,18 @@ def test_behind_a_proxy_even_loopback_is_reachable():
     assert "login must be a real one" in refused(
         **{**EXPOSED, "serving": serving, "login": {"kind": "codes"}}
     )
+
+
+@pytest.mark.parametrize("target", ["srv/data", "/srv/../etc", "/a:b", "/a,ro", "/a\n/b", ""])
+def test_a_folder_is_shown_at_a_path_that_means_one_thing(target):
+    assert "expected a path" in refused(storage=[{"source": "/data", "target": target}])
+
+
+@pytest.mark.parametrize("source", ["../etc", "a/b", "-v", "/srv:/etc", "$(id)", "x"])
+def test_a_folder_comes_from_a_path_or_a_volume(source):
+    assert "expected a path" in refused(storage=[{"source": source, "target": "/srv"}])
+
+
+@pytest.mark.parametrize("addresses", ["10.0.0.0/25", "10.0.0.1/16", "fd00::/64", "x"])
+def test_addresses_of_containers_are_a_network_large_enough(addresses):
+    assert refused(backend={"kind": "docker", "addresses": addresses})

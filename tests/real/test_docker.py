@@ -456,7 +456,9 @@ def test_the_same_image_is_a_fact(
         subprocess.run([BEAMHUB, "images", command, "pyfai", *where], check=True)
     record = json.loads((state / "images.json").read_text())
     [(tag, digest)] = [(name, made["digest"]) for name, made in record.items() if made["digest"]]
-    said("docker", "image", "rm", tag, digest)
+    for name in (digest, tag):
+        subprocess.run(["docker", "image", "rm", name], capture_output=True)
+    assert subprocess.run(["docker", "image", "inspect", digest], capture_output=True).returncode
     portal = RunningPortal(state, str(site))
     try:
         client = started(portal, "dido")

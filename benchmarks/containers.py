@@ -1,0 +1,121 @@
+"""From click to JupyterLab in a container: this portal beside a plain JupyterHub, in one run.
+
+    .venv/bin/python benchmarks/containers.py [--runs N] [--use-case pyfai]
+
+Two real hubs run at once: BeamHub with the profile 'workstation', and JupyterHub with its stock
+DockerSpawner on Docker's own bridge, which starts the very same image. They start and stop a
+server in turn, so the ratio tells what BeamHub's own steps cost: the user's network and volume, the
+routes that close ways, the checks. Needs a Docker daemon, and takes away what it made.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from start import QUIET, start_ours, start_stock, stock_client
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/real"))
+from conftest import remove_all_of
+from portals import BEAMHUB, RunningPortal, free_port
+
+PREFIX = "bhbench"
+STOCK = """
+c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
+c.JupyterHub.hub_bind_url = "http://{bridge}:{hub}"
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api}"
+c.ConfigurableHTTPProxy.command = {proxy}
+c.JupyterHub.authenticator_class = "dummy"
+c.Authenticator.allow_all = True
+c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"
+c.DockerSpawner.image = "{image}"
+c.DockerSpawner.prefix = "{prefix}-stock"
+c.DockerSpawner.network_name = "bridge"
+c.DockerSpawner.use_internal_ip = True
+c.DockerSpawner.remove = True
+c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
+"""
+
+
+def bridge() -> str:
+    """Return this machine's address in Docker's own network."""
+    about = subprocess.check_output(["docker", "network", "inspect", "bridge"])
+    return str(IPv4Network(json.loads(about)[0]["IPAM"]["Config"][0]["Subnet"])[1])
+
+
+def stock_hub(folder: Path, image: str, port: int) -> subprocess.Popen[bytes]:
+    """Start a plain JupyterHub whose servers run in containers of the image."""
+    from hub.proxy import proxy_command
+
+    config = folder / "jupyterhub_config.py"
+    config.write_text(
+        STOCK.format(
+            port=port,
+            hub=port + 81,
+            api=port + 1,
+            proxy=proxy_command(),
+            bridge=bridge(),
+            image=image,
+            prefix=PREFIX,
+        )
+    )
+    program = str(Path(sys.executable).with_name("jupyterhub"))
+    return subprocess.Popen([program, "-f", str(config)], cwd=folder, **QUIET)
+
+
+def main(runs: int, use_case: str) -> None:
+    state = Path(tempfile.mkdtemp(prefix="beamhub-bench-"))
+    state.chmod(0o711)
+    site = state.with_suffix(".yaml")
+    site.write_text(
+        "extends: workstation\nlogin: {kind: codes}\n"
+        f"backend: {{kind: docker, prefix: {PREFIX}, addresses: 10.249.0.0/16}}\n"
+    )
+    (state / "lock").touch()
+    subprocess.run([BEAMHUB, "images", "build", use_case, f"--site={site}", f"--state={state}"])
+    portal = RunningPortal(state, str(site))
+    stock = None
+    try:
+        ada = portal.login("ada")
+        began = time.monotonic()
+        portal.start_server(ada, use_case)
+        first = time.monotonic() - began
+        image = subprocess.check_output(
+            ["docker", "inspect", "--format={{.Config.Image}}", f"{PREFIX}-ada--{use_case}"],
+            text=True,
+        ).strip()
+        portal.stop_server(ada, use_case)
+        port = free_port()
+        stock = stock_hub(state, image, port)
+        plain = stock_client(port)
+        start_stock(plain)
+        rows = [(start_ours(ada, use_case), start_stock(plain)) for _ in range(runs)]
+        ours, theirs = zip(*rows, strict=True)
+        ratios = [a / b for a, b in rows]
+        print(f"first start, image here:       {first:6.2f} s")
+        print(f"BeamHub, workstation profile:  {statistics.median(ours):6.2f} s, median of {runs}")
+        print(f"plain JupyterHub, same image:  {statistics.median(theirs):6.2f} s")
+        print(f"ratio, pair by pair:           {statistics.median(ratios):6.2f}", end="")
+        print(f" ({min(ratios):.2f} to {max(ratios):.2f})")
+    finally:
+        portal.stop()
+        if stock:
+            stock.terminate()
+            stock.wait(60)
+        remove_all_of(PREFIX)
+        site.unlink()
+        shutil.rmtree(state, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--use-case", default="pyfai")
+    given = parser.parse_args()
+    main(given.runs, given.use_case)
