@@ -12,7 +12,7 @@ from hub.images.record import read_record
 from hub.usecases import NOTEBOOKS, load_use_cases
 
 READY = [n for n, u in load_use_cases([NOTEBOOKS]).items() if not u.manifest.coming]
-LARGEST_BYTES = {"base": 700e6, "hub": 500e6, "pyfai": 1.2e9}
+LARGEST_BYTES = {"base": 700e6, "hub": 450e6, "pyfai": 1.2e9}
 BUILDING_S = 1800
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(BUILDING_S)]
 Say = Callable[..., subprocess.CompletedProcess[str]]
