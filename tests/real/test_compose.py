@@ -295,6 +295,19 @@ def test_servers_answer_while_the_hub_restarts(composed, user, account, server):
     assert inside(server, "true").returncode == 0
 
 
+def test_servers_go_on_with_containers_of_the_portal_made_anew(composed, user, account, server):
+    before = composed.containers()["hub"]["Id"]
+    done = composed.call("up", "--detach", "--force-recreate", "hub", "proxy")
+    assert done.returncode == 0, done.stderr
+    composed.wait_until_well()
+    assert composed.containers()["hub"]["Id"] != before
+    # Longer than a hub waits for a server that it can't reach before it gives it up.
+    time.sleep(40)
+    base = f"/user/{account.name}/pyfai/"
+    assert user.get(f"{base}api/status").status_code == 200
+    assert Kernel(composed, user, base).run(COMPUTE) == "42\n"
+
+
 def test_a_proxy_that_was_killed_finds_its_servers_again(composed, user, account, server):
     said("docker", "kill", composed.containers()["proxy"]["Id"])
     said("docker", "start", composed.containers()["proxy"]["Id"])
@@ -322,13 +335,8 @@ def test_without_secrets_nothing_starts(composed, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def encrypted(composed, user, account, server) -> Composed:
-    """The same portal, with Caddy before it, updated as the how-to says: servers end before."""
-    token = {"X-XSRFToken": user.cookies.get("_xsrf", path="/hub/") or ""}
-    place = f"/hub/api/users/{account.name}/servers/pyfai"
-    assert user.delete(place, headers=token).status_code in (202, 204)
-    while run("docker", "inspect", server).returncode == 0:
-        time.sleep(0.5)
+def encrypted(composed) -> Composed:
+    """The same portal, with Caddy before it."""
     composed.environment["BEAMHUB_PROFILE"] = "/site/tls.yaml"
     composed.up("--profile", "tls")
     return composed
