@@ -6,6 +6,7 @@ anew, so that an image doesn't depend on the umask of whoever made it.
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,14 +35,18 @@ PORTAL_FILES = (
 )
 PORTAL_FOLDERS = ("hub", "notebooks", "site_profiles", "spawners", "workbench")
 """What the portal's own image is made of, beside the recipes; a wheel lacks some of the files."""
+ARGUMENT = re.compile(r"^ARG (\w+)", re.MULTILINE)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
-def recipes() -> set[str]:
-    """Return the recipes that there are, with all that they copy."""
-    found = {path.parent.name for path in RECIPES.glob("*/Dockerfile")}
+def recipes() -> dict[str, set[str]]:
+    """Return the recipes that there are with all that they copy, and the arguments of each."""
     complete = all((CHECKOUT / name).is_file() for name in PORTAL_FILES)
-    return found if complete else found - {HUB}
+    return {
+        path.parent.name: set(ARGUMENT.findall(path.read_text(encoding="utf-8")))
+        for path in RECIPES.glob("*/Dockerfile")
+        if complete or path.parent.name != HUB
+    }
 
 
 def origin() -> Origin:

@@ -342,14 +342,13 @@ def encrypted(composed) -> Composed:
     return composed
 
 
-def test_others_reach_it_encrypted_and_log_in(encrypted, account):
+def test_others_reach_it_encrypted_and_their_servers_still_run(server, encrypted, account):
     trusted = encrypted.certificates()
     with encrypted.client(encrypted.secure_url, trusted) as client:
         answer = log_in(client, *account)
         assert answer.url.path == "/hub/usecases", answer.text
         assert str(answer.url).startswith(encrypted.secure_url)
         assert [c.secure for c in client.cookies.jar if c.name == "jupyterhub-hub-login"] == [True]
-        start_server(client, "pyfai", size="small")
         base = f"/user/{account.name}/pyfai/"
         assert client.get(f"{base}lab").status_code == 200
         secure = SimpleNamespace(url=encrypted.secure_url)
