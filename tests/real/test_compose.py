@@ -24,6 +24,8 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 LISTENING = "0A"
+DOCKERS_DNS = "0B00007F"
+"""A state and an address, 127.0.0.11, as /proc/net/tcp has them."""
 DATA_SET = "pyfai/ceo2-image"
 
 
@@ -92,14 +94,10 @@ def addresses(container: dict) -> dict[str, str]:
 
 def ports(container: str) -> set[int]:
     """Return the ports at which something in a container listens, beside Docker's own DNS."""
-    found = set()
-    for line in inside(container, "cat", "/proc/net/tcp", "/proc/net/tcp6", user="0").stdout.split(
-        "\n"
-    ):
-        words = line.split()
-        if len(words) > 3 and words[3] == LISTENING and not words[1].startswith("0B00007F"):
-            found.add(int(words[1].rpartition(":")[2], 16))
-    return found
+    tables = inside(container, "cat", "/proc/net/tcp", "/proc/net/tcp6", user="0").stdout
+    rows = [line.split() for line in tables.splitlines()]
+    local = [row[1] for row in rows if row[3] == LISTENING]
+    return {int(a.rpartition(":")[2], 16) for a in local if not a.startswith(DOCKERS_DNS)}
 
 
 def reaches(container: str, host: str, port: int) -> bool:
