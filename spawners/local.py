@@ -21,7 +21,7 @@ class LocalBackend(Backend):
     spawner_class: ClassVar[str] = "spawners.process.EnvironmentSpawner"
     title: ClassVar[str] = "Processes on one machine"
     outlives_hub: ClassVar[bool] = False
-    sees_machine: ClassVar[bool] = True
+    from_images: ClassVar[bool] = False
     kind: Literal["local"]
     accounts: Literal["portal", "system"] = Field(
         "portal",

@@ -30,6 +30,8 @@ def main(arguments: list[str]) -> None:
         # Jupyter's own choice is a log-in shell, whose profile sets another PATH than notebooks
         # have: without the use case's environment, and without the programs opened for its user.
         f"--ServerApp.terminado_settings=shell_command=['{shell()}']",
+        # Addresses of the use case's programs with windows.
+        "--ServerApp.jpserver_extensions=workbench.apps=True",
     ]
     os.execv(command, [command, *fixed, *arguments])  # noqa: S606
 

@@ -1,7 +1,7 @@
 """The catalogue, and one page a use case."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from tornado import web
 
@@ -14,7 +14,7 @@ from ..cards import card
 from ..deployment import Deployment
 from ..gates import gates
 from ..launching import standing_of
-from ..plan import Asked, Refused, find, fits, words
+from ..plan import Asked, Refused, find, fits, windows, words
 from ..usecases import UseCase
 from .base import Page
 
@@ -66,6 +66,9 @@ def use_case_names(
         "sizes": [(n, s, words(s), fits(least, s)) for n, s in site.sizes.items()],
         "chosen_size": asked.size or shown.size,
         "chosen_notebook": asked.notebook or "",
+        "chosen_app": use_case.manifest.apps.get(asked.app or ""),
+        "asked": {name: value for name, value in asdict(asked).items() if value},
+        "windows": windows(use_case, site),
         "least": words(least),
         "advised": words(use_case.manifest.resources.advised),
         "free": site.backend.free(),

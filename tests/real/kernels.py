@@ -3,10 +3,17 @@
 import json
 import time
 import uuid
+from ssl import SSLContext
+from typing import Protocol
 
 import httpx
-from portals import RunningPortal
 from websockets.sync.client import connect
+
+
+class Address(Protocol):
+    """What has the address of a portal."""
+
+    url: str
 
 
 def execute_request(code: str) -> dict:
@@ -27,8 +34,14 @@ def execute_request(code: str) -> dict:
 class Kernel:
     """A Python kernel of a running server."""
 
-    def __init__(self, portal: RunningPortal, client: httpx.Client, server: str) -> None:
-        self.portal, self.client, self.base = portal, client, server
+    def __init__(
+        self,
+        portal: Address,
+        client: httpx.Client,
+        server: str,
+        trusted: SSLContext | None = None,
+    ) -> None:
+        self.portal, self.client, self.base, self.trusted = portal, client, server, trusted
         token = {"X-XSRFToken": client.cookies.get("_xsrf", path=server) or ""}
         made = client.post(f"{server}api/kernels", headers=token, json={"name": "python3"})
         assert made.status_code == 201, made.text
@@ -42,7 +55,7 @@ class Kernel:
         request = execute_request(code)
         mine = request["header"]["msg_id"]
         said: list[str] = []
-        with connect(url, additional_headers=headers, max_size=None) as channel:
+        with connect(url, additional_headers=headers, max_size=None, ssl=self.trusted) as channel:
             channel.send(json.dumps(request))
             while True:
                 message = json.loads(channel.recv(timeout=seconds))
@@ -57,7 +70,7 @@ class Kernel:
                     return "".join(said)
 
 
-def in_a_terminal(portal: RunningPortal, client: httpx.Client, server: str, command: str) -> str:
+def in_a_terminal(portal: Address, client: httpx.Client, server: str, command: str) -> str:
     """Return what a command says in a terminal of JupyterLab."""
     token = {"X-XSRFToken": client.cookies.get("_xsrf", path=server) or ""}
     name = client.post(f"{server}api/terminals", headers=token).json()["name"]
