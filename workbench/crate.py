@@ -55,12 +55,15 @@ def description(about: Archived, files: Mapping[str, bytes]) -> dict[str, Any]:
         for number, s in enumerate(record.software, 1)
     ]
     for name, data in files.items():
-        crate.add_file(dest_path=name, properties=file_properties(name, data))
+        kind = ["File", "SoftwareSourceCode"] if name.endswith((".ipynb", ".py")) else "File"
+        crate.add_file(dest_path=name, properties={"@type": kind, **file_properties(name, data)})
     notebook = crate.get(about.notebook.name)
-    notebook["@type"] = ["File", "SoftwareSourceCode"]
     notebook["programmingLanguage"] = language
     notebook["softwareRequirements"] = programs
     inputs = [data_entity(add, d) for d in record.data_sets]
+    root = crate.root_dataset
+    for data in inputs:  # parts of the crate, though their bytes lie elsewhere
+        root.append_to("hasPart", data.get("hasPart", []))
     inputs += [
         add("PropertyValue", f"#parameter-{name}", name=name, value=value)
         for name, value in about.parameters.items()
@@ -84,11 +87,9 @@ def description(about: Archived, files: Mapping[str, bytes]) -> dict[str, Any]:
     if record.image:
         action["containerImage"] = image_entity(add, record)
     if about.author:
-        action["agent"] = crate.root_dataset["author"] = add("Person", "#author", name=about.author)
+        action["agent"] = root["author"] = add("Person", "#author", name=about.author)
     if record.site:
-        place = add("Organization", "#site", name=record.site)
-        crate.root_dataset["publisher"] = place
-    root = crate.root_dataset
+        root["publisher"] = add("Organization", "#site", name=record.site)
     root["name"] = f"{about.notebook.name}, run in BeamHub"
     root["description"] = summary(record)
     root["datePublished"] = when
@@ -98,7 +99,6 @@ def description(about: Archived, files: Mapping[str, bytes]) -> dict[str, Any]:
     root["conformsTo"] = profile
     root["mentions"] = action
     made: dict[str, Any] = crate.metadata.generate()
-    made["@graph"].sort(key=lambda entity: str(entity["@id"]))
     return made
 
 

@@ -70,7 +70,7 @@ class UsedSoftware(Declared):
 class Module(Declared):
     """A Python file beside the notebook that it imported."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*\.py\Z", max_length=200)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*\.py$", max_length=200)]
     sha256: Sha256
 
 
@@ -97,7 +97,7 @@ class Record(Declared):
     """What one run of a notebook used and how its checks came out."""
 
     format: Literal[1] = 1
-    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z", description="Tells it from other runs")]
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="Tells it from other runs")]
     finished: AwareDatetime
     use_case: Name | None = None
     version: Annotated[str, Field(max_length=30)] = ""
@@ -128,7 +128,7 @@ class Record(Declared):
 class PackedNotebook(Declared):
     """The notebook inside an archive."""
 
-    name: Annotated[str, Field(pattern=r"^[^\W_][\w .,()+=-]{0,99}\.ipynb\Z")]
+    name: Annotated[str, Field(pattern=r"^[^\W_][\w .,()+=-]{0,99}\.ipynb$")]
     size_bytes: NonNegativeInt
     sha256: Sha256
 
