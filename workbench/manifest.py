@@ -115,6 +115,7 @@ class LicenceGate(Declared):
     """A program that may not be passed on: a user must have accepted its terms."""
 
     program: str
+    commands: list[str] = Field([], description="What it's called on the PATH, if not that")
     terms: Sentence
     url: HttpUrl
     required: bool = Field(False, description="Whether nothing works without it")
@@ -282,6 +283,11 @@ class Manifest(Declared):
     def minutes(self) -> int:
         """Minutes to work through all notebooks."""
         return sum(notebook.minutes for notebook in self.notebooks)
+
+    @property
+    def desktop_apps(self) -> dict[str, App]:
+        """The programs with windows of their own."""
+        return {name: app for name, app in self.apps.items() if app.kind == "desktop"}
 
     @property
     def citations(self) -> list[Citation]:

@@ -6,6 +6,7 @@ anew, so that an image doesn't depend on the umask of whoever made it.
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,12 +24,16 @@ from .plan import Image, ImageError, Origin
 
 RECIPES = Path(__file__).parents[2] / "images"
 """The recipes that BeamHub ships, a folder each."""
+ARGUMENT = re.compile(r"^ARG (\w+)", re.MULTILINE)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
-def recipes() -> set[str]:
-    """Return the recipes that there are."""
-    return {path.parent.name for path in RECIPES.glob("*/Dockerfile")}
+def recipes() -> dict[str, set[str]]:
+    """Return the recipes that there are, each with the arguments that its builds have."""
+    return {
+        path.parent.name: set(ARGUMENT.findall(path.read_text(encoding="utf-8")))
+        for path in RECIPES.glob("*/Dockerfile")
+    }
 
 
 def origin() -> Origin:
