@@ -56,4 +56,5 @@ def done(path: Path) -> str:
         return f"Archived in {escape(str(path))}"
     inside = path.relative_to(home).as_posix()
     link = f"{os.environ[SERVER]}files/{quote(inside)}?download=1"
-    return f'Archived: <a href="{escape(link)}" download>{escape(inside)}</a>'
+    style = "text-decoration: underline"  # widgets show links as text
+    return f'Archived: <a href="{escape(link)}" style="{style}" download>{escape(inside)}</a>'

@@ -1,7 +1,9 @@
 """The description of an archive, ``ro-crate-metadata.json``, built with the library of RO-Crate."""
 
 import base64
+import warnings
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from .record import Archived, Record, UsedData, UsedFile
@@ -99,6 +101,9 @@ def description(about: Archived, files: Mapping[str, bytes]) -> dict[str, Any]:
     root["conformsTo"] = profile
     root["mentions"] = action
     made: dict[str, Any] = crate.metadata.generate()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        ROCrate(deepcopy(made))  # read back: refuses what others wouldn't find in it
     return made
 
 
