@@ -59,6 +59,16 @@ def compare(
     return lines
 
 
+def run_line(about: Archived) -> Line:
+    """Return whether the notebook is as it was run."""
+    if about.not_as_run is None:
+        return Line("unknown", "Nobody knows whether its cells are as they were run.")
+    if about.not_as_run == 0:
+        return Line("same", "All of its cells of code are as they were run.")
+    cells = "1 cell of code was" if about.not_as_run == 1 else f"{about.not_as_run} cells were"
+    return Line("other", f"{cells} changed after the run, or not run: results may be of another.")
+
+
 def version_line(record: Record, use_case: UseCase) -> Line:
     """Return whether the use case has the same version."""
     here = use_case.manifest.version

@@ -285,6 +285,17 @@ def test_modules_beside_the_notebook_are_packed_if_they_are_as_they_were_importe
         sys.modules.pop("helping_dots", None)
 
 
+def test_cells_that_were_changed_after_the_run_are_counted(home, monkeypatch):
+    path = run_it(home)
+    assert about(archive()).not_as_run is None  # no kernel, so nobody knows
+    sources = ["".join(c["source"]) for c in json.loads(path.read_text())["cells"][1:]]
+    monkeypatch.setattr(record, "cells_run", lambda: [record.fingerprint(s) for s in sources])
+    path = run_it(home)
+    assert about(archive()).not_as_run == 0
+    path.write_text(path.read_text().replace("SEED = 7", "SEED = 8"))
+    assert about(archive()).not_as_run == 1
+
+
 def test_tagged_cells_come_before_constants():
     cells = [
         {"cell_type": "code", "metadata": {}, "source": "A = 1"},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.likeness import compare, pinned
+from hub.likeness import compare, pinned, run_line
 from hub.usecases import NOTEBOOKS, load_use_cases
 from workbench.hashing import sha256_of
 from workbench.record import Archived
@@ -37,6 +37,21 @@ def test_the_same_version_and_packages():
     assert version == ("same", f"The same version of the use case, {VERSION}.")
     assert image[0] == "unknown"
     assert packages == ("same", "All 1 packages that are pinned here had the same version.")
+
+
+@pytest.mark.parametrize(
+    ("count", "state", "says"),
+    [
+        (None, "unknown", "Nobody knows"),
+        (0, "same", "All of its cells"),
+        (1, "other", "1 cell of code was changed"),
+        (3, "other", "3 cells were changed"),
+    ],
+)
+def test_cells_that_are_not_as_they_were_run_are_counted(count, state, says):
+    line = run_line(archived().model_copy(update={"not_as_run": count}))
+    assert line.state == state
+    assert says in line.text
 
 
 def test_another_version_names_both():

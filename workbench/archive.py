@@ -23,7 +23,7 @@ from .citations import bibtex, citations_of, manifest_folder
 from .documents import DocumentError
 from .here import setting
 from .manifest import load_manifest
-from .record import MIME, Archived, PackedNotebook, Record
+from .record import MIME, Archived, PackedNotebook, Record, fingerprint
 from .tutorials import own_folder
 
 SESSION = "JPY_SESSION_NAME"
@@ -82,6 +82,7 @@ def archive(
         about = Archived(
             notebook=PackedNotebook(name=path.name, size_bytes=len(raw), sha256=sha256(raw)),
             author=author,
+            not_as_run=not_as_run(body, record),
             parameters=parameters_in(body),
             record=record,
         )
@@ -142,6 +143,13 @@ def record_in(body: dict[str, Any]) -> Record | None:
 def is_present(record: Record | None) -> bool:
     """Return whether a record is the one that this kernel showed last."""
     return record is not None and (record.run, record.finished) == (used.RUN, used.shown)
+
+
+def not_as_run(body: dict[str, Any], record: Record) -> int | None:
+    """Return how many cells of code a run didn't run as they are saved, None where nobody knows."""
+    sources = ["".join(c.get("source", "")) for c in body["cells"] if c.get("cell_type") == "code"]
+    ran = set(record.cells)
+    return sum(bool(s.strip()) and fingerprint(s) not in ran for s in sources) if ran else None
 
 
 def parameters_in(body: dict[str, Any]) -> dict[str, str]:

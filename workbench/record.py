@@ -113,6 +113,9 @@ class Record(Declared):
     data_sets: list[UsedData] = Field([], max_length=200)
     modules: list[Module] = Field([], max_length=200)
     reports: list[Report] = Field([], max_length=50)
+    cells: list[Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]] = Field(
+        [], max_length=5000, description="Fingerprints of the cells that were run"
+    )
 
     @property
     def passed(self) -> bool:
@@ -138,6 +141,9 @@ class Archived(Declared):
 
     notebook: PackedNotebook
     author: Line | None = Field(None, description="Only if the user gave a name")
+    not_as_run: NonNegativeInt | None = Field(
+        None, description="Cells of code that this run didn't run as they are saved"
+    )
     parameters: dict[Annotated[str, Field(max_length=100)], Text] = Field({}, max_length=200)
     record: Record
 
@@ -170,7 +176,21 @@ def take(manifest: Manifest | None, use_case: str) -> Record:
         data_sets=[data_used(handed) for handed in used.HANDED.values()],
         modules=list(modules_used(Path.cwd())),
         reports=[as_report(body) for body in used.REPORTS.values()],
+        cells=cells_run(),
     )
+
+
+def cells_run() -> list[str]:
+    """Return the fingerprints of the cells that this kernel has run; empty outside of one."""
+    ipython: Any = sys.modules.get("IPython.core.getipython")
+    shell = ipython.get_ipython() if ipython else None
+    ran = getattr(getattr(shell, "history_manager", None), "input_hist_raw", [])
+    return list({fingerprint(source): None for source in ran if source.strip()})[-5000:]
+
+
+def fingerprint(source: str) -> str:
+    """Return what tells a cell's text from others, blanks at its ends left out."""
+    return hashlib.sha256(source.strip().encode()).hexdigest()[:16]
 
 
 def as_report(body: Mapping[str, Any]) -> Report:

@@ -21,7 +21,7 @@ from tornado.httputil import url_concat
 from spawners import LocalBackend
 
 from ..crates import LARGEST, CrateError, Kept, Shelf
-from ..likeness import Line, compare, pinned
+from ..likeness import Line, compare, pinned, run_line
 from ..plan import Refused
 from ..usecases import CONSTRAINTS, UseCase
 from .base import Page
@@ -70,6 +70,7 @@ class Found(Open):
         about = kept.about
         use_case = self.deployment.offered.get(about.record.use_case or "")
         names: dict[str, object] = {"about": about, "record": about.record, "kept": kept}
+        names["as_run"] = run_line(about)
         if use_case is not None:
             try:
                 _, launch = self.planned(use_case.name, {})

@@ -141,6 +141,7 @@ def test_a_run_is_archived_and_somebody_else_reproduces_it(
     record = told.record
     assert (record.use_case, record.image) == ("pyfai", "")
     assert record.passed and record.n_checks == 2
+    assert told.not_as_run == 0
     assert [d.label for d in record.data_sets] == ["pyfai/lab6-image"]
     assert all(f.sha256 for f in record.data_sets[0].files)
     assert "images.py" in [m.name for m in record.modules]
@@ -159,6 +160,7 @@ def test_a_run_is_archived_and_somebody_else_reproduces_it(
     expect(page.get_by_role("heading", level=1)).to_have_text("small.ipynb")
     expect(page.get_by_text("The same version of the use case")).to_be_visible()
     expect(page.get_by_text("packages that are pinned here had the same version")).to_be_visible()
+    expect(page.get_by_text("All of its cells of code are as they were run")).to_be_visible()
     expect(page.get_by_text("Small: All 2 checks passed")).to_be_visible()
     shot(page, "found-real")
     page.get_by_role("button", name="Open in Powder diffraction with pyFAI").click()
