@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from spawners import Launch, Mount, Resources
-from workbench.manifest import Needs
+from workbench.manifest import App, Needs
 
 from .images.plan import reference
 from .site import SiteProfile, Size
 from .usecases import UseCase
 
-OPTIONS = ("size", "notebook")
+OPTIONS = ("size", "notebook", "app")
 RESOURCE_WORDS = {
     "cores": "{:g} cores",
     "memory_gib": "{:g} GiB of memory",
@@ -47,10 +47,21 @@ class Refused(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user asked for beside the use case: both may be left to the portal."""
+    """What a user asked for beside the use case: all may be left to the portal.
+
+    Parameters
+    ----------
+    size : str or None
+        How much of everything.
+    notebook : str or None
+        The tutorial to begin with.
+    app : str or None
+        The program with a window to begin with, instead of a notebook.
+    """
 
     size: str | None = None
     notebook: str | None = None
+    app: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ def ask(options: Mapping[str, object]) -> Asked:
     unknown = sorted(str(key) for key in options if key not in OPTIONS)
     if unknown:
         raise Refused(
-            f"There is no option {quoted(unknown[0])}. Possible are {' and '.join(OPTIONS)}.",
+            f"There is no option {quoted(unknown[0])}. Possible are {', '.join(OPTIONS)}.",
             reason="option",
         )
     return Asked(**{key: single(key, value) for key, value in options.items()})
@@ -110,7 +121,7 @@ def plan(
     name : str
         The use case, which is the server's name too. Untrusted.
     asked : Asked
-        Size and notebook. Untrusted.
+        Size, and notebook or program. Untrusted.
     use_cases : mapping
         Every use case that the portal knows, by name.
     site : SiteProfile
@@ -131,8 +142,7 @@ def plan(
     use_case = find(name, use_cases, site)
     size_name, size = choose_size(use_case, asked.size, site)
     refuse_over_limit(size, holding, site)
-    notebook = check_notebook(use_case, asked.notebook, site)
-    page = f"/lab/tree/beamhub/{name}/{notebook}" if notebook else "/lab"
+    page = start_page(use_case, asked, site)
     tagged = reference(site.registry, name, use_case.manifest.version)
     image = digests.get(tagged, tagged)
     return Launch(
@@ -247,6 +257,33 @@ def refuse_over_limit(size: Size, holding: Holding, site: SiteProfile) -> None:
                 reason="limit",
                 status=409,
             )
+
+
+def start_page(use_case: UseCase, asked: Asked, site: SiteProfile) -> str:
+    """Return the page of the server to begin with."""
+    if asked.app is not None:
+        return f"/beamhub/app/{check_app(use_case, asked.app, site)}"
+    notebook = check_notebook(use_case, asked.notebook, site)
+    return f"/lab/tree/beamhub/{use_case.name}/{notebook}" if notebook else "/lab"
+
+
+def windows(use_case: UseCase, site: SiteProfile) -> Mapping[str, App]:
+    """Return the programs with windows that a site can show: they lie in the images."""
+    return use_case.manifest.desktop_apps if site.backend.from_images else {}
+
+
+def check_app(use_case: UseCase, asked: str, site: SiteProfile) -> str:
+    """Return the program with a window to begin with."""
+    possible = windows(use_case, site)
+    if asked not in possible:
+        there = f"There are {', '.join(possible)}." if possible else "There are none at this site."
+        raise Refused(
+            f"{use_case.manifest.title} has no program with a window named {quoted(asked)}. "
+            f"{there} {ask_whom(site)}",
+            reason="app",
+            status=404,
+        )
+    return asked
 
 
 def check_notebook(use_case: UseCase, asked: str | None, site: SiteProfile) -> str | None:

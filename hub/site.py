@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from spawners import AnyBackend, LocalBackend, Mount, Resources
+from spawners import AnyBackend, DockerBackend, LocalBackend, Mount, Resources
 from workbench.declared import Declared
 from workbench.documents import DocumentError, load
 from workbench.manifest import Name
@@ -67,6 +67,20 @@ class Ldap(Declared):
 Login = Annotated[Codes | Pam | Oidc | Ldap, Field(discriminator="kind")]
 
 
+class Apart(Declared):
+    """Hub and proxy in containers of their own: servers stay reachable while the hub restarts."""
+
+    hub_url: HttpUrl = Field(
+        HttpUrl("http://hub:8081"),
+        description="Where the proxy and users' servers reach the hub, which listens on that port",
+    )
+    proxy_socket: Path = Field(
+        description="Where the proxy takes the hub's orders: a Unix socket in a folder that only "
+        "these two have"
+    )
+    proxy_token: SecretRef = Field(description="What the hub shows to the proxy")
+
+
 class Serving(Declared):
     """Where the portal listens, and who encrypts."""
 
@@ -80,6 +94,11 @@ class Serving(Declared):
     )
     certificate: Path | None = None
     key: Path | None = None
+    apart: Apart | None = Field(
+        None,
+        description="The proxy runs apart, as 'beamhub proxy'. It listens at every address of its "
+        "container, and 'bind' is where the machine publishes its port",
+    )
 
     @model_validator(mode="after")
     def _tls_is_complete(self) -> Self:
@@ -89,6 +108,8 @@ class Serving(Declared):
             raise ValueError("'bind' must be an address such as 127.0.0.1 or 0.0.0.0") from None
         if self.tls == "own" and not (self.certificate and self.key):
             raise ValueError("tls: own needs 'certificate' and 'key'")
+        if self.tls == "own" and self.apart:
+            raise ValueError("with 'apart', tls must be 'none' or 'proxy'")
         if self.tls == "proxy" and not str(self.public_url or "").startswith("https://"):
             raise ValueError("tls: proxy needs the 'public_url' that users type, with https://")
         return self
@@ -101,7 +122,7 @@ class Serving(Declared):
     @property
     def hub_port(self) -> int:
         """Where the hub listens behind the proxy."""
-        return self.port + 81
+        return (self.apart.hub_url.port if self.apart else None) or self.port + 81
 
     @property
     def reachable(self) -> bool:
@@ -119,6 +140,17 @@ class Serving(Declared):
     def url(self) -> str:
         """The address that users type."""
         return str(self.public_url or self.own_url).rstrip("/")
+
+
+class Postgresql(Declared):
+    """A PostgreSQL server, where the database doesn't lie in the state folder."""
+
+    kind: Literal["postgresql"]
+    host: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    name: str = "beamhub"
+    user: str = "beamhub"
+    password: SecretRef
 
 
 class Size(Resources):
@@ -212,6 +244,9 @@ class SiteProfile(Declared):
     login: Login
     backend: AnyBackend
     serving: Serving = Serving()
+    database: Postgresql | None = Field(
+        None, description="None: a file of SQLite in the state folder"
+    )
     sizes: Annotated[dict[Name, Size], Field(min_length=1)] = Field(
         description="What users can choose, smallest first"
     )
@@ -231,6 +266,21 @@ class SiteProfile(Declared):
     def offers(self, use_case: str) -> bool:
         """Return whether the site shows the use case of that name to its users."""
         return self.use_cases is None or use_case in self.use_cases
+
+    @property
+    def hub_address(self) -> str:
+        """Where the hub listens: in a container of its own, at every address of that."""
+        return "0.0.0.0" if self.serving.apart else self.backend.hub_address  # noqa: S104
+
+    @model_validator(mode="after")
+    def _apart_is_complete(self) -> Self:
+        backend = self.backend
+        if self.serving.apart and isinstance(backend, DockerBackend) and not backend.companions:
+            raise ValueError(
+                "with serving.apart, hub and proxy are containers: name them in "
+                "backend.companions, so that users' networks are joined to them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

@@ -19,6 +19,8 @@ from typing import Any
 
 LIST = Path("/opt/beamhub/software.cdx.json")
 PACKAGES = "/opt/venv/lib/python3.*/site-packages"
+NODE_LOCK = Path("/opt/venv/lib/node_modules/.package-lock.json")
+"""What npm has installed, where it was used."""
 CONDA = "/opt/*/conda-meta/*.json"
 BY_RECIPE = "/opt/beamhub/programs/*"
 """Where a recipe tells of a program that is no package: its name, version and licence in a line."""
@@ -36,7 +38,7 @@ class Part:
     Parameters
     ----------
     kind : str
-        ``pypi``, ``deb``, ``conda`` or ``generic``, as package URLs have it.
+        ``pypi``, ``npm``, ``deb``, ``conda`` or ``generic``, as package URLs have it.
     name, version : str
         As the package says.
     licences : tuple of str
@@ -58,8 +60,9 @@ class Part:
 def main(arguments: list[str]) -> None:
     """Write the list, or exit with what may not be in the image."""
     name, version, *gated = arguments
-    found = {*python_parts(), *debian_parts(), *conda_parts(), *parts_by_recipe()}
-    parts = sorted(found, key=lambda p: (p.kind, p.name.lower()))
+    installed = {*python_parts(), *node_parts(), *debian_parts(), *conda_parts()}
+    found = {*installed, *parts_by_recipe()}
+    parts = sorted(found, key=lambda p: (p.kind, p.name.lower(), p.version))
     accepted = tuple(os.environ.get("ACCEPTED", "").lower().split())
     findings = [*not_to_be_passed_on(parts, gated, accepted), *programs_found(gated)]
     if findings:
@@ -92,6 +95,15 @@ def python_licences(about: Any, classifiers: Iterable[str]) -> list[str]:
         return [text.strip()]
     said = [c for c in classifiers if c.startswith("License ::")]
     return [c.rpartition(" :: ")[2] for c in said if not c.endswith("OSI Approved")]
+
+
+def node_parts() -> Iterator[Part]:
+    """Yield the packages that came from npm."""
+    installed = json.loads(NODE_LOCK.read_text(encoding="utf-8")) if NODE_LOCK.exists() else {}
+    for place, about in installed.get("packages", {}).items():
+        name = place.rpartition("node_modules/")[2]
+        licence = about.get("license", "")
+        yield Part("npm", name, about["version"], licences=(licence,) if licence else ())
 
 
 def debian_parts() -> Iterator[Part]:
@@ -222,7 +234,9 @@ def component(part: Part) -> Any:
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
-    space = "debian" if part.kind == "deb" else None
+    space, _, name = part.name.rpartition("/")
+    if part.kind == "deb":
+        space = "debian"
     make = LicenseFactory()
     # An expression may only stand alone; of several licences each is given by its name.
     licences = (
@@ -230,7 +244,7 @@ def component(part: Part) -> Any:
         if len(part.licences) == 1
         else [make.make_with_name(text) for text in part.licences]
     )
-    purl = PackageURL(part.kind, space, part.name, part.version)
+    purl = PackageURL(part.kind, space or None, name, part.version)
     return Component(
         type=ComponentType.LIBRARY,
         name=part.name,

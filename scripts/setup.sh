@@ -38,7 +38,9 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
             have dockerd || echo docker.io iptables
             have docker || echo 'docker-cli?' 'docker-buildx?'
             have debootstrap || echo debootstrap
-            have docker-registry || echo docker-registry ;;
+            have docker-registry || echo docker-registry
+            # A program of its own, or a plugin.
+            have docker-compose || docker compose version >/dev/null 2>&1 || echo docker-compose ;;
         esac
     done
 }

@@ -20,6 +20,7 @@ class LocalBackend(Backend):
     spawner_class: ClassVar[str] = "spawners.process.EnvironmentSpawner"
     title: ClassVar[str] = "Processes on one machine"
     outlives_hub: ClassVar[bool] = False
+    from_images: ClassVar[bool] = False
     kind: Literal["local"]
     accounts: Literal["portal", "system"] = Field(
         "portal",

@@ -117,6 +117,28 @@ def test_check_says_what_this_machine_lacks(monkeypatch):
     assert "✗ The command 'docker' is not installed on this machine" in said
 
 
+def test_a_proxy_alone_is_started_only_where_the_profile_has_one():
+    status, said = beamhub("proxy", "laptop")
+    assert status == 1
+    assert "'laptop' has no 'serving.apart': its hub starts the proxy itself." in said
+
+
+def test_a_proxy_alone_does_not_start_without_its_secret(tmp_path):
+    site = tmp_path / "mine.yaml"
+    token = tmp_path / "token"
+    site.write_text(
+        "extends: compose\n"
+        f"serving: {{apart: {{proxy_socket: {tmp_path}/s, proxy_token: {{file: {token}}}}}}}\n"
+    )
+    assert f"The secret in {token} can't be read" in beamhub("proxy", site)[1]
+    token.write_text("hunter2-Xq9")
+    token.chmod(0o644)
+    status, said = beamhub("proxy", site)
+    assert status == 1
+    assert f"Others can read the secret in {token}" in said
+    assert "hunter2" not in said
+
+
 def test_an_unknown_site_is_told():
     for command in ("check", "show", "serve"):
         status, said = beamhub(command, "marsbase")

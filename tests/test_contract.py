@@ -8,7 +8,7 @@ from traitlets.utils.importstring import import_item
 
 from hub.deployment import Deployment
 from hub.plan import Asked, Refused, plan
-from hub.site import SiteProfile, load_site, shipped_sites
+from hub.site import Data, SiteProfile, load_site, shipped_sites
 from hub.usecases import NOTEBOOKS, UseCase, load_use_cases
 from spawners import AnyBackend, Backend
 from spawners.launch import Mount
@@ -119,7 +119,8 @@ def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user)
         Mount(source="/gpfs/data", target="/data"),
         Mount(source="/w", target="/w", read_only=False),
     ]
-    changed = site.model_copy(update={"sizes": {"gpu": size}, "storage": mounts})
+    update = {"sizes": {"gpu": size}, "storage": mounts, "data": Data()}
+    changed = site.model_copy(update=update)
     deployment = Deployment("x", changed, USE_CASES, NOTEBOOKS)
 
     async def inside_a_loop():
@@ -178,6 +179,7 @@ def test_every_backend_names_a_spawner_that_is_installed():
 
 def test_live_checks_are_sentences(site, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))  # nothing is installed
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     monkeypatch.delenv("KUBECONFIG")
     monkeypatch.setenv("HOME", str(tmp_path))
     findings = site.backend.live_checks()

@@ -124,17 +124,18 @@ def test_a_use_case_can_not_take_the_name_of_another_image(name):
 def test_what_an_image_needs_comes_with_it():
     assert set(with_needs(IMAGES, [IMAGES["ptycho"]])) == {"build", "foundation", "ptycho"}
     assert set(with_needs(IMAGES, [IMAGES["base"]])) == {"build", "foundation", "base"}
+    assert set(with_needs(IMAGES, [IMAGES["hub"]])) == {"build", "hub"}
 
 
 def test_without_names_what_users_can_open_is_meant_and_by_name_what_is_coming_too():
-    assert {image.name for image in select(IMAGES, [])} == {"base", *READY}
+    assert {image.name for image in select(IMAGES, [])} == {"base", "hub", *READY}
     assert [image.name for image in select(IMAGES, ["savu"])] == ["savu"]
 
 
 def test_a_wrong_name_gets_the_nearest_right_one():
     with pytest.raises(ImageError, match="Did you mean 'pyfai'"):
         select(IMAGES, ["pyfia"])
-    with pytest.raises(ImageError, match="There are base, pyfai, "):
+    with pytest.raises(ImageError, match="There are base, hub, pyfai, "):
         select(IMAGES, ["zzz"])
     bare = plan_images(USE_CASES, registry="r", origin=ORIGIN, recipes=set())
     with pytest.raises(ImageError, match="no recipe yet: there is no images/savu"):
@@ -304,6 +305,30 @@ def test_a_context_holds_what_the_image_is_made_of_and_no_more(old_umask):
         (project["optional-dependencies"]["server"], shipped["optional-dependencies"]["server"]),
     ]:
         assert sorted(map(plain, found)) == sorted(map(plain, meant))
+
+
+def test_the_portals_own_image_is_made_of_all_that_a_portal_is(old_umask):
+    with context.build_context(IMAGES["hub"]) as folder:
+        files = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
+        assert {
+            "constraints.txt",
+            "hub/templates/catalogue.html",
+            "images/hub/Dockerfile",
+            "notebooks/pymca/usecase.yaml",
+            "package-lock.json",
+            "site_profiles/compose.yaml",
+            "spawners/container.py",
+            "workbench/overrides.json",
+        } <= set(files)
+        assert not [name for name in files if name.endswith(".pyc") or name.startswith("tests")]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files.values()} == {0o644}
+
+
+def test_without_a_checkout_the_portals_own_image_can_not_be_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(context, "CHECKOUT", tmp_path)
+    hub = planned()["hub"]
+    assert hub.missing == "can only be made in a checkout of BeamHub"
+    assert "base" in {image.name for image in select(planned(), [])}
 
 
 def plain(requirement: str) -> tuple[str, list[str]]:

@@ -279,7 +279,7 @@ def test_a_value_of_the_wrong_type_is_refused(use_cases, option, value):
 )
 def test_an_option_that_does_not_exist_is_refused_and_named(use_cases, option):
     message = refusal(use_cases, **{option: "x"}).message
-    assert message == f"There is no option '{option}'. Possible are size and notebook."
+    assert message == f"There is no option '{option}'. Possible are size, notebook, app."
 
 
 def test_one_good_option_does_not_carry_a_bad_one(use_cases):
@@ -369,6 +369,23 @@ def test_a_server_is_told_where_the_sites_data_are(use_cases):
 def test_a_server_of_a_site_without_data_is_told_nothing_of_them(use_cases):
     launch = launch_of(use_cases)
     assert not [name for name in launch.environment if name.startswith("BEAMHUB_DATA")]
+
+
+# Programs with windows
+
+
+def test_a_program_with_a_window_is_what_opens_where_servers_come_from_images(use_cases):
+    launch = launch_of(use_cases, "pymca", site=load_site("workstation"), app="pymca")
+    assert launch.start_page == "/beamhub/app/pymca"
+
+
+@pytest.mark.parametrize("site", ["laptop", "workstation"])
+def test_a_program_that_is_not_there_is_refused(use_cases, site):
+    with pytest.raises(Refused, match="no program with a window named 'sh'") as caught:
+        launch_of(use_cases, "pymca", site=load_site(site), app="sh")
+    check(caught.value)
+    possible = "There are pymca." if site == "workstation" else "There are none at this site."
+    assert possible in caught.value.message
 
 
 # Images and folders

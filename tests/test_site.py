@@ -14,7 +14,13 @@ from workbench.documents import DocumentError, read
 
 SITES = shipped_sites()
 HOUSES = {"desy", "diamond", "esrf", "hzdr", "psi", "soleil"}
-KINDS = {"laptop": "local", "workstation": "docker", "cloud": "kubernetes", "hpc": "slurm"}
+KINDS = {
+    "laptop": "local",
+    "workstation": "docker",
+    "compose": "docker",
+    "cloud": "kubernetes",
+    "hpc": "slurm",
+}
 SECURE = {"bind": "0.0.0.0", "tls": "proxy", "public_url": "https://hub.example.org"}
 
 
@@ -153,6 +159,29 @@ def test_tls_is_complete_or_refused():
         Serving(tls="proxy", public_url="http://hub.example.org")
     with pytest.raises(ValidationError, match="public_url"):
         Serving(tls="proxy")
+
+
+APART = {"proxy_socket": "/run/s", "proxy_token": {"env": "TOKEN"}}
+
+
+def test_a_proxy_apart_does_not_encrypt_by_itself():
+    with pytest.raises(ValidationError, match="with 'apart', tls must be 'none' or 'proxy'"):
+        Serving(tls="own", certificate="/a", key="/b", apart=APART)
+
+
+def test_where_hub_and_proxy_are_containers_they_are_named():
+    docker = {"kind": "docker"}
+    assert "backend.companions" in refused(serving={"apart": APART}, backend=docker)
+    named = {**docker, "companions": {"hub": "a-hub", "proxy": "a-proxy"}}
+    site = profile(serving={"apart": APART}, backend=named)
+    assert site.serving.hub_port == 8081
+    assert site.hub_address == "0.0.0.0"
+
+
+def test_what_compose_publishes_is_for_this_machine_only():
+    serving = load_site("compose").serving
+    assert serving.own_url == "http://127.0.0.1:8000"
+    assert not serving.reachable
 
 
 def test_the_address_that_users_type():

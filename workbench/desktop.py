@@ -7,6 +7,7 @@ programs are the use case's apps of kind ``desktop``.
 import os
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from tempfile import mkdtemp
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from .here import setting
 from .manifest import App, Manifest, load_manifest
 from .tutorials import NOTEBOOKS_VARIABLE, own_folder
 
@@ -21,6 +23,8 @@ BOARD = "board"
 LAST_WORDS_BYTES = 1500
 """Of what a program said, how much is shown where it fails."""
 STARTING_MS = 10_000
+FRESH_S = 120
+"""Who asked for a program longer ago has gone away."""
 STYLE = """
 QWidget { background: #24323f; color: #f2f5f7; font-size: 11pt; }
 QLabel#title { font-size: 17pt; }
@@ -66,7 +70,7 @@ def menu(apps: Mapping[str, App]) -> bytes:
 
 def show_board(manifest: Manifest) -> int:
     """Show the background with a button for each program, until the session ends."""
-    from PySide6.QtCore import Qt
+    from PySide6.QtCore import QFileSystemWatcher, Qt
     from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 
     application = QApplication([])
@@ -79,8 +83,9 @@ def show_board(manifest: Manifest) -> int:
     column.setSpacing(8)
     column.addWidget(QLabel(manifest.title, objectName="title"))
     column.addSpacing(16)
-    for app in manifest.desktop_apps.values():
-        button = QPushButton(app.title)
+    buttons = {}
+    for name, app in manifest.desktop_apps.items():
+        buttons[name] = button = QPushButton(app.title)
         button.clicked.connect(partial(start, app, button))
         column.addWidget(button, alignment=Qt.AlignmentFlag.AlignLeft)
     column.addStretch()
@@ -89,7 +94,29 @@ def show_board(manifest: Manifest) -> int:
     # The browser's window gives the screen its size.
     screen.geometryChanged.connect(board.setGeometry)
     board.show()
+    watcher = QFileSystemWatcher([str(wanted_folder())])
+    watcher.directoryChanged.connect(lambda _: start_wanted(buttons))
+    start_wanted(buttons)
     return int(application.exec())
+
+
+def wanted_folder() -> Path:
+    """Return the folder in which the name of a program asks for it; made where it isn't there.
+
+    A home may be that of several servers, one a use case.
+    """
+    folder = Path.home() / ".local/share/beamhub/wanted" / setting("USE_CASE")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def start_wanted(buttons: Mapping[str, Any]) -> None:
+    """Start the programs that have been asked for, if that isn't long ago."""
+    for path in list(wanted_folder().iterdir()):
+        fresh = time.time() - path.stat().st_mtime < FRESH_S
+        path.unlink()
+        if fresh and path.name in buttons:
+            buttons[path.name].click()
 
 
 def start(app: App, button: Any) -> None:

@@ -26,6 +26,8 @@ def main(arguments: list[str]) -> None:
         "--LabApp.extension_manager=readonly",
         # Kernels listen on loopback, where other accounts of the machine could read along.
         "--KernelManager.transport_encryption=required",
+        # Addresses of the use case's programs with windows.
+        "--ServerApp.jpserver_extensions=workbench.apps=True",
     ]
     os.execv(command, [command, *fixed, *arguments])  # noqa: S606
 

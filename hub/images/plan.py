@@ -11,9 +11,9 @@ from workbench.manifest import Manifest
 from ..usecases import UseCase
 
 LICENCE = "BSD-3-Clause"
-BASE, FOUNDATION, BUILD, DESKTOP = "base", "foundation", "build", "desktop"
-RESERVED = (BASE, FOUNDATION, BUILD, DESKTOP)
-"""What no use case can be named: the images that all others begin from."""
+BASE, FOUNDATION, BUILD, DESKTOP, HUB = "base", "foundation", "build", "desktop", "hub"
+RESERVED = (BASE, FOUNDATION, BUILD, DESKTOP, HUB)
+"""What no use case can be named: the images that belong to none."""
 LAST = "python"
 """The recipe that every use case's image ends with; one of its own makes what lies below."""
 
@@ -22,17 +22,29 @@ UID = 1000
 """The account inside every image."""
 INSIDE = PurePosixPath("/opt/beamhub")
 SOFTWARE_LIST = INSIDE / "software.cdx.json"
-IMPORTS = (
-    "bash_kernel",
-    "ipympl",
-    "ipywidgets",
-    "jupyter_resource_usage",
-    "jupyterhub",
-    "jupyterlab",
-    "jupyterlab_h5web",
-    "workbench",
-)
-"""What the base image proves to have."""
+IMPORTS = {
+    BASE: (
+        "bash_kernel",
+        "ipympl",
+        "ipywidgets",
+        "jupyter_resource_usage",
+        "jupyterhub",
+        "jupyterlab",
+        "jupyterlab_h5web",
+        "workbench",
+    ),
+    HUB: (
+        "dockerspawner",
+        "hub.app",
+        "jupyterhub",
+        "ldapauthenticator",
+        "oauthenticator",
+        "pamela",
+        "psycopg",
+        "spawners",
+    ),
+}
+"""What the images without notebooks prove to have."""
 
 
 @dataclass(frozen=True)
@@ -129,23 +141,18 @@ def plan_images(
     for name in RESERVED:
         if name in use_cases:
             raise ImageError(
-                f"{use_cases[name].folder}: a use case can't be named '{name}', since an image of "
-                "that name is what the others are built on. Rename its folder."
+                f"{use_cases[name].folder}: a use case can't be named '{name}', since BeamHub "
+                "has an image of that name itself. Rename its folder."
             )
-    images = {image.name: image for image in common_images(registry, origin)}
+    images = {image.name: image for image in common_images(registry, origin, recipes)}
     for use_case in use_cases.values():
         for image in use_case_images(use_case, images, registry, origin, recipes):
             images[image.name] = image
     return images
 
 
-def common_images(registry: str, origin: Origin) -> list[Image]:
+def common_images(registry: str, origin: Origin, recipes: Collection[str]) -> list[Image]:
     """Return the images that belong to no use case."""
-    labels = {
-        **common_labels(origin.version, origin),
-        "org.opencontainers.image.title": "JupyterLab with BeamHub's workbench",
-        "org.opencontainers.image.licenses": LICENCE,
-    }
     own = reference(registry, BASE, origin.version)
     build = Image(BUILD, f"{own}-{BUILD}", BASE, target=BUILD, published=False)
     foundation = Image(
@@ -164,9 +171,24 @@ def common_images(registry: str, origin: Origin) -> list[Image]:
         arguments={"BUILD": build.reference, "FOUNDATION": foundation.reference},
         published=False,
     )
-    arguments = {"NAME": BASE, "VERSION": origin.version}
-    base = Image(BASE, own, BASE, needs=(FOUNDATION,), arguments=arguments, labels=labels)
-    return [build, foundation, desktop, base]
+    base = Image(
+        BASE,
+        own,
+        BASE,
+        needs=(FOUNDATION,),
+        arguments={"NAME": BASE, "VERSION": origin.version},
+        labels=own_labels("JupyterLab with BeamHub's workbench", origin),
+    )
+    hub = Image(
+        HUB,
+        reference(registry, HUB, origin.version),
+        HUB,
+        needs=(BUILD,),
+        arguments={"BUILD": build.reference, "NAME": HUB, "VERSION": origin.version},
+        labels=own_labels("BeamHub's portal: hub and proxy", origin),
+        missing="" if HUB in recipes else "can only be made in a checkout of BeamHub",
+    )
+    return [build, foundation, desktop, base, hub]
 
 
 def use_case_images(
@@ -248,6 +270,15 @@ def common_labels(version: str, origin: Origin) -> dict[str, str]:
         "org.opencontainers.image.version": version,
     }
     return {name: value for name, value in labels.items() if value}
+
+
+def own_labels(title: str, origin: Origin) -> dict[str, str]:
+    """Return the labels of an image that belongs to no use case."""
+    return {
+        **common_labels(origin.version, origin),
+        "org.opencontainers.image.title": title,
+        "org.opencontainers.image.licenses": LICENCE,
+    }
 
 
 def use_case_labels(use_case: UseCase, origin: Origin) -> dict[str, str]:
@@ -384,7 +415,7 @@ def self_test_arguments(image: Image, notebook: str | None = None) -> list[str]:
         It has no such notebook.
     """
     if image.use_case is None:
-        return [*confined(memory_gib=1), image.reference, *parts_command(IMPORTS)]
+        return [*confined(memory_gib=1), image.reference, *parts_command(IMPORTS[image.name])]
     name, manifest = image.use_case.name, image.use_case.manifest
     files = [n.file for n in manifest.notebooks]
     if notebook is not None and notebook not in files:
@@ -396,7 +427,7 @@ def self_test_arguments(image: Image, notebook: str | None = None) -> list[str]:
         command = ["python", "-P", "-m", "workbench.run", folder, place]
         command += [notebook] if notebook else files
     else:
-        command = parts_command(IMPORTS, f"{folder}/requirements.txt", manifest.programs)
+        command = parts_command(IMPORTS[BASE], f"{folder}/requirements.txt", manifest.programs)
     memory_gib = manifest.resources.advised.memory_gib
     return [*confined(memory_gib=memory_gib), image.reference, *command]
 

@@ -18,8 +18,6 @@ from tornado import web
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
 from tornado.httputil import url_concat
 
-from spawners import LocalBackend
-
 from ..crates import LARGEST, CrateError, Kept, Shelf
 from ..likeness import Line, compare, pinned, run_line
 from ..plan import Refused
@@ -110,8 +108,9 @@ class Found(Open):
 
     def lines(self, kept: Kept, use_case: UseCase, reference: str) -> list[Line]:
         """Return the comparison of an archive with the use case here."""
-        local = isinstance(self.deployment.site.backend, LocalBackend)
-        image = "" if local else self.deployment.digests.get(reference, reference)
+        image = self.deployment.digests.get(reference, reference)
+        if not self.deployment.site.backend.from_images:
+            image = ""
         files = (use_case.folder / "requirements.txt", CONSTRAINTS)
         pins = pinned(*(f.read_text(encoding="utf-8") for f in files if f.is_file()))
         return compare(kept.about, use_case, image, pins)

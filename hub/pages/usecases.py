@@ -1,7 +1,7 @@
 """The catalogue, and one page a use case."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from tornado import web
 
@@ -12,7 +12,7 @@ from workbench.data.places import offer
 
 from ..cards import card
 from ..deployment import Deployment
-from ..plan import Asked, Refused, find, fits, words
+from ..plan import Asked, Refused, find, fits, windows, words
 from ..usecases import UseCase
 from .base import Page
 
@@ -62,6 +62,9 @@ def use_case_names(
         "sizes": [(n, s, words(s), fits(least, s)) for n, s in site.sizes.items()],
         "chosen_size": asked.size or shown.size,
         "chosen_notebook": asked.notebook or "",
+        "chosen_app": use_case.manifest.apps.get(asked.app or ""),
+        "asked": {name: value for name, value in asdict(asked).items() if value},
+        "windows": windows(use_case, site),
         "least": words(least),
         "advised": words(use_case.manifest.resources.advised),
         "free": site.backend.free(),

@@ -2,10 +2,17 @@
 
 import json
 import uuid
+from ssl import SSLContext
+from typing import Protocol
 
 import httpx
-from portals import RunningPortal
 from websockets.sync.client import connect
+
+
+class Address(Protocol):
+    """What has the address of a portal."""
+
+    url: str
 
 
 def execute_request(code: str) -> dict:
@@ -26,8 +33,14 @@ def execute_request(code: str) -> dict:
 class Kernel:
     """A Python kernel of a running server."""
 
-    def __init__(self, portal: RunningPortal, client: httpx.Client, server: str) -> None:
-        self.portal, self.client, self.base = portal, client, server
+    def __init__(
+        self,
+        portal: Address,
+        client: httpx.Client,
+        server: str,
+        trusted: SSLContext | None = None,
+    ) -> None:
+        self.portal, self.client, self.base, self.trusted = portal, client, server, trusted
         token = {"X-XSRFToken": client.cookies.get("_xsrf", path=server) or ""}
         made = client.post(f"{server}api/kernels", headers=token, json={"name": "python3"})
         assert made.status_code == 201, made.text
@@ -41,7 +54,7 @@ class Kernel:
         request = execute_request(code)
         mine = request["header"]["msg_id"]
         said: list[str] = []
-        with connect(url, additional_headers=headers, max_size=None) as channel:
+        with connect(url, additional_headers=headers, max_size=None, ssl=self.trusted) as channel:
             channel.send(json.dumps(request))
             while True:
                 message = json.loads(channel.recv(timeout=seconds))
