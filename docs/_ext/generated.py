@@ -106,6 +106,7 @@ STATE = {
     "data": "Reference data that all users share. Can be fetched again.",
     "images": "Lists of the software of images that were built here, one file each.",
     "images.json": "Images that were built, pushed or pulled: size and digests.",
+    "reproduce": "Archives of notebooks that users have sent to be opened, one a user, for a day.",
     "start_times.json": "How long the last starts of each use case took.",
 }
 """What lies in the state folder; the build fails where the code doesn't name one."""
