@@ -12,6 +12,7 @@ from traitlets.config import Config
 import workbench
 from spawners import DockerBackend, LocalBackend
 
+from .crates import Shelf
 from .deployment import Deployment
 from .images.plan import repository
 from .launching import launcher
@@ -22,6 +23,7 @@ from .state import identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS
 
+CRATES = "reproduce"
 IDLE_CULLER = "idle-culler"
 HERE = Path(__file__).parent
 ROUTES_COMPARED_S = 10
@@ -119,6 +121,7 @@ def configure_pages(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.tornado_settings = {
         "beamhub": deployment,
         "start_times": times,
+        "crates": Shelf(deployment.state / CRATES),
         "slow_spawn_timeout": 1,
     }
 

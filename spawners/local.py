@@ -44,7 +44,8 @@ class LocalBackend(Backend):
             "cpu_limit": launch.resources.cores,
             "mem_limit": f"{launch.resources.memory_gib:g}G",
             "default_url": launch.start_page,
-            "environment": launch.environment,
+            # Processes come from no image, so none is named to them.
+            "environment": {k: v for k, v in launch.environment.items() if k != "BEAMHUB_IMAGE"},
             "start_timeout": round(self.start_timeout_min * 60),
         }
 

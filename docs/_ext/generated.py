@@ -110,6 +110,7 @@ STATE = {
     "images.json": "Images that were built, pushed or pulled: size and digests.",
     "licences.sqlite": "Who has accepted the terms of which program, and when: every entry, with "
     "the text. Readable by the portal only.",
+    "reproduce": "Archives of notebooks that users have sent to be opened, one a user, for a day.",
     "start_times.json": "How long the last starts of each use case took.",
 }
 """What lies in the state folder; the build fails where the code doesn't name one."""
