@@ -18,7 +18,7 @@ from .images.plan import repository
 from .launching import launcher
 from .proxy import proxy_command
 from .secrets import read_secret
-from .site import Apart, Codes, Ldap, Oidc, Pam
+from .site import Apart, Codes, Ldap, Oidc, Pam, SiteProfile
 from .state import identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS
@@ -140,7 +140,7 @@ def configure_login(c: Config, deployment: Deployment) -> None:
     elif isinstance(login, Ldap):
         configure_ldap(c, login)
     else:
-        configure_oidc(c, login, deployment.site.serving.url)
+        configure_oidc(c, login, deployment.site)
 
 
 def configure_ldap(c: Config, login: Ldap) -> None:
@@ -156,7 +156,7 @@ def configure_ldap(c: Config, login: Ldap) -> None:
     c.Authenticator.admin_users = set(login.admins)
 
 
-def configure_oidc(c: Config, login: Oidc, url: str) -> None:
+def configure_oidc(c: Config, login: Oidc, site: SiteProfile) -> None:
     """Ask an OpenID Connect provider, at the addresses that it publishes."""
     from .oidc import discover
 
@@ -168,11 +168,12 @@ def configure_oidc(c: Config, login: Oidc, url: str) -> None:
     c.GenericOAuthenticator.authorize_url = found.authorization_endpoint
     c.GenericOAuthenticator.token_url = found.token_endpoint
     c.GenericOAuthenticator.userdata_url = found.userinfo_endpoint
-    c.GenericOAuthenticator.oauth_callback_url = f"{url}/hub/oauth_callback"
+    c.GenericOAuthenticator.oauth_callback_url = f"{site.serving.url}/hub/oauth_callback"
     c.GenericOAuthenticator.scope = ["openid", "profile", "email"]
     c.GenericOAuthenticator.username_claim = login.username_claim
     c.Authenticator.allow_all = not login.allowed_groups
-    if login.allowed_groups or login.admin_groups:
+    vouched = any(program.vouched_groups for program in site.programs.values())
+    if login.allowed_groups or login.admin_groups or vouched:
         c.GenericOAuthenticator.manage_groups = True
         c.GenericOAuthenticator.auth_state_groups_key = "oauth_user.groups"
         c.GenericOAuthenticator.allowed_groups = set(login.allowed_groups)

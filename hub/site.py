@@ -17,9 +17,10 @@ from pydantic import (
 )
 
 from spawners import AnyBackend, DockerBackend, LocalBackend, Mount, Resources
+from spawners.launch import absolute
 from workbench.declared import Declared
 from workbench.documents import DocumentError, load
-from workbench.manifest import Name
+from workbench.manifest import Name, RelativePath
 
 from .secrets import SecretRef
 
@@ -209,6 +210,40 @@ class Data(Declared):
         return value
 
 
+class LicensedProgram(Declared):
+    """A program with a licence of its own that the site has: where it lies, and who gets it.
+
+    What a user must declare to get it is in the manifests that name the program.
+    """
+
+    source: Annotated[Path, AfterValidator(absolute)] = Field(
+        description="The folder that holds it, on the machine that runs servers. In containers it "
+        "is shown, read-only, to those who may use it, and to nobody else"
+    )
+    target: Annotated[Path, AfterValidator(absolute)] | None = Field(
+        None, description="Where containers see that folder; the same place by default"
+    )
+    bin: Annotated[RelativePath, Field(pattern=r"^[A-Za-z0-9._+/-]+$")] | None = Field(
+        None,
+        description="The folder inside with its commands, which comes last on the PATH; by default "
+        "that folder itself",
+    )
+    vouched_groups: list[str] = Field(
+        [], description="Groups whose members need not accept anything, by the site's own licence"
+    )
+    by_declaration: bool = Field(
+        True,
+        description="Whether users who accept the declaration get it; false leaves it to those of "
+        "`vouched_groups`",
+    )
+
+    @model_validator(mode="after")
+    def _somebody_can_use_it(self) -> Self:
+        if not self.by_declaration and not self.vouched_groups:
+            raise ValueError("with 'by_declaration: false' only 'vouched_groups' get it: name some")
+        return self
+
+
 class Look(Declared):
     """What makes the portal the facility's own."""
 
@@ -254,6 +289,9 @@ class SiteProfile(Declared):
     registry: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*[a-z0-9]$")] = "ghcr.io/beamhub"
     data: Data = Data()
     storage: list[Mount] = Field([], description="Folders that every server sees")
+    programs: dict[Name, LicensedProgram] = Field(
+        {}, description="Programs behind licence gates that the site has, by the gate's name"
+    )
     use_cases: list[Name] | None = Field(None, description="Those on offer; None means all")
     announcements: Path | None = Field(
         None, description="A Markdown file, read again whenever it changes"
@@ -280,6 +318,19 @@ class SiteProfile(Declared):
                 "with serving.apart, hub and proxy are containers: name them in "
                 "backend.companions, so that users' networks are joined to them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _programs_are_not_everybodys(self) -> Self:
+        shown = [*(mount.source for mount in self.storage), *self.data.roots]
+        shown += [self.data.cache] if self.data.cache else []
+        for name, program in self.programs.items():
+            for folder in shown:
+                if program.source.is_relative_to(folder) or folder.is_relative_to(program.source):
+                    raise ValueError(
+                        f"programs.{name}: every server sees {folder} by 'storage' or 'data', and "
+                        f"with it what lies in {program.source}: keep them apart"
+                    )
         return self
 
     @model_validator(mode="after")

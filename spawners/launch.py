@@ -125,7 +125,8 @@ class Backend(Declared, ABC):
     outlives_hub: ClassVar[bool] = True
     """Whether servers go on when the portal ends."""
     from_images: ClassVar[bool] = True
-    """Whether servers come from the use cases' images, with all programs that lie in those."""
+    """Whether servers come from the use cases' images, with all programs that lie in those; the
+    others see the machine's folders where they are, without mounts."""
     one_account: ClassVar[bool] = False
     """Whether all users' servers have the same account number, as in containers, so that what one
     user may write, all may."""

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -52,8 +53,7 @@ class LocalBackend(Backend):
         """Return which of the launch's programs are not on the PATH."""
         return [
             f"The program '{program}' is not installed on this machine."
-            for program in launch.programs
-            if shutil.which(program) is None
+            for program in missing(launch.programs, launch.environment)
         ]
 
     def free(self) -> Free | None:
@@ -79,6 +79,13 @@ class LocalBackend(Backend):
                 "with the system's own Python (/usr/bin/python3)."
             )
         return findings
+
+
+def missing(programs: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """Return which programs a server with that environment would not have on its PATH."""
+    more = environment.get("BEAMHUB_PATHS", "")
+    path = os.pathsep.join(filter(None, [os.environ.get("PATH", os.defpath), more]))
+    return [program for program in programs if shutil.which(program, path=path) is None]
 
 
 def readable_by_others(path: Path) -> bool:

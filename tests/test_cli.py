@@ -28,6 +28,9 @@ COMMANDS = [
     ["new", "use-case"],
     ["new", "site"],
     ["images"],
+    ["licences"],
+    ["licences", "list"],
+    ["licences", "export"],
     *(["images", name] for name in ("list", "build", "test", "push", "pull", "digest")),
 ]
 SECRET = "hunter2-Xq9"
@@ -108,6 +111,18 @@ def test_check_names_folders_for_data_that_are_not_there():
     assert status == 1
     assert "data.roots: there is no folder /no/such/root." in said
     assert "install -d -m 1777 /no/such/cache" in said
+
+
+def test_check_names_restricted_programs_that_are_missing_or_everybodys(monkeypatch, tmp_path):
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    text = "extends: laptop\nprograms:\n  xds: {source: /no/such/folder, bin: b}\n"
+    text += f"  dirax: {{source: {tmp_path}, bin: bin}}\n"
+    Path("mine.yaml").write_text(text, encoding="utf-8")
+    status, said = beamhub("check", "mine.yaml")
+    assert status == 1
+    assert "programs.xds: there is no folder /no/such/folder/b." in said
+    assert f"programs.dirax: {tmp_path}/bin is on the PATH of this account" in said
 
 
 def test_check_says_what_this_machine_lacks(monkeypatch):

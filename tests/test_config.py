@@ -30,7 +30,7 @@ from hub.deployment import Deployment, load_deployment
 from hub.oidc import ProviderError, discover
 from hub.proxy import PROGRAM, ProxyError, apart_command, proxy_command
 from hub.secrets import SecretError, SecretRef
-from hub.site import Login, Postgresql, Serving, shipped_sites
+from hub.site import LicensedProgram, Login, Postgresql, Serving, shipped_sites
 
 SECRET = "hunter2-Xq9"
 
@@ -317,6 +317,18 @@ def test_only_those_of_the_groups_may_log_in(laptop, change, provider, monkeypat
     assert authenticator.user_info_to_username(user) == "ada"
     state = authenticator.build_auth_state_dict({"access_token": "x"}, user)
     assert asyncio.run(authenticator.get_user_groups(state)) == {"beam", "other"}
+
+
+def test_groups_whom_the_site_vouches_for_come_from_the_provider(
+    laptop, change, provider, monkeypatch
+):
+    monkeypatch.setenv("OIDC_SECRET", SECRET)
+    programs = {"xds": LicensedProgram(source="/opt/xds", vouched_groups=["mx"])}
+    site = change(laptop, login=oidc(f"{provider}/realm"), programs=programs)
+    authenticator = import_item(CLASSES["GenericOAuthenticator"])(config=of(configure_login, site))
+    assert authenticator.manage_groups is True
+    assert authenticator.allow_all is True
+    assert not authenticator.allowed_groups
 
 
 def test_a_missing_secret_stops_the_start(laptop, change, provider, monkeypatch):

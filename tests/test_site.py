@@ -239,6 +239,56 @@ def test_a_backends_words_are_words(backend):
     assert "String should match pattern" in refused(backend=backend)
 
 
+# Programs with licences of their own
+
+XDS = {"source": "/opt/xds"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"storage": [{"source": "/opt", "target": "/opt"}]},
+        {"storage": [{"source": "/opt/xds/bin", "target": "/x"}]},
+        {"data": {"roots": ["/opt/xds"]}},
+        {"data": {"cache": "/opt"}},
+    ],
+)
+def test_what_every_server_sees_holds_no_restricted_program(changes):
+    assert "keep them apart" in refused(programs={"xds": XDS}, **changes)
+    assert profile(programs={"xds": {"source": "/sw/xds"}}, **changes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "xds"},
+        {"source": "/opt/../etc"},
+        {"source": "/opt/a:/opt/b"},
+        {"target": "relative"},
+        {"bin": "../../usr/bin"},
+        {"bin": "/usr/bin"},
+        {"bin": "a:b"},
+        {"read_only": False},
+    ],
+)
+def test_a_restricted_program_is_one_folder_seen_read_only(change):
+    assert "programs.xds" in refused(programs={"xds": {**XDS, **change}})
+
+
+def test_somebody_gets_a_restricted_program():
+    closed = {**XDS, "by_declaration": False}
+    assert "'vouched_groups' get it" in refused(programs={"xds": closed})
+    assert profile(programs={"xds": {**closed, "vouched_groups": ["mx"]}})
+
+
+def test_a_program_that_no_use_case_asks_for_is_refused(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: laptop\nprograms: {xdss: {source: /opt/xds}}\n")
+    with pytest.raises(DocumentError, match="no use case has a licence gate 'xdss'") as caught:
+        load_deployment(str(mine), state=tmp_path)
+    assert "ccp4, dirax, felix, mosflm, xds" in str(caught.value)
+
+
 # Finding one
 
 

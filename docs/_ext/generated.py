@@ -65,6 +65,8 @@ VARIABLES = {
     "BEAMHUB_DATA_MIRRORS": "In a server, or set by you: addresses of mirrors, with spaces between "
     "them.",
     "BEAMHUB_DATA_QUOTA_GB": "In a server, or set by you: what the cache may hold, in GB.",
+    "BEAMHUB_PATHS": "In a server: folders of programs with licences of their own that are open "
+    "for its user, with colons between them; they come last on the PATH.",
     "BEAMHUB_NOTEBOOKS": "In a server: where the use case's files lie as they were shipped.",
     "BEAMHUB_NAME": "For Compose: what names of containers, networks and volumes begin with; "
     "`beamhub` where it isn't set.",
@@ -106,6 +108,8 @@ STATE = {
     "data": "Reference data that all users share. Can be fetched again.",
     "images": "Lists of the software of images that were built here, one file each.",
     "images.json": "Images that were built, pushed or pulled: size and digests.",
+    "licences.sqlite": "Who has accepted the terms of which program, and when: every entry, with "
+    "the text. Readable by the portal only.",
     "reproduce": "Archives of notebooks that users have sent to be opened, one a user, for a day.",
     "start_times.json": "How long the last starts of each use case took.",
 }

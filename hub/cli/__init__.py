@@ -4,7 +4,7 @@ import typer
 
 from workbench.data.command import app as data
 
-from . import check, images, new, proxy, run, schema, serve, show
+from . import check, images, licences, new, proxy, run, schema, serve, show
 
 app = typer.Typer(
     name="beamhub",
@@ -20,3 +20,4 @@ for module in (serve, proxy, check, show, schema, run):
 app.add_typer(new.app, name="new")
 app.add_typer(data, name="data")
 app.add_typer(images.app, name="images")
+app.add_typer(licences.app, name="licences")

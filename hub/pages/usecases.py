@@ -12,6 +12,8 @@ from workbench.data.places import offer
 
 from ..cards import card
 from ..deployment import Deployment
+from ..gates import gates
+from ..launching import standing_of
 from ..plan import Asked, Refused, find, fits, windows, words
 from ..usecases import UseCase
 from .base import Page
@@ -54,11 +56,13 @@ def use_case_names(
     """Return what a template needs to show a use case and to offer its start."""
     site = page.deployment.site
     shown = card(use_case, page.deployment, page.current_user)
+    standing = standing_of(page.current_user, page.deployment)
     least = use_case.manifest.resources.least
     return {
         "card": shown,
         "use_case": use_case,
         "manifest": use_case.manifest,
+        "gates": gates(use_case, site, standing),
         "sizes": [(n, s, words(s), fits(least, s)) for n, s in site.sizes.items()],
         "chosen_size": asked.size or shown.size,
         "chosen_notebook": asked.notebook or "",

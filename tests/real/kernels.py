@@ -1,6 +1,7 @@
 """Run code in a kernel of a user's server, as JupyterLab does."""
 
 import json
+import time
 import uuid
 from ssl import SSLContext
 from typing import Protocol
@@ -67,3 +68,20 @@ class Kernel:
                     said.append(f"{content['ename']}: {content['evalue']}")
                 elif message["msg_type"] == "status" and content["execution_state"] == "idle":
                     return "".join(said)
+
+
+def in_a_terminal(portal: Address, client: httpx.Client, server: str, command: str) -> str:
+    """Return what a command says in a terminal of JupyterLab."""
+    token = {"X-XSRFToken": client.cookies.get("_xsrf", path=server) or ""}
+    name = client.post(f"{server}api/terminals", headers=token).json()["name"]
+    cookies = "; ".join(f"{c.name}={c.value}" for c in client.cookies.jar)
+    url = portal.url.replace("http", "ws") + f"{server}terminals/websocket/{name}"
+    said = ""
+    with connect(url, additional_headers={"Cookie": cookies, "Origin": portal.url}) as channel:
+        channel.send(json.dumps(["stdin", f"{command}; echo the-'end'\r"]))
+        end = time.monotonic() + 30
+        while "the-end" not in said and time.monotonic() < end:
+            kind, *rest = json.loads(channel.recv(timeout=30))
+            said += rest[0] if kind == "stdout" else ""
+    client.delete(f"{server}api/terminals/{name}", headers=token)
+    return said
