@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from spawners import Launch, Mount, Resources
-from workbench.manifest import Needs
+from workbench.manifest import Needs, Notebook
 
 from .images.plan import reference
 from .site import SiteProfile, Size
@@ -131,8 +131,9 @@ def plan(
     use_case = find(name, use_cases, site)
     size_name, size = choose_size(use_case, asked.size, site)
     refuse_over_limit(size, holding, site)
-    notebook = check_notebook(use_case, asked.notebook, site)
-    page = f"/lab/tree/beamhub/{name}/{notebook}" if notebook else "/lab"
+    notebook = choose_notebook(use_case, asked.notebook, site)
+    page = f"/lab/tree/beamhub/{name}/{notebook.file}" if notebook else "/lab"
+    programs = [*use_case.manifest.programs, *(notebook.programs if notebook else [])]
     tagged = reference(site.registry, name, use_case.manifest.version)
     image = digests.get(tagged, tagged)
     return Launch(
@@ -141,7 +142,7 @@ def plan(
         folder=use_case.folder,
         image=image,
         resources=Resources(**size.model_dump(include=set(Resources.model_fields))),
-        programs=tuple(use_case.manifest.programs),
+        programs=tuple(dict.fromkeys(programs)),
         start_page=page,
         environment={"BEAMHUB_IMAGE": image, **environment(use_case, size_name, size, site)},
         mounts=tuple(mounts(site)),
@@ -249,18 +250,18 @@ def refuse_over_limit(size: Size, holding: Holding, site: SiteProfile) -> None:
             )
 
 
-def check_notebook(use_case: UseCase, asked: str | None, site: SiteProfile) -> str | None:
+def choose_notebook(use_case: UseCase, asked: str | None, site: SiteProfile) -> Notebook | None:
     """Return the notebook to open, None for JupyterLab's own start page."""
     if asked is None:
-        return use_case.manifest.notebooks[0].file if use_case.manifest.notebooks else None
+        return use_case.manifest.first_notebook
     if asked not in use_case.notebooks:
         raise Refused(
             f"{use_case.manifest.title} has no notebook {quoted(asked)}. "
-            f"There are {', '.join(sorted(use_case.notebooks))}. {ask_whom(site)}",
+            f"There are {', '.join(use_case.notebooks)}. {ask_whom(site)}",
             reason="notebook",
             status=404,
         )
-    return asked
+    return use_case.notebooks[asked]
 
 
 def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile) -> dict[str, str]:
