@@ -41,11 +41,19 @@ def show_slice(
     axes.set_yticks([])
     axes.set_title(title, fontsize=10)
     side = image.shape[0]
-    length, words = (0.2 / pixel_mm, "0.2 mm") if pixel_mm != 1 else (round(side / 5, -1), f"{side / 5:.0f} px")
+    length = round_length(side * pixel_mm / 4)
+    words = f"{length:g} px" if pixel_mm == 1 else f"{length:g} mm" if length >= 0.1 else f"{1000 * length:g} µm"
+    length /= pixel_mm
     x, y = 0.04 * side, 0.955 * side
     axes.plot([x, x + length], [y, y], color="white", linewidth=3, solid_capstyle="butt")
     axes.text(x, y - 0.02 * side, words, color="white", ha="left", va="bottom", fontsize=8)
     return drawn
+
+
+def round_length(most: float) -> float:
+    """Return the largest of 1, 2 and 5 times a power of ten that isn't larger than `most`."""
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9)))
 
 
 def grey_limits(image: np.ndarray, low: float = 1.0, high: float = 99.7) -> tuple[float, float]:
