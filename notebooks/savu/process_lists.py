@@ -230,11 +230,10 @@ def read_marks(text: str) -> Iterator[tuple[datetime, str]]:
             yield moment.replace(microsecond=1000 * int(match[2])), match[3] or ""
 
 
-def axis_used(centre_px: float, columns: int) -> float:
-    """Return the axis that AstraReconCpu really reconstructs about, px.
+def columns_used(centre_px: float, columns: int) -> slice:
+    """Return the columns that AstraReconCpu keeps, the axis in their middle.
 
-    It crops the sinogram until the axis is in its middle, by a whole number of columns: so the axis
-    falls onto the nearest half pixel.
+    It crops a whole number of them from one side: so the axis falls onto the nearest half pixel.
     """
-    cropped = round(abs(columns - 1 - 2 * centre_px))
-    return (columns - 1 + np.sign(2 * centre_px - columns + 1) * cropped) / 2
+    crop = round(abs(columns - 1 - 2 * centre_px))
+    return slice(crop, columns) if 2 * centre_px > columns - 1 else slice(0, columns - crop)
