@@ -49,7 +49,7 @@ def missing() -> list[str]:
     return [program for program in PROGRAMS if shutil.which(program) is None]
 
 
-def typed(steps: Sequence[Step], path: str | Path) -> str:
+def typed(steps: Sequence[Step], path: str) -> str:
     """Return what one would type into savu_config to make a process list and save it."""
     lines = []
     for number, step in enumerate(steps, start=1):
@@ -73,7 +73,8 @@ def configure(lists: Mapping[str, Sequence[Step]], folder: Path) -> str:
     SavuError
         A list was not saved, or a plugin of it is not there.
     """
-    texts = [typed(steps, (folder / f"{name}.nxs").resolve()) for name, steps in lists.items()]
+    # Names only: the configurator splits what one types at spaces, which a folder's name may have.
+    texts = [typed(steps, f"{name}.nxs") for name, steps in lists.items()]
     session = "\nclear\ny\n".join(texts) + "\ndisp -a\nexit\ny\n"
     done = subprocess.run(
         ["savu_config"], input=session, env=environment(), cwd=folder, capture_output=True, text=True
