@@ -232,7 +232,10 @@ def write_scan(
     energies: np.ndarray,
     monitor: np.ndarray,
 ) -> None:
-    """Write the signals where Savu's loaders of NXstxm and NXfluo look by default."""
+    """Write the signals in the layout of Savu's mm.nxs.
+
+    Savu's own loaders of maps do not read it: they want further attributes, as bytes.
+    """
     entry = group(file, "entry1", "NXentry")
     x = (np.arange(setup.positions) - (setup.positions - 1) / 2) * setup.step_mm
     y = np.arange(setup.heights) * setup.step_mm
