@@ -21,6 +21,8 @@ class Truth:
     ----------
     centre_px : float
         Column of the axis of rotation; pixel centres are at whole numbers from 0.
+    angles_deg : (projections,) float64
+        By which the sample was really turned.
     phantom : (rows, columns, columns) float32
         Attenuation coefficient on the grid of a reconstruction, 1/mm.
     attenuation : (projections, rows, columns) float32
@@ -30,6 +32,7 @@ class Truth:
     """
 
     centre_px: float
+    angles_deg: np.ndarray = field(repr=False)
     phantom: np.ndarray = field(repr=False)
     attenuation: np.ndarray = field(repr=False)
     rings: np.ndarray = field(repr=False)
@@ -111,7 +114,7 @@ def length_mm(dataset: h5py.Dataset) -> float:
 def simulated(files: Files) -> Scan:
     """Return the simulated scan and its truth."""
     with h5py.File(files["truth.h5"]) as file:
-        names = ("phantom", "attenuation", "rings", "zingers")
+        names = ("angle", "phantom", "attenuation", "rings", "zingers")
         truth = Truth(float(file["centre_of_rotation"][()]), *(file[name][()] for name in names))
     return nxtomo(files["scan.nxs"], truth)
 
