@@ -1,7 +1,10 @@
 """What a user can do with a use case here and now: the state that a card shows."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from spawners import Backend, Launch
 
 from .deployment import Deployment
 from .launching import size_of, standing_of
@@ -44,12 +47,15 @@ class Card:
         Why it can't be opened, empty where it can.
     size : str
         The size that suits it best, empty where none does.
+    closed : mapping
+        Why a notebook can't be opened here, by its file; the others can.
     """
 
     use_case: UseCase
     state: State
     why: str = ""
     size: str = ""
+    closed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -90,12 +96,23 @@ def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
             why = use_case.manifest.coming[0]
         return Card(use_case, state, why)
     size = launch.environment["BEAMHUB_SIZE"]
+    closed = closed_notebooks(use_case, launch, site.backend)
     if spawner is not None and spawner.active:
-        return Card(use_case, server_state(spawner), size=size)
+        return Card(use_case, server_state(spawner), size=size, closed=closed)
     obstacles = site.backend.obstacles(launch)
     if obstacles:
         return Card(use_case, "unavailable", " ".join([*obstacles, f"Ask {site.contact}."]))
-    return Card(use_case, "ready", size=size)
+    return Card(use_case, "ready", size=size, closed=closed)
+
+
+def closed_notebooks(use_case: UseCase, launch: Launch, backend: Backend) -> dict[str, str]:
+    """Return the notebooks that need programs which aren't here, with what is missing."""
+    closed = {}
+    for notebook in use_case.manifest.notebooks:
+        needed = launch.model_copy(update={"programs": tuple(notebook.programs)})
+        if notebook.programs and (obstacles := backend.obstacles(needed)):
+            closed[notebook.file] = " ".join(obstacles)
+    return closed
 
 
 def server_state(spawner: Any) -> State:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from spawners import Launch, Mount, Resources
-from workbench.manifest import App, Needs
+from workbench.manifest import App, Needs, Notebook
 
 from .gates import NOBODY, Gate, Standing, gates
 from .images.plan import reference
@@ -156,7 +156,7 @@ def plan(
     opened = open_gates(use_case, site, standing)
     size_name, size = choose_size(use_case, asked.size, site)
     refuse_over_limit(size, holding, site)
-    page = start_page(use_case, asked, site)
+    page, programs = beginning(use_case, asked, site)
     tagged = reference(site.registry, name, use_case.manifest.version)
     image = digests.get(tagged, tagged)
     return Launch(
@@ -165,7 +165,7 @@ def plan(
         folder=use_case.folder,
         image=image,
         resources=Resources(**size.model_dump(include=set(Resources.model_fields))),
-        programs=tuple(use_case.manifest.programs),
+        programs=tuple(dict.fromkeys(programs)),
         start_page=page,
         environment={
             "BEAMHUB_IMAGE": image,
@@ -321,12 +321,16 @@ def refuse_over_limit(size: Size, holding: Holding, site: SiteProfile) -> None:
             )
 
 
-def start_page(use_case: UseCase, asked: Asked, site: SiteProfile) -> str:
-    """Return the page of the server to begin with."""
+def beginning(use_case: UseCase, asked: Asked, site: SiteProfile) -> tuple[str, list[str]]:
+    """Return the page of the server to begin with, and the programs that have to be there."""
+    programs = use_case.manifest.programs
     if asked.app is not None:
-        return f"/beamhub/app/{check_app(use_case, asked.app, site)}"
-    notebook = check_notebook(use_case, asked.notebook, site)
-    return f"/lab/tree/beamhub/{use_case.name}/{notebook}" if notebook else "/lab"
+        return f"/beamhub/app/{check_app(use_case, asked.app, site)}", programs
+    notebook = choose_notebook(use_case, asked.notebook, site)
+    if notebook is None:
+        return "/lab", programs
+    page = f"/lab/tree/beamhub/{use_case.name}/{notebook.file}"
+    return page, [*programs, *notebook.programs]
 
 
 def windows(use_case: UseCase, site: SiteProfile) -> Mapping[str, App]:
@@ -348,18 +352,18 @@ def check_app(use_case: UseCase, asked: str, site: SiteProfile) -> str:
     return asked
 
 
-def check_notebook(use_case: UseCase, asked: str | None, site: SiteProfile) -> str | None:
+def choose_notebook(use_case: UseCase, asked: str | None, site: SiteProfile) -> Notebook | None:
     """Return the notebook to open, None for JupyterLab's own start page."""
     if asked is None:
-        return use_case.manifest.notebooks[0].file if use_case.manifest.notebooks else None
+        return use_case.manifest.first_notebook
     if asked not in use_case.notebooks:
         raise Refused(
             f"{use_case.manifest.title} has no notebook {quoted(asked)}. "
-            f"There are {', '.join(sorted(use_case.notebooks))}. {ask_whom(site)}",
+            f"There are {', '.join(use_case.notebooks)}. {ask_whom(site)}",
             reason="notebook",
             status=404,
         )
-    return asked
+    return use_case.notebooks[asked]
 
 
 def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile) -> dict[str, str]:

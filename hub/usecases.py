@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from workbench.documents import DocumentError
-from workbench.manifest import MANIFEST, NAME_RULE, Manifest, is_name, load_manifest
+from workbench.manifest import MANIFEST, NAME_RULE, Manifest, Notebook, is_name, load_manifest
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 """The use cases that BeamHub ships."""
@@ -23,9 +23,9 @@ class UseCase:
     manifest: Manifest
 
     @cached_property
-    def notebooks(self) -> frozenset[str]:
-        """The files of its notebooks."""
-        return frozenset(notebook.file for notebook in self.manifest.notebooks)
+    def notebooks(self) -> dict[str, Notebook]:
+        """Its notebooks by file, in reading order."""
+        return {notebook.file: notebook for notebook in self.manifest.notebooks}
 
 
 def load_use_cases(folders: list[Path]) -> dict[str, UseCase]:

@@ -81,7 +81,7 @@ class Launch(Declared):
     resources : Resources
         What the chosen size grants.
     programs : tuple of str
-        Programs that the use case needs on the PATH.
+        Programs that the use case, and the notebook to begin with, need on the PATH.
     start_page : str
         The page of JupyterLab to begin with.
     environment : dict

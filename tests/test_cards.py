@@ -54,6 +54,33 @@ def test_what_a_machine_lacks_is_named_with_whom_to_ask(laptop, user):
     assert laptop.site.contact in shown.why
 
 
+def test_a_notebook_whose_program_is_missing_is_closed_and_the_others_are_not(laptop, user):
+    one, two, three = laptop.use_cases["pyfai"].manifest.notebooks
+    notebooks = [
+        one.model_copy(update={"programs": ["no-such-program"]}),
+        two.model_copy(update={"programs": ["sh"]}),
+        three,
+    ]
+    deployment = with_manifest(laptop, "pyfai", notebooks=notebooks)
+    shown = card_of(deployment, user)
+    assert (shown.state, shown.why) == ("ready", "")
+    assert shown.closed == {
+        one.file: "The program 'no-such-program' is not installed on this machine."
+    }
+    user.get_or_create_spawner("pyfai", "pyFAI")._spawn_pending = True
+    assert card_of(deployment, user).closed == shown.closed
+
+
+def test_where_every_notebook_lacks_a_program_nothing_can_be_opened(laptop, user):
+    notebooks = [
+        notebook.model_copy(update={"programs": ["no-such-program"]})
+        for notebook in laptop.use_cases["pyfai"].manifest.notebooks
+    ]
+    shown = card_of(with_manifest(laptop, "pyfai", notebooks=notebooks), user)
+    assert shown.state == "unavailable"
+    assert "'no-such-program' is not installed" in shown.why
+
+
 def test_what_does_not_fit_the_site_is_unavailable(laptop, user, change):
     small = laptop.site.sizes["small"].model_copy(update={"memory_gib": 0.5})
     shown = card_of(change(laptop, sizes={"small": small}), user)

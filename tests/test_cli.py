@@ -12,6 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from hub.cli import app
+from hub.cli.run import runnable
 from hub.schemas import SCHEMAS
 from hub.site import load_site, shipped_sites
 from hub.usecases import load_use_cases
@@ -301,6 +302,31 @@ def test_what_is_coming_cannot_run(use_cases):
         status, said = beamhub("run", name)
         assert status == 1
         assert use_cases[name].manifest.coming[0] in said
+
+
+@pytest.fixture
+def needing():
+    """Declare two notebooks, of which the second needs a program that nobody has."""
+    beamhub("new", "use-case", "mine")
+    manifest = yaml.safe_load(Path("mine/usecase.yaml").read_text())
+    (one,) = manifest["notebooks"]
+    manifest["notebooks"].append({**one, "file": "02_more.ipynb", "programs": ["no-such-program"]})
+    Path("mine/02_more.ipynb").write_bytes(Path("mine", one["file"]).read_bytes())
+    Path("mine/usecase.yaml").write_text(yaml.safe_dump(manifest))
+    return load_use_cases([Path()])["mine"]
+
+
+def test_notebooks_that_lack_a_program_are_left_out_and_named(needing):
+    names = list(needing.notebooks)
+    left, left_out = runnable(needing, names)
+    assert left == names[:1]
+    assert left_out == ["02_more.ipynb needs no-such-program, not found on the PATH."]
+
+
+def test_where_no_notebook_can_run_the_command_fails_and_says_why(needing):
+    status, said = beamhub("run", "mine", "02_more.ipynb", "--use-cases", ".")
+    assert status == 1
+    assert said.strip() == "02_more.ipynb needs no-such-program, not found on the PATH."
 
 
 def test_requirements_that_do_not_resolve_are_told_with_uvs_log(monkeypatch):

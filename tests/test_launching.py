@@ -81,7 +81,6 @@ def test_what_was_kept_can_begin_the_next_start(user):
         ("pyfai", {"size": "\ud800"}, 400, "has no size ' '"),
         ("moonbase", {}, 404, "offers no use case 'moonbase'"),
         ("", {}, 400, "with the name of a use case"),
-        ("savu", {}, 409, "can't be opened yet"),
     ],
 )
 def test_a_hostile_or_impossible_wish_is_refused_with_a_sentence(

@@ -103,6 +103,30 @@ def test_a_launch_holds_nothing_of_the_user(use_cases):
     assert for_ada == for_bob
 
 
+def with_programs(use_cases, *programs, everywhere=()):
+    """Return the use cases, a list of programs for each of pyFAI's three notebooks."""
+    notebooks = [
+        notebook.model_copy(update={"programs": list(names)})
+        for notebook, names in zip(use_cases["pyfai"].manifest.notebooks, programs, strict=True)
+    ]
+    return changed(use_cases, "pyfai", notebooks=notebooks, programs=list(everywhere))
+
+
+def test_nothing_asked_opens_the_first_notebook_that_needs_the_fewest_programs(use_cases):
+    launch = launch_of(with_programs(use_cases, ["savu"], [], [], everywhere=["sh"]))
+    assert launch.start_page.endswith("/02_integrate.ipynb")
+    assert launch.programs == ("sh",)
+    launch = launch_of(with_programs(use_cases, ["savu"], ["savu", "mpirun"], ["savu"]))
+    assert launch.start_page.endswith("/01_calibrate.ipynb")
+    assert launch.programs == ("savu",)
+
+
+def test_a_notebook_asked_for_brings_the_programs_that_it_needs(use_cases):
+    needing = with_programs(use_cases, ["sh", "savu"], [], [], everywhere=["sh"])
+    assert launch_of(needing, notebook="01_calibrate.ipynb").programs == ("sh", "savu")
+    assert launch_of(needing, notebook="02_integrate.ipynb").programs == ("sh",)
+
+
 # What is refused
 
 

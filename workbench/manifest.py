@@ -45,6 +45,7 @@ Licence = Annotated[
     ),
 ]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Program = Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]+$")]
 
 
 def is_name(text: str) -> bool:
@@ -85,6 +86,11 @@ class Notebook(Declared):
     summary: Sentence
     minutes: PositiveInt = Field(description="Time to read and work through it, not to compute it")
     data_sets: list[Name] = Field([], description="Data sets that it needs")
+    programs: list[Program] = Field(
+        [],
+        description="Programs that must be on the PATH for this notebook, beside those of the "
+        "whole use case; where they are not, the other notebooks can still be opened",
+    )
 
 
 class Citation(Declared):
@@ -276,8 +282,8 @@ class Manifest(Declared):
     licence_gates: list[LicenceGate] = []
     data_sets: dict[Name, DataSet] = {}
     resources: Resources
-    programs: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]+$")]] = Field(
-        [], description="Programs that must be on the PATH"
+    programs: list[Program] = Field(
+        [], description="Programs that must be on the PATH for any notebook to work"
     )
     apps: dict[Name, App] = {}
     coming: list[Sentence] = Field(
@@ -302,6 +308,11 @@ class Manifest(Declared):
         if self.picture and not self.picture_alt:
             raise ValueError("say in 'picture_alt' what the picture shows")
         return self
+
+    @property
+    def first_notebook(self) -> Notebook | None:
+        """The notebook to begin with: the first of those that need the fewest programs."""
+        return min(self.notebooks, key=lambda notebook: len(notebook.programs), default=None)
 
     @property
     def minutes(self) -> int:

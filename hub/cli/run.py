@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -27,14 +28,15 @@ def run(
 ) -> None:
     """Run a use case's notebooks from top to bottom and print their checks.
 
-    The exit status is 0 where every notebook ran and every check passed.
+    The exit status is 0 where every notebook ran and every check passed. Notebooks that need
+    programs which are not on the PATH are left out and named, unless none is left.
     """
     deployment = deployment_of("laptop", state, use_cases)
     found = deployment.use_cases.get(use_case)
     if found is None:
         known = ", ".join(deployment.use_cases)
         raise fail(f"There is no use case '{use_case}'. There are {known}.")
-    names = chosen(found, notebook)
+    names, left_out = runnable(found, chosen(found, notebook))
     try:
         prepare_state(deployment.state)
     except StateError as error:
@@ -47,6 +49,8 @@ def run(
         source = payload(deployment.state / "usecases", found.folder)
         command = [str(python), "-m", "workbench.run", str(source), str(folder), *names]
         status = subprocess.run(command, env=variables(found, python, source), check=False)
+    for sentence in left_out:
+        out.print(f"Skipped: {sentence}")
     raise typer.Exit(status.returncode)
 
 
@@ -60,6 +64,24 @@ def chosen(use_case: UseCase, notebook: str | None) -> list[str]:
     if notebook not in files:
         raise fail(f"'{use_case.name}' has no notebook '{notebook}'. There are {', '.join(files)}.")
     return [notebook]
+
+
+def runnable(use_case: UseCase, names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the notebooks whose programs are on the PATH, and why others are not among them.
+
+    Exits where none is left.
+    """
+    needed = {n: [*use_case.manifest.programs, *use_case.notebooks[n].programs] for n in names}
+    missing = {n: [p for p in programs if not shutil.which(p)] for n, programs in needed.items()}
+    left_out = [
+        f"{name} needs {' and '.join(programs)}, not found on the PATH."
+        for name, programs in missing.items()
+        if programs
+    ]
+    left = [name for name in names if not missing[name]]
+    if not left:
+        raise fail("\n".join(left_out))
+    return left, left_out
 
 
 def environment(use_case: UseCase, state: Path) -> Path:
