@@ -390,8 +390,8 @@ def count(
 
 
 def partly_coherent_scan(folder: Path, seed: int) -> None:
-    """Write the scan of a seed as it is when the source is not a point."""
-    scan(folder, seed, Setup(source_px=1.0))
+    """Write the scan of a seed when the source is not a point, with more photons."""
+    scan(folder, seed, Setup(source_px=1.5, photons=2e5))
 
 
 def scan(folder: Path, seed: int, setup: Setup | None = None) -> None:
@@ -501,9 +501,9 @@ def write_truth(
 
     ``/object`` (object_px, object_px) and ``/probe`` (frame_px, frame_px) complex64, the latter's
     square in photons a pixel, and that of a point source; ``/probe_modes`` (modes, frame_px,
-    frame_px), the same of the source as it is; ``/dose`` (object_px, object_px) float32, photons that fell on a
-    pixel in all; ``/positions_px`` (positions, 2), row and column of the probe's middle in the
-    object; ``/positions_m`` (positions, 2), the same from the object's middle;
+    frame_px), the same of the source as it is; ``/dose`` (object_px, object_px) float32, photons
+    that fell on a pixel in all; ``/positions_px`` (positions, 2), row and column of the probe's
+    middle in the object; ``/positions_m`` (positions, 2), the same from the object's middle;
     ``/initial_probe``, like the probe, but without aberrations and with half the defocus.
     """
     pixel_m, start = setup.object_pixel_m, Optics(0.5 * optics.defocus_m)

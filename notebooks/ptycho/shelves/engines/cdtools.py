@@ -44,10 +44,9 @@ def adam(
     model.to(device=device)
     data.get_as(device=device)
     worker = AdamReconstructor(model, data)
-    end = 0
     for count, epoch in pace.stretches():
         for _ in worker.optimize(count, batch_size=batch, lr=rate, thread=False):
-            end += 1
+            pass
         probe = (model.probe * model.probe_norm).detach().cpu().numpy()
         sample = model.obj.detach().cpu().numpy()
         state = State(

@@ -22,6 +22,8 @@ def lsqml(
     options = api.LSQMLOptions()
     options.reconstructor_options.momentum_acceleration_gain = momentum
     options.reconstructor_options.noise_model = api.NoiseModels(noise)
+    # Its first epoch otherwise only scales the beam, which another engine has done already.
+    options.reconstructor_options.rescale_probe_intensity_in_first_epoch = not state.errors
     if compact:
         options.reconstructor_options.batching_mode = api.BatchingModes.COMPACT
     return run(options, scan, state, pace, seed, device, batch=batch)

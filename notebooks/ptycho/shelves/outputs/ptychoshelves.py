@@ -15,7 +15,7 @@ def ptychoshelves(path: Path, scan: Scan, state: State) -> None:
     with h5py.File(path, "w") as file:
         p = file.create_group("reconstruction/p")
         p["objects/object_0"] = state.sample.T
-        p["probes/probe_0"] = np.moveaxis(state.probe, 0, -1).transpose(1, 0, 2).T
+        p["probes/probe_0"] = state.probe.transpose(0, 2, 1)
         p["positions"] = (state.positions_px - scan.edge // 2).T
         p["dx_spec"] = np.full(2, scan.object_pixel_m)
         p["lambda"] = scan.wavelength_m
