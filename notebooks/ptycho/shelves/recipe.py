@@ -138,7 +138,7 @@ def read(path: Path) -> Scan:
         try:
             return readers[name](Path(path))
         except (KeyError, OSError, ValueError) as error:
-            reasons.append(f"  {name}: {' '.join(str(error).split())}")
+            reasons.append(f"  {name}: {' '.join(str(error.args[0] if error.args else error).split())}")
     raise ValueError(f"no reader knows {Path(path).name}:\n" + "\n".join(reasons))
 
 

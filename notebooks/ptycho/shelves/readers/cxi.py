@@ -16,6 +16,8 @@ HC_J_M = 1.98644586e-25  # Planck constant times speed of light, CODATA 2018
 def cxi(path: Path) -> Scan:
     """Frames, mask, geometry and translations of the first entry, in SI units."""
     with h5py.File(path) as file:
+        if "entry_1" not in file:
+            raise KeyError("it has no /entry_1, which all CXI files have")
         entry = file["entry_1"]
         detector = entry["instrument_1/detector_1"]
         source = entry["instrument_1/source_1"]

@@ -23,6 +23,8 @@ def ptychoshelves(
 ) -> Scan:  # fmt: skip
     """Frames, modules and whole-pixel positions; the geometry is told by the recipe."""
     with h5py.File(path) as file:
+        if f"measurement/n{scan}" not in file:
+            raise KeyError(f"it has no /measurement/n{scan}, which prepared files have")
         measurement, detector = file[f"measurement/n{scan}"], file[f"detector/n{scan}"]
         if wavelength_m is None or distance_m is None or pixel_m is None:
             raise ValueError(

@@ -11,6 +11,8 @@ from ..shelf import readers
 @readers.put("tike")
 def tike(path: Path, object_pixel_m: float = 1.0) -> Scan:
     """Frames and probe; the file counts in pixels, so the geometry is a stand-in unless told."""
+    if Path(path).suffix != ".npz":
+        raise ValueError("it is no NumPy archive (.npz)")
     with np.load(path) as file:
         frames = np.asarray(file["data"][0], np.float32)
         positions = np.asarray(file["scan"][0], float)
