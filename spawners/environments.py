@@ -26,6 +26,8 @@ Report = Callable[[int, str], None]
 """Takes progress in percent and a sentence."""
 
 READY = ".ready"
+PYTORCH_INDEX = "download.pytorch.org"
+UNREACHABLE = r"dns error|error sending request|failed to fetch|timed out"
 COMMAND = """\
 #!{python} -P
 from workbench.__main__ import app
@@ -150,7 +152,8 @@ async def build(environment: Path, recipe: Recipe, report: Report) -> None:
     constraints = ["--constraint", str(recipe.constraints)] if recipe.constraints else []
     python = environment / "bin/python"
     install = ["pip", "install", "--python", str(python), "--compile-bytecode", *constraints]
-    await uv([*install, "--requirement", str(recipe.requirements), *server_requirements()], report)
+    wanted = ["--requirement", str(recipe.requirements), *server_requirements()]
+    await install_packages([*install, *wanted], report, torch=holds_torch(recipe.requirements))
     report(85, "Adding the workbench")
     packages = next(environment.glob("lib/python*/site-packages"))
     copy_for_all(recipe.workbench, workbench_files(recipe.workbench), packages / "workbench")
@@ -159,6 +162,41 @@ async def build(environment: Path, recipe: Recipe, report: Report) -> None:
     command.chmod(0o755)
     settings = environment / "share/jupyter/lab/settings"
     copy_for_all(recipe.workbench, [recipe.workbench / LAB_SETTINGS], settings)
+
+
+def holds_torch(requirements: Path) -> bool:
+    """Return whether a use case asks for PyTorch itself, and so says which version."""
+    text = requirements.read_text(encoding="utf-8")
+    return bool(re.search(r"^torch\b(?!-)", text, re.MULTILINE))
+
+
+async def install_packages(arguments: list[str], report: Report, *, torch: bool) -> None:
+    """Run uv's installation, with the build of PyTorch that fits this machine.
+
+    PyPI has one build a platform: on Linux with an x86-64 processor the one for NVIDIA GPUs, with
+    several GB of CUDA. PyTorch's own index has one for processors alone, ten times smaller, and
+    one for each version of CUDA; uv picks by the GPU and the driver that it finds. If
+    ``UV_TORCH_BACKEND`` is set, that decides.
+
+    Raises
+    ------
+    BuildError
+        uv failed, and not only because PyTorch's own index is out of reach.
+    """
+    if not torch or "UV_TORCH_BACKEND" in os.environ:
+        await uv(arguments, report)
+        return
+    try:
+        await uv([*arguments, "--torch-backend", "auto"], report)
+    except BuildError as error:
+        if PYTORCH_INDEX not in error.log:
+            raise
+        report(
+            12,
+            "PyTorch's own index can't be reached: taking the build of the package index, which on "
+            "most machines is the one for NVIDIA GPUs, several GB large",
+        )
+        await uv(arguments, report)
 
 
 async def uv(arguments: list[str], report: Report) -> None:
@@ -202,7 +240,7 @@ def reason(lines: list[str]) -> str:
             "A package had to be compiled and this machine has no complete C++ compiler. "
             "An administrator can install it: apt-get install g++ python3-dev"
         )
-    if re.search(r"dns error|error sending request|failed to fetch|timed out", text, re.IGNORECASE):
+    if re.search(UNREACHABLE, text, re.IGNORECASE):
         return (
             "The package index could not be reached, so the software could not be downloaded. "
             "Try again; if it stays so, the site's proxy or network needs a look."

@@ -287,3 +287,56 @@ def test_a_start_that_is_given_up_ends_uv_and_frees_the_lock(parts, tiny, monkey
     asyncio.run(given_up())
     with (parts / "environments" / f"{tiny.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+# PyTorch: the build that fits the machine
+
+
+@pytest.mark.parametrize(
+    ("line", "held"),
+    [
+        ("torch==2.14.1", True),
+        ("torch>=2.4  # any", True),
+        ("torch", True),
+        ("torchvision==0.29.1", False),
+        ("torch-geometric==2.7", False),
+        ("# torch is not needed", False),
+    ],
+)
+def test_only_who_asks_for_pytorch_itself_gets_a_build_for_the_machine(tmp_path, line, held):
+    (tmp_path / "requirements.txt").write_text(f"numpy==2.4.6\n{line}\n")
+    assert environments.holds_torch(tmp_path / "requirements.txt") is held
+
+
+@pytest.fixture
+def pytorch(tiny, monkeypatch) -> list[list[str]]:
+    """The real uv behind a record of what it was asked; PyTorch's own index is out of reach."""
+    asked: list[list[str]] = []
+    real = environments.uv
+
+    async def recorded(arguments, report):
+        asked.append(arguments)
+        if "--torch-backend" in arguments:
+            raise BuildError("no", f"Failed to fetch: https://{environments.PYTORCH_INDEX}/whl/cpu")
+        await real(arguments, report)
+
+    monkeypatch.setattr(environments, "uv", recorded)
+    monkeypatch.setattr(environments, "holds_torch", lambda path: True)
+    monkeypatch.delenv("UV_TORCH_BACKEND", raising=False)
+    return asked
+
+
+def test_without_pytorchs_index_the_package_index_will_do_and_that_is_said(parts, tiny, pytorch):
+    environment, told = made(parts / "environments", tiny)
+    assert [arguments[-1] == "auto" for arguments in pytorch] == [False, True, False]
+    assert any("several GB large" in text for _, text in told)
+    assert [percent for percent, _ in told] == sorted(percent for percent, _ in told)
+    assert run(environment, "import tinypackage; print(1)") == "1"
+
+
+def test_a_build_of_pytorch_that_an_administrator_chose_is_not_second_guessed(
+    parts, tiny, pytorch, monkeypatch
+):
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")
+    made(parts / "environments", tiny)
+    assert not any("--torch-backend" in arguments for arguments in pytorch)

@@ -6,9 +6,9 @@ scatters beyond the detector is lost, as in an experiment; so the model that pro
 to the data, but not the one that made them.
 
 The scan has what a real one has: positions that no grid fits, a probe with a central stop,
-astigmatism and an uneven beam, photon noise, dead and hot pixels. It lacks partial coherence,
-background, blur of the detector, errors of the positions, a thick sample, and a beam or sample that
-changes. Every random number comes from the seed.
+astigmatism and an uneven beam, photon noise, dead and hot pixels, and, where wanted, a source that
+is not a point. It lacks background, blur of the detector, errors of the positions, a thick sample,
+and a beam or sample that changes. Every random number comes from the seed.
 
 Conventions: waves go as exp(+ikz) along z, so that matter retards to negative phases and a
 diffraction pattern is the forward Fourier transform of the exit wave. As one looks along the beam,
@@ -51,19 +51,23 @@ class Setup:
         Edge of a square as large as the area a position, pixels of the object.
     photons : float
         That fall on the sample for every frame.
+    source_px : float
+        Standard deviation, along rows, of the source's image on the sample, pixels of the object:
+        0 for a point. Storage rings' sources are wide and low.
     """
 
     energy_kev: float = 6.2
     distance_m: float = 2.2
     pixel_m: float = 172e-6
-    frame_px: int = 96
-    object_px: int = 224
+    frame_px: int = 64
+    object_px: int = 140
     zone_plate_m: float = 170e-6
     outermost_zone_m: float = 100e-9
     central_stop_m: float = 50e-6
-    positions: int = 180
-    step_px: float = 7.5
-    photons: float = 1e6
+    positions: int = 120
+    step_px: float = 5.0
+    photons: float = 4e4
+    source_px: float = 0.0
 
     @property
     def energy_j(self) -> float:
@@ -158,6 +162,35 @@ def crop(image: np.ndarray, edge: int) -> np.ndarray:
     """Return the middle of a square image: (edge, edge)."""
     start = len(image) // 2 - edge // 2
     return image[start : start + edge, start : start + edge]
+
+
+def source_points(setup: Setup) -> list[tuple[float, float]]:
+    """Return where points of the source are imaged to, pixels along a row, and their weights.
+
+    Gauss-Hermite quadrature: the weighted sum over seven points stands for the Gaussian. Light from
+    two points doesn't interfere.
+    """
+    if not setup.source_px:
+        return [(0.0, 1.0)]
+    at, weight = np.polynomial.hermite_e.hermegauss(7)
+    return list(zip(setup.source_px * at, weight / weight.sum(), strict=True))
+
+
+def probe_modes(setup: Setup, optics: Optics) -> np.ndarray:
+    """Return the mutually incoherent, orthogonal modes: (modes, frame_px, frame_px) complex128.
+
+    The strongest first, as many as the source has points; squares are photons a pixel. They are
+    the singular vectors of the probes of all points.
+    """
+    q = np.fft.fftfreq(setup.frame_px)
+    spectrum = probe_spectrum(setup, optics)
+    probes = [
+        np.sqrt(weight) * np.fft.ifft2(spectrum * np.exp(-2j * np.pi * q * shift), norm="ortho")
+        for shift, weight in source_points(setup)
+    ]
+    _, sizes, modes = np.linalg.svd(np.reshape(probes, (len(probes), -1)), full_matrices=False)
+    shape = (-1, setup.frame_px, setup.frame_px)
+    return np.fft.fftshift((sizes[:, None] * modes).reshape(shape), axes=(1, 2))
 
 
 # ---------------------------------------------------------------------------- object
@@ -344,8 +377,10 @@ def count(
     Dead pixels count nothing, hot ones about as much as the brightest.
     """
     frames = np.empty((len(positions_px), setup.frame_px, setup.frame_px), np.int32)
+    points = source_points(setup)
     for frame, at_px in zip(frames, positions_px, strict=True):
-        frame[:] = rng.poisson(diffract(setup, spectrum, sample, at_px))
+        light = (w * diffract(setup, spectrum, sample, at_px + [0, x]) for x, w in points)
+        frame[:] = rng.poisson(sum(light))
     frames[:, mask == DEAD] = 0
     frames[:, mask == HOT] = rng.poisson(5000, (len(frames), int(np.sum(mask == HOT))))
     return frames
@@ -354,7 +389,12 @@ def count(
 # ---------------------------------------------------------------------------- files
 
 
-def scan(folder: Path, seed: int) -> None:
+def partly_coherent_scan(folder: Path, seed: int) -> None:
+    """Write the scan of a seed when the source is not a point, with more photons."""
+    scan(folder, seed, Setup(source_px=1.5, photons=2e5))
+
+
+def scan(folder: Path, seed: int, setup: Setup | None = None) -> None:
     """Write a scan, ``scan.cxi``, and what it does not tell, ``truth.h5``.
 
     Parameters
@@ -363,9 +403,11 @@ def scan(folder: Path, seed: int) -> None:
         Where to; it exists.
     seed : int
         Of all random numbers. It changes the sample, the positions, the focus and the bad pixels.
+    setup : Setup, optional
+        Another experiment.
     """
     rng = np.random.default_rng(seed)
-    setup = Setup()
+    setup = setup or Setup()
     optics = Optics(
         defocus_m=rng.uniform(0.33e-3, 0.39e-3),
         astigmatism_rad=rng.uniform(0.3, 0.8),
@@ -458,9 +500,10 @@ def write_truth(
     """Write the object, the probe and the positions, and a probe to start from that is wrong.
 
     ``/object`` (object_px, object_px) and ``/probe`` (frame_px, frame_px) complex64, the latter's
-    square in photons a pixel; ``/dose`` (object_px, object_px) float32, photons that fell on a
-    pixel in all; ``/positions_px`` (positions, 2), row and column of the probe's middle in the
-    object; ``/positions_m`` (positions, 2), the same from the object's middle;
+    square in photons a pixel, and that of a point source; ``/probe_modes`` (modes, frame_px,
+    frame_px), the same of the source as it is; ``/dose`` (object_px, object_px) float32, photons
+    that fell on a pixel in all; ``/positions_px`` (positions, 2), row and column of the probe's
+    middle in the object; ``/positions_m`` (positions, 2), the same from the object's middle;
     ``/initial_probe``, like the probe, but without aberrations and with half the defocus.
     """
     pixel_m, start = setup.object_pixel_m, Optics(0.5 * optics.defocus_m)
@@ -475,6 +518,7 @@ def write_truth(
     for name, image in (
         ("object", band_limited(sample, setup.object_px)),
         ("probe", probe),
+        ("probe_modes", probe_modes(setup, optics)),
         ("initial_probe", probe_image(setup, start)),
     ):
         file[name] = image.astype(np.complex64)

@@ -1,0 +1,1 @@
+"""Engines: `name(scan, state, pace, seed, device, **options) -> State`."""

@@ -1,0 +1,1 @@
+"""Writers of results: `name(path, scan, state, **options)`."""

@@ -1,0 +1,1 @@
+"""Preparations of a scan: `name(scan, **options) -> Scan`."""
