@@ -446,7 +446,7 @@ def watch(
     """
     home = Path(folder).resolve()
     with on(client) as used:
-        running: dict["Future[Any]", Path] = {}
+        running: dict[Future[Any], Path] = {}
         taken: set[Path] = set()
         seen: dict[Path, tuple[tuple[int, int], float]] = {}
         last = time.monotonic()
