@@ -87,7 +87,7 @@ def test_data_import_neither_the_portal_nor_a_backend(folder):
 def python_of(text: str) -> list[str]:
     """Return the Python that a cell of shell commands runs."""
     return re.findall(r"<<'END'\n(.*?)\nEND", text, re.DOTALL) + re.findall(
-        r' -c "\s*(.*?)"', re.sub(r"\$[A-Z]+", "0", text), re.DOTALL
+        r'"0" -c "\s*(.*?)"', re.sub(r"\$[A-Z]+", "0", text), re.DOTALL
     )
 
 

@@ -109,10 +109,9 @@ def combinations(use_case: UseCase, names: list[str], asked: list[str]) -> list[
     there = [name for text in texts.values() for name in parameters_of(json.loads(text))]
     for name in wanted:
         if name not in there:
-            close = nearest(name, there)
-            guess = f" Did you mean {close}?" if close else ""
             known = ", ".join(dict.fromkeys(there))
-            raise fail(f"--set: no notebook has a parameter {name}.{guess} There are {known}.")
+            guess = nearest(name, there) or "."
+            raise fail(f"--set: no notebook has a parameter '{name}'{guess} There are {known}.")
     return [
         dict(zip(wanted, values, strict=True)) for values in itertools.product(*wanted.values())
     ]
