@@ -37,6 +37,8 @@ app(prog_name="beamhub")
 """The command's part for servers, on the PATH of every terminal in JupyterLab."""
 LAB_SETTINGS = "overrides.json"
 """JupyterLab's settings for everybody, beside the workbench's modules."""
+BASH = "kernel.json"
+"""Tells Jupyter of the kernel for shell notebooks and that it can encrypt: its package does not."""
 STEPS = (
     (re.compile(r"^Resolved (\d+) packages?"), 15, "{0} packages are needed"),
     (re.compile(r"^\s*Downloading (\S+)"), 25, "Downloading {0}"),
@@ -93,8 +95,8 @@ class Recipe:
 
 
 def workbench_files(workbench: Path) -> list[Path]:
-    """Return what of the workbench is copied: its modules, and JupyterLab's settings."""
-    return [*sorted(workbench.rglob("*.py")), workbench / LAB_SETTINGS]
+    """Return what of the workbench is copied: its modules, JupyterLab's settings, a kernel."""
+    return [*sorted(workbench.rglob("*.py")), workbench / LAB_SETTINGS, workbench / BASH]
 
 
 def server_requirements() -> list[str]:
@@ -162,6 +164,8 @@ async def build(environment: Path, recipe: Recipe, report: Report) -> None:
     command.chmod(0o755)
     settings = environment / "share/jupyter/lab/settings"
     copy_for_all(recipe.workbench, [recipe.workbench / LAB_SETTINGS], settings)
+    kernels = environment / "share/jupyter/kernels/bash"
+    copy_for_all(recipe.workbench, [recipe.workbench / BASH], kernels)
 
 
 def holds_torch(requirements: Path) -> bool:

@@ -1,6 +1,7 @@
 """Citations: BibTeX that a parser reads back, sentences for people, from the shipped manifests."""
 
 import re
+import shutil
 
 import pytest
 from hypothesis import given
@@ -119,11 +120,10 @@ def test_a_notebook_finds_its_manifest_above_it(monkeypatch):
 
 
 def test_a_manifest_above_the_notebooks_folder_is_found_too(tmp_path):
-    shipped = (NOTEBOOKS / "savu/usecase.yaml").read_text(encoding="utf-8")
-    (tmp_path / "usecase.yaml").write_text(shipped, encoding="utf-8")
-    (tmp_path / "simulation.py").touch()
-    (tmp_path / "deep/er").mkdir(parents=True)
-    assert cite(tmp_path / "deep/er").bibtex == bibtex_of(SHIPPED["savu"].manifest)
+    folder = tmp_path / "savu"
+    shutil.copytree(NOTEBOOKS / "savu", folder)
+    (folder / "deep/er").mkdir(parents=True)
+    assert cite(folder / "deep/er").bibtex == bibtex_of(SHIPPED["savu"].manifest)
 
 
 def test_without_a_manifest_the_reader_is_told(tmp_path):

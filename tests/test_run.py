@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from workbench.checks import RESULTS_VARIABLE, Checks
-from workbench.run import judge, main
+from workbench.run import folder_of, judge, main, words_of
 
 
 @pytest.fixture
@@ -71,3 +71,18 @@ def test_it_needs_nothing_but_the_workbench_to_begin():
     code = "import sys, workbench.run; print('nbclient' in sys.modules, 'hub' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["False", "False"]
+
+
+def test_values_become_words_and_folders():
+    values = {"SEED": 2, "RANGE": [1, 2], "DATA": "../x y"}
+    assert words_of(values) == "SEED=2, RANGE=[1, 2], DATA=../x y"
+    assert folder_of(values) == "SEED=2_RANGE=-1-2-_DATA=..-x-y"
+
+
+def test_several_settings_have_a_folder_each(tmp_path, capsys):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/a.py").write_text("x = 1")
+    settings = '[{"SEED": 1}, {"SEED": 2}]'
+    assert main(["--settings", settings, str(tmp_path / "source"), str(tmp_path / "target")]) == 0
+    assert sorted(p.name for p in (tmp_path / "target").iterdir()) == ["SEED=1", "SEED=2"]
+    assert "With SEED=2:" in capsys.readouterr().out

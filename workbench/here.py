@@ -1,11 +1,15 @@
 """Where am I: site, use case, size, data."""
 
+import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 PREFIX = "BEAMHUB_"
+GROUPS = Path("/proc/self/cgroup")
+GROUPS_ROOT = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,8 @@ class Here:
     site, use_case, version, size : str
         As the portal names them; empty where no portal started this server.
     cores : int
-        Processor cores that this process may use.
+        Processor cores that this process may use: by affinity, and by the quota of its control
+        groups, rounded up.
     memory_gib : float or None
         Memory that the launch granted, None where nothing limits it.
     gpus : int
@@ -65,7 +70,7 @@ def here() -> Here:
         use_case=setting("USE_CASE"),
         version=setting("USE_CASE_VERSION"),
         size=setting("SIZE"),
-        cores=len(os.sched_getaffinity(0)),
+        cores=usable_cores(),
         memory_gib=float(memory) if memory else None,
         gpus=int(setting("GPUS") or 0),
         data_roots=tuple(roots),
@@ -75,3 +80,56 @@ def here() -> Here:
 def setting(name: str) -> str:
     """Return what the launch put into the environment under `name`, empty where it did not."""
     return os.environ.get(PREFIX + name, "")
+
+
+def usable_cores(groups: Path = GROUPS, root: Path = GROUPS_ROOT) -> int:
+    """Return how many cores this process may use at once.
+
+    Batch systems pin processes to cores; containers and Kubernetes grant a share of time, which the
+    number of cores doesn't show.
+
+    Parameters
+    ----------
+    groups : Path
+        The kernel's list of this process's control groups.
+    root : Path
+        Where control groups are mounted.
+    """
+    pinned = len(os.sched_getaffinity(0))
+    quota = min(quotas(groups, root), default=math.inf)
+    return pinned if quota >= pinned else max(1, math.ceil(quota))
+
+
+def quotas(groups: Path, root: Path) -> Iterator[float]:
+    """Yield every limit on processor time that applies to this process, in cores.
+
+    A group's limit holds for all groups below it. Inside a container the group's own path may not
+    be there; its limit is then found at the top.
+    """
+    try:
+        lines = groups.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / controllers
+        group = Path(path.lstrip("/"))
+        for folder in (group, *group.parents):
+            yield from quota_of(top / folder)
+
+
+def quota_of(folder: Path) -> Iterator[float]:
+    """Yield the limit of one control group, of version 2 or 1; nothing where it has none."""
+    try:
+        if (folder / "cpu.max").exists():
+            words = (folder / "cpu.max").read_text(encoding="utf-8").split()
+        else:
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            words = [(folder / name).read_text(encoding="utf-8").strip() for name in names]
+        quota, period = float(words[0].replace("max", "-1")), float(words[1])
+    except (OSError, ValueError, IndexError):
+        return
+    if quota > 0 and period > 0:
+        yield quota / period

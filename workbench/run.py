@@ -1,18 +1,23 @@
 """Run notebooks without a person and tell how their checks came out.
 
-Run as ``python -m workbench.run SOURCE TARGET NOTEBOOK...`` in a use case's own environment.
+Run as ``python -m workbench.run SOURCE TARGET NOTEBOOK...`` in a use case's own environment. With
+``--settings JSON``, a list of values for parameters, all notebooks run once for each of them.
 """
 
+import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .checks import RESULTS_VARIABLE
+from .parameters import set_parameters
 from .tutorials import place
 
 CELL_TIMEOUT_S = 600
@@ -27,7 +32,7 @@ class Outcome:
     text: str
 
 
-def run_notebook(folder: Path, name: str) -> Outcome:
+def run_notebook(folder: Path, name: str, values: Mapping[str, Any] | None = None) -> Outcome:
     """Run a notebook of `folder` in place and return how its checks came out.
 
     Parameters
@@ -36,6 +41,8 @@ def run_notebook(folder: Path, name: str) -> Outcome:
         Where the notebook and all that it needs lie; its outputs are written into it.
     name : str
         The notebook's file.
+    values : mapping, optional
+        New values of parameters; those that the notebook hasn't are passed over.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -47,6 +54,7 @@ def run_notebook(folder: Path, name: str) -> Outcome:
     # As Jupyter's server tells kernels which notebook they belong to.
     os.environ["JPY_SESSION_NAME"] = str((folder / name).resolve())
     notebook = nbformat.read(folder / name, as_version=4)
+    set_parameters(notebook, values or {})
     resources = {"metadata": {"path": str((folder / name).parent)}}
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, resources=resources)
     # Kernels listen on loopback, where other accounts of the machine could read along.
@@ -89,17 +97,39 @@ def report_text(report: dict[str, Any]) -> str:
     return "\n".join([*lines, f"  {report['title']}: {report['verdict']}"])
 
 
+def words_of(values: Mapping[str, Any]) -> str:
+    """Return values of parameters as a person reads them: ``SEED=2, DATA=lab6-image``."""
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def folder_of(values: Mapping[str, Any]) -> str:
+    """Return values of parameters as the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9=_.-]+", "-", "_".join(f"{k}={v}" for k, v in values.items()))
+
+
 def main(arguments: list[str]) -> int:
     """Run the notebooks and return the exit status."""
-    source, target, *names = arguments
-    folder = Path(target)
-    place(Path(source), folder)
+    parser = argparse.ArgumentParser(prog="python -m workbench.run")
+    parser.add_argument("--settings", type=json.loads, default=[{}])
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("notebook", nargs="*")
+    asked = parser.parse_args(arguments)
     outcomes = []
-    for name in names:
-        outcomes.append(run_notebook(folder, name))
-        print(outcomes[-1].text, flush=True)  # noqa: T201
+    for values in asked.settings:
+        several = len(asked.settings) > 1
+        folder = asked.target / folder_of(values) if several else asked.target
+        place(asked.source, folder)
+        if values:
+            print(f"With {words_of(values)}:", flush=True)  # noqa: T201
+        for name in asked.notebook:
+            outcome = run_notebook(folder, name, values)
+            print(outcome.text, flush=True)  # noqa: T201
+            label = f"{name} with {words_of(values)}" if several else name
+            outcomes.append(replace(outcome, notebook=label))
     failed = [outcome.notebook for outcome in outcomes if not outcome.passed]
-    last = f"Failed: {', '.join(failed)}" if failed else f"All {len(outcomes)} notebooks passed"
+    what = "runs" if len(asked.settings) > 1 else "notebooks"
+    last = f"Failed: {', '.join(failed)}" if failed else f"All {len(outcomes)} {what} passed"
     print(last, flush=True)  # noqa: T201
     return 1 if failed else 0
 

@@ -1,14 +1,19 @@
 """``beamhub run``: a tutorial without a person."""
 
 import asyncio
+import itertools
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from workbench.documents import nearest
+from workbench.parameters import parameters_of, read_setting
 
 from ..state import StateError, prepare_state
 from ..usecases import CONSTRAINTS, UseCase
@@ -25,6 +30,14 @@ def run(
     keep: Annotated[
         Path | None, typer.Option(help="Folder to keep the executed notebooks and results in.")
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="NAME=VALUE of a parameter at a notebook's top, or NAME=VALUE,VALUE for one run "
+            "each; may be repeated, and then every combination is run.",
+        ),
+    ] = None,
 ) -> None:
     """Run a use case's notebooks from top to bottom and print their checks.
 
@@ -37,6 +50,7 @@ def run(
         known = ", ".join(deployment.use_cases)
         raise fail(f"There is no use case '{use_case}'. There are {known}.")
     names, left_out = runnable(found, chosen(found, notebook))
+    settings = combinations(found, names, set_ or [])
     try:
         prepare_state(deployment.state)
     except StateError as error:
@@ -47,7 +61,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="beamhub-run-") as scratch:
         folder = (keep or Path(scratch)).resolve()
         source = payload(deployment.state / "usecases", found.folder)
-        command = [str(python), "-m", "workbench.run", str(source), str(folder), *names]
+        asked = ["--settings", json.dumps(settings), str(source), str(folder), *names]
+        command = [str(python), "-m", "workbench.run", *asked]
         status = subprocess.run(command, env=variables(found, python, source), check=False)
     for sentence in left_out:
         out.print(f"Skipped: {sentence}")
@@ -82,6 +97,24 @@ def runnable(use_case: UseCase, names: list[str]) -> tuple[list[str], list[str]]
     if not left:
         raise fail("\n".join(left_out))
     return left, left_out
+
+
+def combinations(use_case: UseCase, names: list[str], asked: list[str]) -> list[dict[str, Any]]:
+    """Return the values of parameters for each run, or exit where no notebook has one of them."""
+    try:
+        wanted = dict(read_setting(text) for text in asked)
+    except ValueError as error:
+        raise fail(f"--set: {error}.") from None
+    texts = {n: (use_case.folder / n).read_text(encoding="utf-8") for n in names}
+    there = [name for text in texts.values() for name in parameters_of(json.loads(text))]
+    for name in wanted:
+        if name not in there:
+            known = ", ".join(dict.fromkeys(there))
+            guess = nearest(name, there) or "."
+            raise fail(f"--set: no notebook has a parameter '{name}'{guess} There are {known}.")
+    return [
+        dict(zip(wanted, values, strict=True)) for values in itertools.product(*wanted.values())
+    ]
 
 
 def environment(use_case: UseCase, state: Path) -> Path:

@@ -19,6 +19,7 @@ from portals import BEAMHUB, ROOT, RunningPortal
 from hub.state import LOCK
 
 DEBIAN = "debian:trixie-slim"
+ADDRESSES = f"10.{100 + os.getpid() % 100}.0.0/16"
 REGISTRY = "127.0.0.1:9/beamhub"
 """Of sites whose images are built here: nobody answers there, so a pull fails at once."""
 
@@ -72,7 +73,7 @@ def docker_site(docker: "Docker") -> Iterator[Path]:
         profile = Path(folder) / "docker.yaml"
         profile.write_text(
             "extends: workstation\ntitle: Containers\nlogin: {kind: codes}\n"
-            f"backend: {{kind: docker, prefix: {prefix}, addresses: 10.251.0.0/16}}\n"
+            f"backend: {{kind: docker, prefix: {prefix}, addresses: {ADDRESSES}}}\n"
             f"registry: {REGISTRY}\nlimits: {{servers: 9}}\n"
             "sizes: {tiny: {title: Tiny, cores: 1, memory_gib: 2, walltime_h: 1}}\n"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import REGISTRY, Docker
+from conftest import ADDRESSES, REGISTRY, Docker
 from kernels import Kernel
 from lab import run_all, start, stop, verdict_of
 from playwright.sync_api import BrowserContext, expect
@@ -147,7 +147,7 @@ def reach(address, port):
 def test_it_reaches_the_hub_and_nobody_else_s(
     docker_portal: RunningPortal, ada: httpx.Client, eve: Kernel
 ) -> None:
-    hub = "10.251.0.1"
+    hub = ADDRESSES.replace("0.0/16", "0.1")
     [network] = about("ada")["NetworkSettings"]["Networks"].values()
     [own] = about("eve")["NetworkSettings"]["Networks"].values()
     port = docker_portal.port

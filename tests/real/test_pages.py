@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.portal]
 PAGES = {
     "catalogue": "usecases",
     "use-case": "usecases/pyfai",
-    "use-case-coming": "usecases/crystfel",
+    "use-case-with-closed-notebooks": "usecases/crystfel",
     "open": "open/pyfai?notebook=01_calibrate.ipynb&size=medium",
     "refused": "open/pyfai?size=huge",
     "home-empty": "home",

@@ -1,0 +1,393 @@
+"""CrystFEL's programs, started from Python, and what they write, read again.
+
+Everything that CrystFEL computes is computed by its own programs. This module starts them, tells
+what they said where they fail, and reads streams, reflection lists and tables of shells.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gemmi
+import numpy as np
+
+PROGRAMS = ("indexamajig", "list_events", "partialator", "compare_hkl", "check_hkl")
+LAST_LINES = 12  # of a program's words that are shown where it fails
+
+
+class ProgramError(RuntimeError):
+    """A program is missing or has failed; the text is for a person."""
+
+
+# ---------------------------------------------------------------------------- programs
+
+
+def require() -> str:
+    """Return CrystFEL's version, or say what is missing.
+
+    Raises
+    ------
+    ProgramError
+        A program is not on the PATH.
+    """
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    if missing:
+        raise ProgramError(
+            f"This tutorial needs CrystFEL, and {' and '.join(missing)} can't be found on the "
+            "PATH. In CrystFEL's image it is there; elsewhere whoever runs this portal can install "
+            "it: https://www.desy.de/~twhite/crystfel/install.html"
+        )
+    return run("indexamajig", "--version").split("\n")[0].partition(": ")[2]
+
+
+def run(*command: str | Path, folder: Path | None = None) -> str:
+    """Run a program and return what it said.
+
+    Raises
+    ------
+    ProgramError
+        It is missing or has failed.
+    """
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    except FileNotFoundError:
+        raise ProgramError(f"{words[0]} can't be found on the PATH") from None
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
+        raise ProgramError(f"{words[0]} ended with status {done.returncode}:\n{last}")
+    return done.stdout
+
+
+def events(frames: Path, geometry: Path, folder: Path) -> list[str]:
+    """Return one line a frame, "file //number", as indexamajig takes them.
+
+    Parameters
+    ----------
+    frames : Path
+        A list of files, relative to its own folder, or one HDF5 file.
+    geometry : Path
+        Says where in a file the frames are.
+    folder : Path
+        For the lists that list_events reads and writes.
+    """
+    names = frames.read_text().split() if frames.suffix == ".lst" else [frames.name]
+    (folder / "files.lst").write_text("".join(f"{frames.parent / name}\n" for name in names))
+    run("list_events", "-i", "files.lst", "-g", geometry, "-o", "events.lst", folder=folder)
+    return (folder / "events.lst").read_text().splitlines()
+
+
+def chunks(
+    lines: list[str], each: int, **settings: Any
+) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+    """Return frames shared out to chunks for `workbench.compute.run_chunks`, and their sizes.
+
+    Parameters
+    ----------
+    lines : list of str
+        See `events`.
+    each : int
+        Frames of a chunk.
+    **settings
+        What else `index` needs: geometry, cell, indexing, options.
+    """
+    parts = [lines[i : i + each] for i in range(0, len(lines), each)]
+    changed = {word: stamp(Path(word)) for word in {line.split()[0] for line in lines}}
+    texts = {k: Path(settings[k]).read_text() for k in ("geometry", "cell") if settings.get(k)}
+    made = {
+        f"frames-{i * each + 1:05d}": {
+            **settings,
+            **texts,
+            "frames": part,
+            "changed": {line.split()[0]: changed[line.split()[0]] for line in part},
+        }
+        for i, part in enumerate(parts)
+    }
+    return made, {name: len(item["frames"]) for name, item in made.items()}
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Return size and time of a file: another file of the same name is another chunk."""
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns
+
+
+def index(item: Mapping[str, Any], folder: Path) -> dict[str, float]:
+    """Index and integrate some frames with indexamajig; return how many were hits and indexed.
+
+    Parameters
+    ----------
+    item : mapping
+        ``frames``, lines of `events`; ``geometry`` and ``cell``, the texts of both files, no cell
+        for none; ``indexing``, the methods; ``options``, further words for indexamajig; ``cores``,
+        1 where left out.
+    folder : Path
+        Takes the stream, ``part.stream``, and what indexamajig said, ``indexamajig.log``.
+    """
+    (folder / "frames.lst").write_text("".join(f"{line}\n" for line in item["frames"]))
+    (folder / "detector.geom").write_text(item["geometry"])
+    words = ["-i", "frames.lst", "-g", "detector.geom", "-o", "part.stream"]
+    if item.get("cell"):
+        (folder / "crystal.cell").write_text(item["cell"])
+        words += ["-p", "crystal.cell"]
+    words += ["-j", str(item.get("cores", 1)), f"--indexing={item['indexing']}", *item["options"]]
+    (folder / "indexamajig.log").write_text(run("indexamajig", *words, folder=folder))
+    found = list(read_stream(folder / "part.stream"))
+    if len(found) != len(item["frames"]):
+        raise ProgramError(
+            f"indexamajig wrote {len(found)} of {len(item['frames'])} frames; its log ends:\n"
+            + "\n".join((folder / "indexamajig.log").read_text().splitlines()[-LAST_LINES:])
+        )
+    return {
+        "hits": sum(frame.hit for frame in found),
+        "indexed": sum(bool(frame.crystals) for frame in found),
+    }
+
+
+def indexers(item: Mapping[str, Any], folder: Path, names: Iterable[str]) -> list[str]:
+    """Return which indexing methods this copy of CrystFEL can use, by trying each on one frame."""
+    able = []
+    for name in names:
+        scratch = folder / f"try-{name}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        try:
+            index({**item, "frames": item["frames"][:1], "indexing": name}, scratch)
+        except ProgramError:
+            continue
+        able.append(name)
+    return able
+
+
+# ---------------------------------------------------------------------------- streams
+
+
+class Crystal(NamedTuple):
+    """One indexed lattice of one frame."""
+
+    cell: np.ndarray  # (6,): a, b, c in angstrom, alpha, beta, gamma in degrees
+    axes: np.ndarray  # (3, 3): a*, b*, c* in the laboratory, one a row, in 1/angstrom
+    reflections: int  # that were integrated
+
+
+@dataclass
+class Frame:
+    """What a stream tells of one frame.
+
+    Parameters
+    ----------
+    file : str
+    event : str
+        Which frame of the file, "//7".
+    hit : bool
+        Whether it had enough peaks.
+    peaks : list of (fs, ss)
+        Pixels from the corner of the first pixel.
+    crystals : list of Crystal
+    """
+
+    file: str
+    event: str = ""
+    hit: bool = False
+    peaks: list[tuple[float, float]] = field(default_factory=list)
+    crystals: list[Crystal] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        """Its number within the file, from 0."""
+        return int(re.sub(r"\D", "", self.event) or 0)
+
+
+def read_stream(path: Path) -> Iterator[Frame]:
+    """Yield the frames of a stream, complete ones only; a stream that is being written can be read."""
+    frame, cell, axes, count = Frame(""), np.zeros(6), {}, 0
+    in_peaks = False
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if in_peaks:
+                if line.startswith("End of peak list"):
+                    in_peaks = False
+                elif not line.lstrip().startswith("fs"):
+                    fs, ss = line.split()[:2]
+                    frame.peaks.append((float(fs), float(ss)))
+            elif line.startswith("Image filename: "):
+                frame = Frame(line.partition(": ")[2].strip())
+            elif line.startswith("Event: "):
+                frame.event = line.partition(": ")[2].strip()
+            elif line.startswith("hit = "):
+                frame.hit = line.split()[2] == "1"
+            elif line.startswith("Peaks from peak search"):
+                in_peaks = True
+            elif line.startswith("Cell parameters "):
+                words = re.findall(r"[-+\d.]+", line)
+                cell = np.array(words[:6], dtype=float) * [10, 10, 10, 1, 1, 1]
+            elif re.match(r"[abc]star = ", line):
+                axes[line[0]] = np.array(line.split()[2:5], dtype=float) / 10
+            elif line.startswith("num_reflections = "):
+                count = int(line.split()[2])
+            elif line.startswith("--- End crystal"):
+                frame.crystals.append(Crystal(cell, np.array([axes[k] for k in "abc"]), count))
+                count = 0
+            elif line.startswith("----- End chunk"):
+                yield frame
+
+
+def join(parts: Iterable[Path], target: Path) -> None:
+    """Write one stream from several: the head of the first, then every frame of all."""
+    with target.open("w", encoding="utf-8") as out:
+        for i, path in enumerate(parts):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            start = text.find("----- Begin chunk")
+            out.write(text if i == 0 else text[start:] if start >= 0 else "")
+
+
+def misorientation_deg(axes: np.ndarray, truth: np.ndarray) -> float:
+    """Return the angle between two orientations of a tetragonal crystal, degrees.
+
+    Any of the 8 rotations of point group 422 describes the same crystal; the smallest angle counts.
+
+    Parameters
+    ----------
+    axes, truth : (3, 3)
+        a*, b*, c* in the laboratory, one a row.
+    """
+
+    def rotation(rows: np.ndarray) -> np.ndarray:
+        u, _, v = np.linalg.svd(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+        return u @ v
+
+    smallest = 180.0
+    for quarter in range(4):
+        c, s = round(np.cos(quarter * np.pi / 2)), round(np.sin(quarter * np.pi / 2))
+        turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+        for flip in (np.eye(3), np.diag([1, -1, -1])):
+            product = (turn @ flip @ rotation(axes)) @ rotation(truth).T
+            cosine = np.clip((np.trace(product) - 1) / 2, -1, 1)
+            smallest = min(smallest, np.degrees(np.arccos(cosine)))
+    return float(smallest)
+
+
+# ---------------------------------------------------------------------------- merging
+
+
+class Merged(NamedTuple):
+    """Merged intensities, each (n,)."""
+
+    hkl: np.ndarray  # (n, 3)
+    intensity: np.ndarray
+    sigma: np.ndarray
+    measured: np.ndarray  # how often
+
+
+class Quality(NamedTuple):
+    """Figures of merit: overall, and in shells of resolution as columns of numbers."""
+
+    overall: dict[str, float]
+    shells: dict[str, np.ndarray]
+
+
+def merge(stream: Path, target: Path, *, symmetry: str, options: Iterable[str], cores: int) -> None:
+    """Scale and merge with partialator: `target`, and both halves beside it as .hkl1 and .hkl2."""
+    said = run(
+        "partialator", "-i", stream, "-o", target, "-y", symmetry, "-j", str(cores), *options,
+        folder=target.parent,
+    )  # fmt: skip
+    target.with_suffix(".log").write_text(said)
+
+
+def read_hkl(path: Path) -> Merged:
+    """Return a reflection list as CrystFEL writes it."""
+    rows = [line.split() for line in path.read_text().splitlines()]
+    rows = [row for row in rows if len(row) == 7 and re.fullmatch(r"-?\d+", row[0])]
+    columns = np.array([[*row[:4], row[5], row[6]] for row in rows], dtype=float).T
+    return Merged(columns[:3].T.astype(int), columns[3], columns[4], columns[5].astype(int))
+
+
+def quality(
+    target: Path, cell: Path, *, symmetry: str, high_a: float, low_a: float, shells: int = 10
+) -> Quality:
+    """Judge merged intensities with compare_hkl and check_hkl.
+
+    Rsplit, CC1/2 and CC* compare the two halves; the rest is of all.
+    """
+    common = ["-p", cell, "-y", symmetry, f"--highres={high_a}", f"--lowres={low_a}"]
+    common.append(f"--nshells={shells}")
+    overall, table = {}, {}
+    halves = [target.with_suffix(".hkl1"), target.with_suffix(".hkl2")]
+    for merit in ("Rsplit", "CC", "CCstar"):
+        file = target.with_suffix(f".{merit}.dat")
+        said = run("compare_hkl", *halves, *common, f"--fom={merit}", f"--shell-file={file}")
+        overall[merit] = number(r"Overall \S+ = ([-\d.naif]+)", said)
+        columns = table_of(file)
+        table[merit], table["d_angstrom"] = columns[:, 1], columns[:, 3]
+    file = target.with_suffix(".check.dat")
+    said = run("check_hkl", target, *common, f"--shell-file={file}")
+    overall["snr"] = number(r"Overall <snr> = ([-\d.]+)", said)
+    overall["redundancy"] = number(r"Overall redundancy = ([\d.]+)", said)
+    overall["completeness"] = number(r"Overall completeness = ([\d.]+)", said)
+    columns = table_of(file)
+    table["completeness"], table["redundancy"], table["snr"] = columns[:, 3], columns[:, 5], columns[:, 6]
+    return Quality(overall, table)
+
+
+def correlation_to(truth: Path, target: Path, cell: Path, *, symmetry: str, high_a: float, low_a: float) -> float:
+    """Return the correlation of merged intensities with true ones, by compare_hkl."""
+    said = run(
+        "compare_hkl", target, truth, "-p", cell, "-y", symmetry, "--fom=CC",
+        f"--highres={high_a}", f"--lowres={low_a}", f"--shell-file={target.with_suffix('.truth.dat')}",
+    )  # fmt: skip
+    return number(r"Overall CC = ([-\d.]+)", said)
+
+
+def number(pattern: str, text: str) -> float:
+    """Return the number that a program printed, NaN where it printed none."""
+    found = re.search(pattern, text)
+    return float(found[1]) if found else float("nan")
+
+
+def table_of(path: Path) -> np.ndarray:
+    """Return the columns of a file of shells, without its head."""
+    rows = [line.split() for line in path.read_text().splitlines()[1:]]
+    return np.array(rows, dtype=float)
+
+
+def read_cell(path: Path) -> np.ndarray:
+    """Return a cell file's a, b, c in angstrom and angles in degrees: (6,)."""
+    found = dict(re.findall(r"^(a|b|c|al|be|ga) = ([\d.]+)", path.read_text(), re.MULTILINE))
+    return np.array([found[k] for k in ("a", "b", "c", "al", "be", "ga")], dtype=float)
+
+
+def write_mtz(path: Path, merged: Merged, cell: np.ndarray, space_group: str) -> None:
+    """Write intensities as MTZ, as CCP4, Phenix and others read them.
+
+    By GEMMI: CrystFEL's get_hkl writes MTZ only where it was built with CCP4's library.
+
+    Parameters
+    ----------
+    path : Path
+    merged : Merged
+    cell : (6,)
+        Angstrom and degrees.
+    space_group : str
+        Hermann-Mauguin symbol.
+    """
+    mtz = gemmi.Mtz(with_base=True)
+    mtz.spacegroup = gemmi.SpaceGroup(space_group)
+    mtz.set_cell_for_all(gemmi.UnitCell(*cell))
+    mtz.add_dataset("serial")
+    mtz.add_column("IMEAN", "J")
+    mtz.add_column("SIGIMEAN", "Q")
+    mtz.add_column("NMEAS", "R")
+    mtz.set_data(
+        np.column_stack([merged.hkl, merged.intensity, merged.sigma, merged.measured]).astype(
+            np.float32
+        )
+    )
+    mtz.ensure_asu()
+    mtz.write_to_file(str(path))
