@@ -11,7 +11,6 @@ routes that close ways, the checks. Needs a Docker daemon, and takes away what i
 import argparse
 import json
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ import time
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from start import QUIET, start_ours, start_stock, stock_client
+from start import QUIET, compare, end, start_stock, stock_client
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/real"))
 from conftest import remove_all_of
@@ -95,19 +94,11 @@ def main(runs: int, use_case: str) -> None:
         stock = stock_hub(state, image, port)
         plain = stock_client(port)
         start_stock(plain)
-        rows = [(start_ours(ada, use_case), start_stock(plain)) for _ in range(runs)]
-        ours, theirs = zip(*rows, strict=True)
-        ratios = [a / b for a, b in rows]
         print(f"first start, image here:       {first:6.2f} s")
-        print(f"BeamHub, workstation profile:  {statistics.median(ours):6.2f} s, median of {runs}")
-        print(f"plain JupyterHub, same image:  {statistics.median(theirs):6.2f} s")
-        print(f"ratio, pair by pair:           {statistics.median(ratios):6.2f}", end="")
-        print(f" ({min(ratios):.2f} to {max(ratios):.2f})")
+        compare(ada, plain, use_case, runs)
     finally:
         portal.stop()
-        if stock:
-            stock.terminate()
-            stock.wait(60)
+        end(stock)
         remove_all_of(PREFIX)
         site.unlink()
         shutil.rmtree(state, ignore_errors=True)

@@ -119,20 +119,30 @@ def main(runs: int, use_case: str) -> None:
         stock = stock_hub(state, environment, port)
         plain = stock_client(port)
         start_stock(plain)
-        rows = [(start_ours(ada, use_case), start_stock(plain)) for _ in range(runs)]
-        ours, theirs = zip(*rows, strict=True)
-        ratios = [a / b for a, b in rows]
         print(f"first start, environment made: {first:6.1f} s")
-        print(f"BeamHub, laptop profile:       {statistics.median(ours):6.2f} s, median of {runs}")
-        print(f"plain JupyterHub:              {statistics.median(theirs):6.2f} s")
-        print(f"ratio, pair by pair:           {statistics.median(ratios):6.2f}", end="")
-        print(f" ({min(ratios):.2f} to {max(ratios):.2f})")
+        compare(ada, plain, use_case, runs)
     finally:
         portal.stop()
-        if stock:
-            stock.terminate()
-            stock.wait(60)
+        end(stock)
         shutil.rmtree(state, ignore_errors=True)
+
+
+def compare(ada: httpx.Client, plain: httpx.Client, use_case: str, runs: int) -> None:
+    """Start a server here and there in turn, and print what that takes."""
+    rows = [(start_ours(ada, use_case), start_stock(plain)) for _ in range(runs)]
+    ours, theirs = zip(*rows, strict=True)
+    ratios = [a / b for a, b in rows]
+    print(f"BeamHub:                       {statistics.median(ours):6.2f} s, median of {runs}")
+    print(f"plain JupyterHub:              {statistics.median(theirs):6.2f} s")
+    print(f"ratio, pair by pair:           {statistics.median(ratios):6.2f}", end="")
+    print(f" ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def end(hub: subprocess.Popen[bytes] | None) -> None:
+    """End a hub, if it was begun."""
+    if hub:
+        hub.terminate()
+        hub.wait(60)
 
 
 if __name__ == "__main__":
