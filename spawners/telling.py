@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class TellingSpawner(LoggingConfigurable):
         What its user should know while it runs; empty for nothing.
     silence : str
         Since when nothing is known of it, in a sentence; empty where its state is known.
+    ends_at : datetime or None
+        When a batch system ends it (UTC, without zone); None where the hub does, or nobody knows.
     """
 
     user: Any
@@ -39,11 +42,13 @@ class TellingSpawner(LoggingConfigurable):
         super().__init__(**kwargs)
         self._events: list[dict[str, Any]] = []
         self._event_added = asyncio.Event()
+        self.ends_at: datetime | None = None
         self.ending = self.notice = self.silence = ""
 
     def begin_telling(self) -> None:
         """Forget what was told of the server's last life."""
         self._events.clear()
+        self.ends_at = None
         self.ending = self.notice = self.silence = ""
 
     def tell_ending(self, why: str) -> None:
