@@ -20,8 +20,16 @@ from .slurm_commands import CommandError, NoAnswerError, run_as
 from .slurm_jobs import Job, position
 from .slurm_queue import Queue, Seen, queue_of
 from .slurm_script import job_name, job_script
-from .slurm_words import HOPELESS, NO_CONTROLLER, ending_of, refusal_of, time_text, waiting_text
-from .telling import TellingSpawner, ending_by_status
+from .slurm_words import (
+    HOPELESS,
+    NO_CONTROLLER,
+    ending_of,
+    ending_soon_text,
+    refusal_of,
+    silence_text,
+    waiting_text,
+)
+from .telling import TellingSpawner, ending_by_status, last_output
 
 PERSONAL = {"USER", "HOME", "SHELL", "PATH"}
 """The node knows these better than the hub."""
@@ -36,6 +44,8 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
     A controller that doesn't answer is no end of a server: the hub keeps it, and says so. A job
     that waits or begins outlives the hub as one that runs does.
     """
+
+    http_timeout: int
 
     portal = Unicode(help="The name of all jobs of this portal").tag(config=True)
     query_s = Float(10, help="See SlurmBackend.query_s").tag(config=True)
@@ -54,10 +64,12 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.env_keep = []
+        self.env_keep: list[str] = []
+        self._http_timeout = self.http_timeout
         self._address = ""
         self._port = 0
         self._problem = ""
+        self._unwanted = False
         self._stirred = asyncio.Event()
         self._stirred_at = float("-inf")
 
@@ -71,7 +83,8 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
     async def start(self) -> tuple[str, int]:
         """Start the server; what it waits for is told on the pending page."""
         self.begin_telling()
-        self._address, self._port, self._problem = "", 0, ""
+        self.http_timeout = self._http_timeout
+        self._address, self._port, self._problem, self._unwanted = "", 0, "", False
         try:
             await self.submit_batch_script()
         except BuildError as error:
@@ -145,7 +158,7 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
             job = seen.job(self.job_id)
             self._note_silence(seen)
             if self._problem or (job and job.over):
-                raise SpawnException(await self._why(job), reason="ended", status_code=500)
+                raise SpawnException(self._why(job), reason="ended", status_code=500)
             if job and job.runs:
                 begun = begun or time.monotonic()
                 self.report(92, f"Starting JupyterLab on {job.node}")
@@ -195,11 +208,12 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
         self._stirred_at = time.monotonic()
         self._stirred.set()
 
-    async def _why(self, job: Job | None) -> str:
-        if self._problem:
+    def _why(self, job: Job | None) -> str:
+        """Return why the job ended."""
+        if self._problem or job is None:
             return self._problem
-        assert job is not None
-        return ending_of(job) or "Its job ended while it was starting."
+        status = 0 if job.state == "COMPLETED" else 1
+        return ending_of(job) or ending_by_status(status, last_output(self.log_file))
 
     # Running.
 
@@ -224,31 +238,22 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
         if job is None or not job.over:
             self._note_end(job)
             return None
-        self.tell_ending(self._problem or ending_of(job) or ending_by_status(0))
+        self.tell_ending(self._why(job))
         self.log.warning("%s has ended: job %s, %s", self._log_name, self.job_id, job.state)
         return job.state
 
     def _note_silence(self, seen: Seen) -> None:
-        self.silence = (
-            seen.silent_since
-            and (
-                f"Slurm, which runs it, has not answered since {time_text(seen.silent_since)}. The "
-                "server may go on all the same, but the portal can't see it."
-            )
-        ) or ""
+        """Tell that nothing is known of the server, since when."""
+        since = seen.silent_since
+        self.silence = silence_text(since) if since else ""
 
     def _note_end(self, job: Job | None) -> None:
         """Tell how long it has still, when that is little."""
-        self.ends_at = (
-            datetime.fromtimestamp(job.end, UTC).replace(tzinfo=None) if job and job.end else None
-        )
-        left = job.end - time.time() if job and job.runs and job.end else WARN_S
-        self.notice = (
-            f"Slurm ends it in {max(1, round(left / 60))} min. Save your work; afterwards it can "
-            "be started again."
-            if left < WARN_S
-            else ""
-        )
+        if job is None or not job.end:
+            return
+        self.ends_at = datetime.fromtimestamp(job.end, UTC).replace(tzinfo=None)
+        left = job.end - time.time()
+        self.notice = ending_soon_text(left) if job.runs and left < WARN_S else ""
 
     async def get_url(self) -> str:
         """Return the server's address.
@@ -260,7 +265,7 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
             try:
                 await self._wait_until_up()
             except SpawnException as error:
-                self.ending = str(error.message)
+                self.ending = "" if self._unwanted else str(error.message)
                 self.http_timeout = 1  # nothing will come up there
                 return str(self.server.url)
         return f"http://{self._address}:{self._port}"
@@ -274,6 +279,7 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
 
     async def stop(self, now: bool = False) -> None:
         """Cancel the job; a controller that doesn't answer is asked again by the sweep."""
+        self._unwanted = True
         try:
             await self.cancel_batch_job()
         except CommandError as error:

@@ -1,6 +1,6 @@
 """HPC sites: each server is a batch job under the user's own account."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -108,15 +108,15 @@ class SlurmBackend(Backend, Where):
         10, description="Longest time from the job's begin until JupyterLab answers"
     )
 
-    def where(self, launch: Launch) -> Where:
-        """Return what jobs of the launch's size ask for."""
+    def where(self, size: str) -> Where:
+        """Return what jobs of a size ask for."""
         asked = self.model_dump(include=set(Where.model_fields))
-        size = self.by_size.get(launch.environment.get("BEAMHUB_SIZE", ""))
-        return Where(**asked | (size.model_dump(exclude_unset=True) if size else {}))
+        instead = self.by_size.get(size)
+        return Where(**asked | (instead.model_dump(exclude_unset=True) if instead else {}))
 
     def traits(self, launch: Launch) -> dict[str, Any]:
         """Return the job's requests, and the command that it runs."""
-        r, where = launch.resources, self.where(launch)
+        r, where = launch.resources, self.where(launch.environment.get("BEAMHUB_SIZE", ""))
         threads = str(max(1, round(r.cores)))
         return {
             "req_partition": where.partition or "",
@@ -155,6 +155,18 @@ class SlurmBackend(Backend, Where):
         from .slurm_strays import cancel_strays
 
         return await cancel_strays({s.job_id for s in spawners}, portal, self.query_s)
+
+    async def outlook(self, resources: Mapping[str, Resources]) -> dict[str, str]:
+        """Return how many nodes have room for each size, and how many jobs wait."""
+        from .slurm_outlook import fresh, outlook_text
+        from .slurm_queue import queue_of
+
+        queue = queue_of(self.query_s)
+        await fresh(queue)
+        return {
+            name: outlook_text(r, self.where(name).partition or "", queue.seen, queue.nodes)
+            for name, r in resources.items()
+        }
 
     def live_checks(self) -> list[str]:
         """Return what is missing to run jobs from here."""

@@ -1,7 +1,7 @@
 """What Slurm reports of jobs and nodes, read from its commands' output."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 MARK = "beamhub"
@@ -118,7 +118,7 @@ def node_of(line: str) -> Node:
     gpus = gpus_in(about.get("CfgTRES", ""))
     return Node(
         name=about["NodeName"],
-        address=about.get("NodeAddr", about["NodeName"]),
+        address=about.get("NodeAddr") or about["NodeName"],
         states=frozenset(about["State"].rstrip("*~#!%$@^-").split("+")),
         partitions=frozenset(about.get("Partitions", "").split(",")),
         cores=cores,
@@ -143,14 +143,10 @@ def number(text: str) -> int:
 
 def position(job: Job, jobs: Collection[Job]) -> int:
     """Return a waiting job's place among those that wait for the same partition, from 1."""
-    return 1 + sum(1 for other in ahead_of(job, jobs))
+    rivals = (other for other in jobs if other.waits and other.partition == job.partition)
+    return 1 + sum(1 for other in rivals if rank(other) < rank(job))
 
 
-def ahead_of(job: Job, jobs: Collection[Job]) -> Iterator[Job]:
-    """Yield the jobs that come before: of higher priority, or as high and longer there."""
-    mine = (-job.priority, job.submitted, int(job.id) if job.id.isdigit() else 0)
-    for other in jobs:
-        number_ = int(other.id) if other.id.isdigit() else 0
-        if other.waits and other.partition == job.partition and other.priority:
-            if (-other.priority, other.submitted, number_) < mine:
-                yield other
+def rank(job: Job) -> tuple[int, int, int]:
+    """Return what Slurm sorts waiting jobs by: priority, then how long they have waited."""
+    return -job.priority, job.submitted, number(job.id)

@@ -68,6 +68,7 @@ REFUSALS = (
         r"node configuration is not available|memory specification|CPU count|More processors",
         "No node of this cluster is as large as this size: choose a smaller one.",
     ),
+    (r"feature", "No node of this cluster has what this size asks for: choose another."),
     (r"reservation", "The reservation that this site uses is not there now, or not for you."),
     (r"invalid (generic resource|gres)|gres", "This cluster has no such GPU: choose another size."),
     (r"partition .*(down|inactive|drain)|Required partition", "The partition is closed now."),
@@ -133,6 +134,17 @@ def in_text(seconds: float) -> str:
     return f"in about {round(minutes / 60)} h"
 
 
-def time_text(moment: datetime) -> str:
-    """Return a time of today."""
-    return f"{moment.astimezone(UTC):%H:%M} UTC"
+def silence_text(since: datetime) -> str:
+    """Return that nothing is known of a server."""
+    return (
+        f"Slurm, which runs it, has not answered since {since.astimezone(UTC):%H:%M} UTC. The "
+        "server may go on all the same, but the portal can't see it."
+    )
+
+
+def ending_soon_text(seconds: float) -> str:
+    """Return that a server's time is nearly over."""
+    return (
+        f"Slurm ends it in {max(1, round(seconds / 60))} min. Save your work; afterwards it can be "
+        "started again."
+    )

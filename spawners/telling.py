@@ -64,6 +64,11 @@ class TellingSpawner(LoggingConfigurable):
             self._events.append(event)
             self._event_added.set()
 
+    @property
+    def step(self) -> dict[str, Any]:
+        """What was told last, for pages without a script; empty before the first."""
+        return self._events[-1] if self._events else {}
+
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield every step told so far, then each as it comes."""
         seen = 0

@@ -6,6 +6,7 @@ learns the port only once the server itself has it: nobody else on the node can 
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -17,6 +18,8 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit, urlunsplit
+
+from .here import setting
 
 TAIL_BYTES = 16_384
 TRIES = 5
@@ -34,11 +37,13 @@ def main() -> int:
     if problem:
         report({"problem": problem})
         return 1
+    limit_memory()
     port = free_port()
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
             [sys.executable, "-P", "-m", "workbench.start"],
             env={**os.environ, "JUPYTERHUB_SERVICE_URL": service_url(port)},
+            cwd=Path.home(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -63,6 +68,14 @@ def home_problem() -> str:
     except OSError as error:
         return NO_HOME.format(reason=error.strerror)
     return ""
+
+
+def limit_memory() -> None:
+    """Let an array too large be a MemoryError in its notebook, not the end of the job."""
+    wanted = setting("MEMORY_GIB")
+    if wanted:
+        memory_bytes = int(float(wanted) * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
 
 def free_port() -> int:
@@ -121,7 +134,7 @@ def report(what: dict[str, object]) -> None:
         "Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}",
         "Content-Type": "application/json",
     }
-    request = urllib.request.Request(url, json.dumps(what).encode(), headers)
+    request = urllib.request.Request(url, json.dumps(what).encode(), headers)  # noqa: S310
     # Not through the site's proxy: the hub is on the cluster's own network.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for attempt in range(TRIES):

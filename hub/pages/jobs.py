@@ -27,7 +27,7 @@ class JobTells(APIHandler):
     its job's number among them, which then goes into a shell. This one takes a port or a text.
     """
 
-    @needs_scope("access:servers")
+    @needs_scope("access:servers")  # type: ignore[untyped-decorator]
     async def post(self, user_name: str, server_name: str) -> None:
         """Take what the job tells."""
         user: Any = self.current_user

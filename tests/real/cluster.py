@@ -5,6 +5,7 @@ Slurm, munge or MariaDB is touched. Each node has a network namespace, so an add
 """
 
 import asyncio
+import fcntl
 import json
 import os
 import pwd
@@ -81,7 +82,8 @@ SUDOERS = """\
 Defaults:{hub} env_keep += SLURM_CONF
 {hub} ALL=(%{group}) NOPASSWD: {sbatch} --parsable, {sbatch} --test-only, {scancel} ^[0-9]+$
 """
-HUB, GROUP = "bh-hub", "bh-people"
+# Not "bh-": tests of other checkouts take those away.
+HUB, GROUP = "beamhubhub", "beamhubpeople"
 DBD_CONF = """\
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge/socket
@@ -126,6 +128,7 @@ class Cluster:
         self.ports = {name: free_port() for name in ("ctl", "dbd", "db")}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.people: list[str] = []
+        self.lock = Path("/run/lock/beamhub-cluster").open("w")  # noqa: SIM115
         self.sudoers = Path(f"/etc/sudoers.d/{self.tag}")
         self.shared = self.folder / "shared"
         self.conf = self.folder / "slurm.conf"
@@ -135,6 +138,8 @@ class Cluster:
 
     def start(self) -> None:
         """Start everything, and wait until the nodes are idle."""
+        # The accounts are the machine's: one cluster at a time.
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.make_network()
         self.start_munge()
         self.start_database()
@@ -265,6 +270,12 @@ class Cluster:
         process.send_signal(how)
         process.wait(30)
 
+    def power_off(self, node: str) -> None:
+        """End everything on a node at once."""
+        del self.processes[node]
+        for pid in self.run("ip", "netns", "pids", self.space(node)).stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+
     def answers(self) -> bool:
         return self.run("scontrol", "ping").returncode == 0
 
@@ -312,6 +323,49 @@ class Cluster:
 
     # Questions and orders.
 
+    def fill(self) -> str:
+        """Let somebody have the whole cluster, and return the job's number."""
+        return self.submit("max", "--exclusive", f"--nodes={len(self.nodes)}")
+
+    def fill_rest(self) -> str:
+        """Let somebody have what is left of the cluster, and return the job's number."""
+        idle = self.said("sinfo", "-h", "-N", "-p", "interactive", "-o", "%C").split()
+        cores = sum(int(counts.split("/")[1]) for counts in idle)
+        return self.submit("max", f"--ntasks={cores}")
+
+    def submit(self, user: str, *options: str) -> str:
+        """Submit a job of a user's that sleeps, and return its number once it runs."""
+        command = ["sbatch", "--parsable", "--export=NIL", "--chdir=/", "--output=/dev/null"]
+        done = subprocess.run(
+            [
+                "sudo",
+                "-n",
+                "--preserve-env=SLURM_CONF",
+                "-u",
+                user,
+                *command,
+                "--time=60",
+                "--mem-per-cpu=100",
+                *options,
+            ],
+            input="#!/bin/sh\nexec sleep 3600\n",
+            text=True,
+            capture_output=True,
+            check=True,
+            env=self.environment,
+        )
+        number = done.stdout.strip()
+        wait_until(lambda: self.state(number) == "RUNNING", "the job")
+        return number
+
+    def state(self, job: str) -> str:
+        """Return a job's state, as the controller has it."""
+        return self.run("squeue", "-h", "--states=all", f"--jobs={job}", "-o", "%T").stdout.strip()
+
+    def job_of(self, user: str) -> str:
+        """Return the number of a user's one job, empty where there is none."""
+        return " ".join(self.jobs(f"--user={user}"))
+
     def run(self, *command: object) -> subprocess.CompletedProcess[str]:
         words = list(map(str, command))
         return subprocess.run(words, capture_output=True, text=True, env=self.environment)
@@ -323,11 +377,15 @@ class Cluster:
         """Return the numbers of the jobs that wait or run."""
         return self.said("squeue", "-h", "-o", "%i", *more).split()
 
+    def backend(self, **more: object) -> dict[str, object]:
+        """Return a profile's backend: jobs of this cluster."""
+        software = {"kind": "environment", "folder": str(self.shared)}
+        same = {"kind": "slurm", "partition": "interactive", "hub": self.gateway, "query_s": 2}
+        return {**same, "software": software, **more}
+
     def profile(self, **more: object) -> Path:
         """Write a site profile whose servers are jobs of this cluster, and return its path."""
         path = self.folder / f"site-{len(list(self.folder.glob('site-*')))}.yaml"
-        software = {"kind": "environment", "folder": str(self.shared)}
-        backend = {"kind": "slurm", "partition": "interactive", "hub": self.gateway, "query_s": 2}
         body = {
             "extends": "hpc",
             "title": "Cluster",
@@ -335,15 +393,17 @@ class Cluster:
             "login": {"kind": "codes"},
             "serving": {"bind": "127.0.0.1", "tls": "none", "public_url": None},
             "limits": {"servers": 9},
-            "backend": {**backend, "software": software},
+            "backend": self.backend(),
             "sizes": SIZES,
             **more,
         }
         path.write_text(json.dumps(body), encoding="utf-8")
         return path
 
-    def portal(self, state: Path, *, profile: Path | None = None) -> RunningPortal:
-        """Start a portal with an account of its own."""
+    def portal(
+        self, state: Path, *, profile: Path | None = None, first: Path | None = None
+    ) -> RunningPortal:
+        """Start a portal with an account of its own, `first` the first folder on its PATH."""
         self.make_software(state)
         for path in (state, *state.rglob("*")):
             if not path.is_symlink():
@@ -351,6 +411,8 @@ class Cluster:
         account = pwd.getpwnam(HUB)
         prefix = ("setpriv", f"--reuid={HUB}", f"--regid={account.pw_gid}", "--init-groups")
         environment = {**self.environment, "HOME": account.pw_dir, "USER": HUB}
+        if first:
+            environment["PATH"] = f"{first}{os.pathsep}{environment['PATH']}"
         return RunningPortal(
             state, str(profile or self.profile()), prefix=prefix, environment=environment
         )
@@ -360,7 +422,10 @@ class Cluster:
         self.shared.mkdir(exist_ok=True)
         made = self.shared / "environments"
         if not made.exists():
-            made.symlink_to((state / "environments").resolve())
+            cache = os.environ.get("BEAMHUB_CACHE")
+            kept = Path(cache) if cache else state
+            (kept / "environments").mkdir(parents=True, exist_ok=True)
+            made.symlink_to((kept / "environments").resolve())
         recipe = Recipe(NOTEBOOKS / "pyfai/requirements.txt", CONSTRAINTS, ROOT / "workbench")
         asyncio.run(ensure(made, recipe, lambda *_: None))
         shutil.chown(self.shared, HUB, HUB)
@@ -388,6 +453,7 @@ class Cluster:
             self.run("userdel", "--remove", name)
         self.run("groupdel", GROUP)
         self.sudoers.unlink(missing_ok=True)
+        self.lock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
