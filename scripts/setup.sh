@@ -20,7 +20,7 @@ sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null &&
 }
 
 # The system packages that are missing for what the arguments name: base, compiler, browser,
-# docker.
+# docker, slurm.
 missing_packages() {
     for part in "$@"; do
         case $part in
@@ -38,6 +38,13 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
             have dockerd || echo docker.io iptables
             have debootstrap || echo debootstrap
             have docker-registry || echo docker-registry ;;
+        slurm)
+            have slurmctld && have slurmd || echo slurm-wlm
+            have slurmdbd || echo slurmdbd
+            have munged || echo munge
+            have mariadb-install-db || echo mariadb-server
+            have ip || echo iproute2
+            have sudo || echo sudo ;;
         esac
     done
 }

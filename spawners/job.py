@@ -17,19 +17,19 @@ from .accounts import AccountError, person
 from .environments import BuildError, Recipe
 from .payload import payload
 from .slurm_commands import CommandError, NoAnswerError, run_as
-from .slurm_jobs import Job, position
+from .slurm_jobs import COMPLETING, Job, position
 from .slurm_queue import Queue, Seen, queue_of
 from .slurm_script import job_name, job_script
 from .slurm_words import (
-    HOPELESS,
     NO_CONTROLLER,
     ending_of,
     ending_soon_text,
+    never_text,
     refusal_of,
     silence_text,
     waiting_text,
 )
-from .telling import TellingSpawner, ending_by_status, last_output
+from .telling import TellingSpawner, ending_by_status
 
 PERSONAL = {"USER", "HOME", "SHELL", "PATH"}
 """The node knows these better than the hub."""
@@ -171,12 +171,13 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
         return self._address, self._port
 
     def _tell_waiting(self, job: Job, seen: Seen) -> None:
+        """Tell why the job waits, at which place, and until when."""
+        if never := never_text(job):
+            raise SpawnException(never, reason="slurm", status_code=409)
         place, now = position(job, seen.jobs.values()), time.time()
         total = job.start - job.submitted
         share = (now - job.submitted) / total if job.start > now and total > 0 else 0
         self.report(10 + round(70 * min(1, max(0, share))), waiting_text(job, place, now))
-        if HOPELESS.fullmatch(job.reason):
-            self.report(10, "This may never begin. Stop it, and choose another size.")
 
     async def _take_address(self, job: Job) -> None:
         if self._port:
@@ -212,8 +213,7 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
         """Return why the job ended."""
         if self._problem or job is None:
             return self._problem
-        status = 0 if job.state == "COMPLETED" else 1
-        return ending_of(job) or ending_by_status(status, last_output(self.log_file))
+        return ending_of(job) or ending_by_status(0)
 
     # Running.
 
@@ -296,7 +296,7 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
         asked = time.monotonic()
         while time.monotonic() < asked + STOP_S:
             job = (await self.queue.look(time.monotonic() - 1)).job(self.job_id)
-            if job is None or job.over:
+            if job is None or job.over or job.state == COMPLETING:
                 return
             await asyncio.sleep(LOOK_S)
 

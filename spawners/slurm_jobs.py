@@ -10,7 +10,8 @@ SEPARATOR = "\x1f"
 FORMAT = SEPARATOR.join([MARK, *["%i", "%T", "%u", "%r", "%S", "%e", "%V", "%Q", "%P", "%B", "%j"]])
 ENDED_FORMAT = "JobIDRaw,State,NodeList"
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
-BETWEEN = frozenset({"CONFIGURING", "COMPLETING"})
+COMPLETING = "COMPLETING"
+BETWEEN = frozenset({"CONFIGURING", COMPLETING})
 """Of a job that begins, or whose end isn't told yet."""
 RUNNING = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT"})
 USABLE = frozenset({"IDLE", "MIXED", "ALLOCATED"})

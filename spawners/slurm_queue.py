@@ -16,7 +16,6 @@ LOG = logging.getLogger(__name__)
 GAP_S = 1.0
 """However often somebody asks for news, the controller isn't asked more often than this."""
 BACKOFF_MAX_S = 120.0
-NODES_S = 30.0
 VANISHED = "VANISHED"
 """The state of a job that neither the controller nor the accounting knows."""
 
@@ -119,9 +118,9 @@ class Queue:
         self.seen = Seen(self.seen.jobs, self.seen.ended, self.seen.asked_at, since)
 
     async def look_at_nodes(self) -> Mapping[str, Node]:
-        """Return the nodes, as they were half a minute ago at most if the controller answers."""
+        """Return the nodes; the controller is asked if what is known is old."""
         async with self._asking_nodes:
-            if time.monotonic() - self._nodes_at >= NODES_S and not self._failures:
+            if time.monotonic() - self._nodes_at >= self.interval_s and not self._failures:
                 try:
                     self.nodes = nodes_of(await run("scontrol", "--oneliner", "show", "nodes"))
                 except CommandError as error:

@@ -20,18 +20,21 @@ REASONS = (
     (r"None|Cleaning|BeginTime|Prolog|JobLaunch.*", "Waiting for the scheduler's next look"),
     (r"QOS.*PerUser.*|QOSMaxCpu.*|QOSMaxMem.*", LIMIT_USER.format(who="this queue")),
     (r"Assoc.*PerUser.*|AssocMaxJobsLimit", LIMIT_USER.format(who="this site")),
-    (r"AssocGrp.*(Minutes|RunMinutes)|AssocMaxWall.*", "Your account's computing time is used up"),
+    (r"AssocGrp.*Minutes.*|AssocMaxWall.*", "Your account's computing time is used up"),
     (r"AssocGrp.*|QOSGrp.*", LIMIT_GROUP),
     (
-        r"ReqNodeNotAvail.*|NodeDown|PartitionDown|PartitionInactive|BadConstraints",
+        r"ReqNodeNotAvail.*|NodeDown|PartitionDown|PartitionInactive",
         "The nodes that it needs are down, drained or reserved for maintenance",
     ),
     (r"Reservation.*", "Waiting for the reservation to begin"),
     (r"JobHeldAdmin|JobHeldUser|job_requeued.*", "It is held: an operator has to release it"),
-    (r"PartitionTimeLimit|PartitionNodeLimit", "It asks for more than its partition ever grants"),
+    (
+        r"PartitionTimeLimit|PartitionNodeLimit|PartitionConfig|BadConstraints",
+        "This size asks for more time, cores, memory or GPUs than its partition ever grants",
+    ),
     (r"Licenses", "Waiting for a free licence of a program"),
 )
-HOPELESS = re.compile(r"PartitionTimeLimit|PartitionNodeLimit|.*Minutes.*|JobHeld.*")
+NEVER = re.compile(r"PartitionTimeLimit|PartitionNodeLimit|PartitionConfig|BadConstraints")
 """Reasons that no waiting ends."""
 ENDINGS = {
     "TIMEOUT": "Its time was over: Slurm ended it at the limit of its size. Start it again to go "
@@ -43,6 +46,8 @@ ENDINGS = {
     "BOOT_FAIL": "The node that was to run it did not come up. Start it again.",
     "PREEMPTED": "Slurm ended it to make room for jobs that go first. Start it again: it waits for "
     "its turn.",
+    "FAILED": "Something on its node ended it: where its memory was full, a larger size helps, or "
+    "to work on less at a time.",
     "CANCELLED": "Its job was cancelled from outside of the portal, by you or an operator.",
     "REVOKED": "Its job was moved away to another cluster.",
     VANISHED: "Its job is gone, and Slurm doesn't say why.",
@@ -88,9 +93,16 @@ def reason_of(reason: str) -> str:
     return f"Waiting; Slurm names the reason '{reason}'"
 
 
+def never_text(job: Job) -> str:
+    """Return that a job would wait for ever, empty where it may begin."""
+    if not (job.waits and NEVER.fullmatch(job.reason)):
+        return ""
+    return f"{reason_of(job.reason)}, so its job was cancelled. Choose another size."
+
+
 def ending_of(job: Job) -> str:
-    """Return why a job ended; empty where its server said so itself, or ended in order."""
-    if job.state in ("COMPLETED", "FAILED"):
+    """Return why a job ended that has told nothing itself; empty where it ended in order."""
+    if job.state == "COMPLETED":
         return ""
     return ENDINGS.get(job.state, f"Slurm ended its job: {job.state}.")
 

@@ -32,8 +32,8 @@ class JobTells(APIHandler):
         """Take what the job tells."""
         user: Any = self.current_user
         spawner = user.spawners.get(server_name) if user.name == user_name else None
-        if self.get_auth_token() is None or spawner is None or not spawner.pending:
-            raise web.HTTPError(404, "No such server waits for a job.")
+        if self.get_auth_token() is None or spawner is None or not spawner.active:
+            raise web.HTTPError(404, "No such server is there.")
         try:
             told = Told.model_validate(json.loads(self.request.body))
         except (ValueError, ValidationError):

@@ -106,8 +106,7 @@ def test_a_waiting_job_that_an_operator_cancels(
 
 def test_a_free_cluster_says_so(slurm_portal: RunningPortal) -> None:
     client = slurm_portal.login("ada")
-    page = client.get("/hub/open/pyfai").text
-    assert "room now on 2 of 2 nodes; 16 cores" in page
+    page = wait_for_page(client, "/hub/open/pyfai", "room now on 2 of 2 nodes; 16 cores")
     assert "larger than any node that is up now" in page
 
 
@@ -144,7 +143,7 @@ def test_one_that_runs_out_of_memory(slurm_portal: RunningPortal, cluster: Clust
     )
     with pytest.raises(Exception):  # noqa: B017 - the connection breaks in one of many ways
         kernel.run(code, seconds=50)
-    wait_until_ended(client, "ada", "It ran out of memory")
+    wait_until_ended(client, "ada", "where its memory was full")
 
 
 def test_one_whose_node_fails(slurm_portal: RunningPortal, cluster: Cluster) -> None:
@@ -236,8 +235,6 @@ exec /usr/bin/squeue "$@"
         ("qos", "names a QOS that Slurm doesn&#39;t have"),
         ("reservation", "The reservation that this site uses is not there now"),
         ("constraint", "No node of this cluster has what this size asks for"),
-        ("long", "asks for more time than the partition grants"),
-        ("huge", "No node of this cluster is as large as this size"),
     ],
 )
 def test_what_slurm_refuses_is_said_in_words(
@@ -249,6 +246,17 @@ def test_what_slurm_refuses_is_said_in_words(
     page = wait_for_page(client, pending("ada"), words, 30)
     assert "Slurm says: " in page
     assert cluster.job_of("ada") == ""
+
+
+@pytest.mark.parametrize("size", ["long", "huge"])
+def test_what_slurm_takes_but_could_never_start_is_refused_too(
+    strict_portal: tuple[RunningPortal, Path], cluster: Cluster, size: str
+) -> None:
+    portal, _ = strict_portal
+    client = portal.login("ada")
+    begin(client, size=size)
+    wait_for_page(client, pending("ada"), "than its partition ever grants", 30)
+    wait_until(lambda: cluster.job_of("ada") == "", "the end of the job")
 
 
 def test_a_controller_that_is_slow_fails_or_says_more_loses_no_server(
