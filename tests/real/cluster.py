@@ -333,8 +333,8 @@ class Cluster:
         cores = sum(int(counts.split("/")[1]) for counts in idle)
         return self.submit("max", f"--ntasks={cores}")
 
-    def submit(self, user: str, *options: str) -> str:
-        """Submit a job of a user's that sleeps, and return its number once it runs."""
+    def submit(self, user: str, *options: str, wait: bool = True) -> str:
+        """Submit a job of a user's that sleeps, and return its number, usually once it runs."""
         command = ["sbatch", "--parsable", "--export=NIL", "--chdir=/", "--output=/dev/null"]
         done = subprocess.run(
             [
@@ -355,7 +355,8 @@ class Cluster:
             env=self.environment,
         )
         number = done.stdout.strip()
-        wait_until(lambda: self.state(number) == "RUNNING", "the job")
+        if wait:
+            wait_until(lambda: self.state(number) == "RUNNING", "the job")
         return number
 
     def state(self, job: str) -> str:
