@@ -272,9 +272,9 @@ class Cluster:
 
     def power_off(self, node: str) -> None:
         """End everything on a node at once."""
-        del self.processes[node]
         for pid in self.run("ip", "netns", "pids", self.space(node)).stdout.split():
             os.kill(int(pid), signal.SIGKILL)
+        self.processes.pop(node).wait()
 
     def answers(self) -> bool:
         return self.run("scontrol", "ping").returncode == 0
@@ -359,6 +359,11 @@ class Cluster:
             wait_until(lambda: self.state(number) == "RUNNING", "the job")
         return number
 
+    def cancel_all(self) -> None:
+        """Cancel everybody's jobs."""
+        for name in PEOPLE:
+            self.run("scancel", f"--user={name}")
+
     def state(self, job: str) -> str:
         """Return a job's state, as the controller has it."""
         return self.run("squeue", "-h", "--states=all", f"--jobs={job}", "-o", "%T").stdout.strip()
@@ -435,7 +440,7 @@ class Cluster:
     def stop(self) -> None:
         """End all jobs and daemons, and take away what was made."""
         if "slurmctld" in self.processes:
-            self.run("scancel", "--user", ",".join(PEOPLE))
+            self.cancel_all()
         for name in self.nodes:
             for pid in self.run("ip", "netns", "pids", self.space(name)).stdout.split():
                 os.kill(int(pid), signal.SIGKILL)

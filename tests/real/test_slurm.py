@@ -1,10 +1,12 @@
 """Servers as jobs of a real Slurm: what waits, what ends them, and what the pages say of it."""
 
+import asyncio
 import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -302,40 +304,60 @@ def test_the_number_of_questions_does_not_depend_on_the_number_of_servers(
 # A hub that is killed.
 
 
-def test_a_hub_that_starts_again_finds_what_runs_and_what_waits(
+@pytest.fixture
+def started(
     cluster: Cluster, state_folder: Callable[[], Path]
-) -> None:
+) -> Iterator[Callable[..., RunningPortal]]:
+    """Starts portals, the next with the state of the one before, and takes all away."""
+    portals: list[RunningPortal] = []
     state = state_folder()
-    portal = cluster.portal(state)
-    ada, eve, fred = (portal.login(name) for name in ("ada", "eve", "fred"))
+
+    def start(profile: Path | None = None) -> RunningPortal:
+        portals.append(cluster.portal(state, profile=profile))
+        return portals[-1]
+
+    yield start
+    for portal in portals:
+        portal.stop()
+    cluster.cancel_all()
+
+
+def answers(client: httpx.Client, user: str) -> bool:
+    """Return whether a user who has just logged in reaches their server."""
+    client.get(f"/user/{user}/pyfai/lab")
+    return client.get(f"/user/{user}/pyfai/api/status").status_code == 200
+
+
+def test_a_hub_that_starts_again_finds_what_runs_and_what_waits(
+    cluster: Cluster, started: Callable[..., RunningPortal]
+) -> None:
+    portal = started()
+    names = ("ada", "eve", "fred")
+    ada, eve, fred = map(portal.login, names)
     portal.start_server(ada, "pyfai", size="small")
-    running = cluster.job_of("ada")
     hold_back = cluster.fill_rest()
     for name, client in (("eve", eve), ("fred", fred)):
         begin(client, size="small")
         wait_for_page(client, pending(name), "in the queue")
-    jobs = {name: cluster.job_of(name) for name in ("ada", "eve", "fred")}
+    jobs = {name: cluster.job_of(name) for name in names}
     portal.process.kill()
     portal.process.wait()
-    again = cluster.portal(state)
-    ada, eve, fred = (again.login(name) for name in ("ada", "eve", "fred"))
+    again = started()
+    ada, eve, fred = map(again.login, names)
     wait_for_page(eve, pending("eve"), "in the queue")
-    wait_until(lambda: ada.get("/user/ada/pyfai/api/status").status_code == 200, "ada's server")
+    assert answers(ada, "ada")
     again.stop_server(fred, "pyfai")
     assert cluster.job_of("fred") == ""
     cluster.said("scancel", hold_back)
-    wait_until(lambda: eve.get("/user/eve/pyfai/api/status").status_code == 200, "eve's", 120)
-    assert [cluster.job_of(n) for n in ("ada", "eve")] == [running, jobs["eve"]]
+    wait_until(lambda: answers(eve, "eve"), "eve's server", 120)
+    assert {n: cluster.job_of(n) for n in names} == {**jobs, "fred": ""}
     for client in (ada, eve):
         again.stop_server(client, "pyfai")
-    again.stop()
 
 
 def test_a_job_of_no_server_is_cancelled_and_nobody_elses(
     slurm_portal: RunningPortal, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import asyncio
-
     portal = identity_of(slurm_portal.state)
     stray = cluster.submit("ada", f"--job-name={job_name(portal, 'pyfai')}")
     other = cluster.submit("ada", f"--job-name={job_name('0000', 'pyfai')}")
@@ -411,8 +433,6 @@ def test_no_name_of_a_server_reaches_it(
     slurm_portal: RunningPortal, cluster: Cluster, token: str, server: str
 ) -> None:
     client = slurm_portal.login("eve")
-    from urllib.parse import quote
-
     url = f"/hub/api/users/eve/servers/{quote(server, safe='')}"
     answer = client.post(url, headers={"Authorization": f"token {token}"})
     assert answer.status_code >= 400
@@ -483,12 +503,11 @@ def test_the_sudo_rule_allows_these_two_commands_for_people_only(cluster: Cluste
 
 
 def test_a_job_that_never_reports_is_cancelled(
-    cluster: Cluster, state_folder: Callable[[], Path]
+    cluster: Cluster, started: Callable[..., RunningPortal]
 ) -> None:
     backend = cluster.backend(prologue="sleep 600", report_timeout_min=0.1)
-    portal = cluster.portal(state_folder(), profile=cluster.profile(backend=backend))
+    portal = started(cluster.profile(backend=backend))
     client = portal.login("ada")
     begin(client, size="small")
     wait_for_page(client, pending("ada"), "JupyterLab did not answer from there")
     wait_until(lambda: cluster.job_of("ada") == "", "the end of the job")
-    portal.stop()
