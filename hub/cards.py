@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .deployment import Deployment
+from .launching import size_of, standing_of
 from .plan import Asked, Refused, plan
 from .usecases import UseCase
 
@@ -69,18 +70,26 @@ class Card:
 def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
     """Return the card of a use case for a user."""
     site = deployment.site
+    spawner = user.spawners.get(use_case.name)
     try:
         launch = plan(
-            use_case.name, Asked(), use_cases=deployment.use_cases, site=site, user=user.name
+            use_case.name,
+            Asked(),
+            use_cases=deployment.use_cases,
+            site=site,
+            user=user.name,
+            standing=standing_of(user, deployment),
         )
     except Refused as refusal:
+        if refusal.reason == "licence" and spawner is not None and spawner.active:
+            # Begun before its user took the acceptance back: it goes on until it's stopped.
+            return Card(use_case, server_state(spawner), size=size_of(spawner))
         state = REFUSALS.get(refusal.reason, "unavailable")
         why = refusal.message
         if state == "coming":
             why = use_case.manifest.coming[0]
         return Card(use_case, state, why)
     size = launch.environment["BEAMHUB_SIZE"]
-    spawner = user.spawners.get(use_case.name)
     if spawner is not None and spawner.active:
         return Card(use_case, server_state(spawner), size=size)
     obstacles = site.backend.obstacles(launch)

@@ -4,24 +4,29 @@ import ssl
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from sqlalchemy import URL
 from traitlets.config import Config
 
 import workbench
 from spawners import DockerBackend, LocalBackend, SlurmBackend
 
+from .crates import Shelf
 from .deployment import Deployment
 from .images.plan import repository
 from .launching import launcher
 from .proxy import proxy_command
 from .secrets import read_secret
-from .site import Codes, Ldap, Oidc, Pam
+from .site import Apart, Codes, Ldap, Oidc, Pam, SiteProfile
 from .state import identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS
 
+CRATES = "reproduce"
 IDLE_CULLER = "idle-culler"
 HERE = Path(__file__).parent
+ROUTES_COMPARED_S = 10
 
 
 def configure(deployment: Deployment) -> Config:
@@ -46,24 +51,64 @@ def configure(deployment: Deployment) -> Config:
 
 def configure_serving(c: Config, deployment: Deployment) -> None:
     """Set where the portal listens: one port declared, two derived from it."""
-    serving, hub = deployment.site.serving, deployment.site.backend.hub_address
+    serving, hub = deployment.site.serving, deployment.site.hub_address
     c.JupyterHub.bind_url = f"{serving.own_url}/"
     c.JupyterHub.hub_bind_url = f"http://{hub}:{serving.hub_port}"
-    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{serving.proxy_port}"
-    c.ConfigurableHTTPProxy.command = proxy_command()
+    if serving.apart:
+        configure_apart(c, serving.apart)
+    else:
+        c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{serving.proxy_port}"
+        c.ConfigurableHTTPProxy.command = proxy_command()
     if serving.tls == "own":
         c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = str(serving.certificate), str(serving.key)
     if serving.public_url:
         c.JupyterHub.public_url = str(serving.public_url)
 
 
+def configure_apart(c: Config, apart: Apart) -> None:
+    """Command a proxy that runs already, and be reached by name."""
+    c.JupyterHub.hub_connect_url = str(apart.hub_url).rstrip("/")
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = f"http+unix://{quote(str(apart.proxy_socket), safe='')}"
+    c.ConfigurableHTTPProxy.auth_token = read_secret(apart.proxy_token)
+    # A proxy that was restarted knows no routes until they are compared, by default after minutes.
+    c.JupyterHub.last_activity_interval = ROUTES_COMPARED_S
+
+
+def proxy_environment(apart: Apart) -> dict[str, str]:
+    """Return what only the proxy's own process is told.
+
+    Raises
+    ------
+    SecretError
+        The secret is not where the profile says.
+    """
+    return {"CONFIGPROXY_AUTH_TOKEN": read_secret(apart.proxy_token)}
+
+
 def configure_state(c: Config, deployment: Deployment) -> None:
     """Keep everything that outlives a restart in one folder."""
     state = deployment.state
-    c.JupyterHub.db_url = f"sqlite:///{state / 'portal.sqlite'}"
+    c.JupyterHub.db_url = database_url(deployment)
     c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
     c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
     c.JupyterHub.cleanup_servers = not deployment.site.backend.outlives_hub
+
+
+def database_url(deployment: Deployment) -> str:
+    """Return where users, servers and tokens are kept. It may hold a password: never log it."""
+    declared = deployment.site.database
+    if declared is None:
+        return f"sqlite:///{deployment.state / 'portal.sqlite'}"
+    url = URL.create(
+        "postgresql+psycopg",
+        username=declared.user,
+        password=read_secret(declared.password),
+        host=declared.host,
+        port=declared.port,
+        database=declared.name,
+    )
+    return url.render_as_string(hide_password=False)
 
 
 def configure_pages(c: Config, deployment: Deployment) -> None:
@@ -76,6 +121,7 @@ def configure_pages(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.tornado_settings = {
         "beamhub": deployment,
         "start_times": times,
+        "crates": Shelf(deployment.state / CRATES),
         "slow_spawn_timeout": 1,
     }
 
@@ -94,7 +140,7 @@ def configure_login(c: Config, deployment: Deployment) -> None:
     elif isinstance(login, Ldap):
         configure_ldap(c, login)
     else:
-        configure_oidc(c, login, deployment.site.serving.url)
+        configure_oidc(c, login, deployment.site)
 
 
 def configure_ldap(c: Config, login: Ldap) -> None:
@@ -110,7 +156,7 @@ def configure_ldap(c: Config, login: Ldap) -> None:
     c.Authenticator.admin_users = set(login.admins)
 
 
-def configure_oidc(c: Config, login: Oidc, url: str) -> None:
+def configure_oidc(c: Config, login: Oidc, site: SiteProfile) -> None:
     """Ask an OpenID Connect provider, at the addresses that it publishes."""
     from .oidc import discover
 
@@ -122,11 +168,12 @@ def configure_oidc(c: Config, login: Oidc, url: str) -> None:
     c.GenericOAuthenticator.authorize_url = found.authorization_endpoint
     c.GenericOAuthenticator.token_url = found.token_endpoint
     c.GenericOAuthenticator.userdata_url = found.userinfo_endpoint
-    c.GenericOAuthenticator.oauth_callback_url = f"{url}/hub/oauth_callback"
+    c.GenericOAuthenticator.oauth_callback_url = f"{site.serving.url}/hub/oauth_callback"
     c.GenericOAuthenticator.scope = ["openid", "profile", "email"]
     c.GenericOAuthenticator.username_claim = login.username_claim
     c.Authenticator.allow_all = not login.allowed_groups
-    if login.allowed_groups or login.admin_groups:
+    vouched = any(program.vouched_groups for program in site.programs.values())
+    if login.allowed_groups or login.admin_groups or vouched:
         c.GenericOAuthenticator.manage_groups = True
         c.GenericOAuthenticator.auth_state_groups_key = "oauth_user.groups"
         c.GenericOAuthenticator.allowed_groups = set(login.allowed_groups)

@@ -10,6 +10,7 @@ from workbench.data.settings import Settings
 from workbench.documents import DocumentError
 
 from .images.record import read_record
+from .licences import Licences
 from .site import PROFILES, SiteProfile, load_site, profile_path
 from .usecases import NOTEBOOKS, UseCase, load_use_cases
 
@@ -43,6 +44,11 @@ class Deployment:
         """What is known of images that a registry has, by reference."""
         made = read_record(self.state).items()
         return {reference: m.digest for reference, m in made if m.digest}
+
+    @property
+    def licences(self) -> Licences:
+        """The record of whose terms users have accepted."""
+        return Licences(self.state / "licences.sqlite")
 
     @property
     def data(self) -> Settings:
@@ -87,6 +93,12 @@ def load_deployment(
         raise DocumentError(
             f"{profile_path(site)}:1: use_cases: there is no use case '{unknown[0]}'; "
             f"there are {', '.join(use_cases)}"
+        )
+    gated = sorted({g.name for u in use_cases.values() for g in u.manifest.licence_gates})
+    if unknown := sorted(set(profile.programs) - set(gated)):
+        raise DocumentError(
+            f"{profile_path(site)}:1: programs: no use case has a licence gate '{unknown[0]}'; "
+            f"there are {', '.join(gated)}"
         )
     path = profile_path(site)
     folder = (state or usual_state()).resolve()

@@ -1,12 +1,19 @@
 """Where a user's wish meets a real spawner: the only code that sets one up."""
 
+import grp
+import os
+import pwd
 from collections.abc import Callable
 from typing import Any
 
 from jupyterhub.spawner import Spawner, SpawnException
+from tornado.log import app_log
 
 from .deployment import Deployment
+from .gates import NOBODY, Standing
+from .licences import RecordError
 from .plan import Holding, Refused, ask, plan
+from .site import Pam
 
 
 def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None]:
@@ -19,7 +26,7 @@ def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None
             # What was refused must not be what the next start without options begins from.
             spawner.user_options = spawner.orm_spawner.user_options = {}
             raise SpawnException(
-                refusal.message, reason=refusal.reason, status_code=refusal.status
+                refusal.in_full, reason=refusal.reason, status_code=refusal.status
             ) from None
 
     return apply_user_options
@@ -37,6 +44,7 @@ def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -
         site=site,
         user=spawner.user.name,
         holding=holding,
+        standing=standing_of(spawner.user, deployment),
         digests=deployment.digests,
     )
     obstacles = site.backend.obstacles(launch)
@@ -58,6 +66,30 @@ def holding_of(user: Any, deployment: Deployment, *, besides: str) -> Holding:
         cores=sum(size.cores for size in sizes if size),
         memory_gib=sum(size.memory_gib for size in sizes if size),
     )
+
+
+def standing_of(user: Any, deployment: Deployment) -> Standing:
+    """Return what opens licence gates for a user: nothing, where it can't be found out."""
+    if not deployment.site.programs:
+        return NOBODY
+    groups = {group.name for group in user.orm_user.groups}
+    if isinstance(deployment.site.login, Pam):
+        groups |= machine_groups(user.name)
+    try:
+        accepted = deployment.licences.of(user.name)
+    except RecordError as error:
+        app_log.error("No licence is taken as accepted: %s", error)
+        accepted = {}
+    return Standing(accepted, frozenset(groups))
+
+
+def machine_groups(account: str) -> set[str]:
+    """Return the groups of an account of this machine."""
+    try:
+        numbers = os.getgrouplist(account, pwd.getpwnam(account).pw_gid)
+        return {grp.getgrgid(number).gr_name for number in numbers}
+    except KeyError:
+        return set()
 
 
 def size_of(spawner: Any) -> str:

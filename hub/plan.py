@@ -6,18 +6,19 @@ through `plan`, by form, link or REST alike; nothing else reaches a spawner.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from spawners import Launch, Mount, Resources
-from workbench.manifest import Needs
+from workbench.manifest import App, Needs
 
+from .gates import NOBODY, Gate, Standing, gates
 from .images.plan import reference
 from .site import SiteProfile, Size
 from .usecases import UseCase
 
-OPTIONS = ("size", "notebook")
+OPTIONS = ("size", "notebook", "app")
 RESOURCE_WORDS = {
     "cores": "{:g} cores",
     "memory_gib": "{:g} GiB of memory",
@@ -36,21 +37,40 @@ class Refused(Exception):  # noqa: N818
         One word for the metrics.
     status : int
         The HTTP status that fits.
+    page : str
+        The address at which the user can do something about it, empty where there is none.
     """
 
-    def __init__(self, message: str, *, reason: str, status: int = 400) -> None:
+    def __init__(self, message: str, *, reason: str, status: int = 400, page: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason
         self.status = status
+        self.page = page
+
+    @property
+    def in_full(self) -> str:
+        """The message with the address, for those who see no page with a link."""
+        return f"{self.message} See {self.page}" if self.page else self.message
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user asked for beside the use case: both may be left to the portal."""
+    """What a user asked for beside the use case: all may be left to the portal.
+
+    Parameters
+    ----------
+    size : str or None
+        How much of everything.
+    notebook : str or None
+        The tutorial to begin with.
+    app : str or None
+        The program with a window to begin with, instead of a notebook.
+    """
 
     size: str | None = None
     notebook: str | None = None
+    app: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +98,7 @@ def ask(options: Mapping[str, object]) -> Asked:
     unknown = sorted(str(key) for key in options if key not in OPTIONS)
     if unknown:
         raise Refused(
-            f"There is no option {quoted(unknown[0])}. Possible are {' and '.join(OPTIONS)}.",
+            f"There is no option {quoted(unknown[0])}. Possible are {', '.join(OPTIONS)}.",
             reason="option",
         )
     return Asked(**{key: single(key, value) for key, value in options.items()})
@@ -101,6 +121,7 @@ def plan(
     site: SiteProfile,
     user: str,
     holding: Holding = Holding(),
+    standing: Standing = NOBODY,
     digests: Mapping[str, str] = {},
 ) -> Launch:
     """Return the launch of a use case at a site for a user.
@@ -110,7 +131,7 @@ def plan(
     name : str
         The use case, which is the server's name too. Untrusted.
     asked : Asked
-        Size and notebook. Untrusted.
+        Size, and notebook or program. Untrusted.
     use_cases : mapping
         Every use case that the portal knows, by name.
     site : SiteProfile
@@ -119,20 +140,23 @@ def plan(
         For whom.
     holding : Holding, optional
         What the user has running beside it.
+    standing : Standing, optional
+        What the user has accepted and is vouched for: only that opens licence gates.
     digests : mapping, optional
         Of images that a registry has: what a reference by tag stands for.
 
     Raises
     ------
     Refused
-        There is no such use case, size or notebook here, it doesn't work yet, it needs more than
-        the size grants, or the user's limit is reached.
+        There is no such use case, size or notebook here, it doesn't work yet, it needs a program
+        whose terms the user hasn't accepted or more than the size grants, or the user's limit is
+        reached.
     """
     use_case = find(name, use_cases, site)
+    opened = open_gates(use_case, site, standing)
     size_name, size = choose_size(use_case, asked.size, site)
     refuse_over_limit(size, holding, site)
-    notebook = check_notebook(use_case, asked.notebook, site)
-    page = f"/lab/tree/beamhub/{name}/{notebook}" if notebook else "/lab"
+    page = start_page(use_case, asked, site)
     tagged = reference(site.registry, name, use_case.manifest.version)
     image = digests.get(tagged, tagged)
     return Launch(
@@ -143,8 +167,12 @@ def plan(
         resources=Resources(**size.model_dump(include=set(Resources.model_fields))),
         programs=tuple(use_case.manifest.programs),
         start_page=page,
-        environment={"BEAMHUB_IMAGE": image, **environment(use_case, size_name, size, site)},
-        mounts=tuple(mounts(site)),
+        environment={
+            "BEAMHUB_IMAGE": image,
+            **environment(use_case, size_name, size, site),
+            **program_paths(opened, site),
+        },
+        mounts=(*mounts(site), *(gate.mount for gate in opened)),
     )
 
 
@@ -172,15 +200,59 @@ def find(name: str, use_cases: Mapping[str, UseCase], site: SiteProfile) -> UseC
             reason="coming",
             status=409,
         )
-    needed = [gate.program for gate in use_case.manifest.licence_gates if gate.required]
-    if needed:
+    return use_case
+
+
+def open_gates(use_case: UseCase, site: SiteProfile, standing: Standing) -> list[Gate]:
+    """Return the gates that are open for a user.
+
+    Raises
+    ------
+    Refused
+        One without which nothing works isn't.
+    """
+    found = gates(use_case, site, standing)
+    closed = [gate for gate in found if gate.terms.required and not gate.is_open]
+    title = use_case.manifest.title
+    page = f"{site.serving.url}/hub/usecases/{use_case.name}#licences"
+    if absent := programs_of(closed, "absent"):
         raise Refused(
-            f"{use_case.manifest.title} needs a licence for {' and '.join(needed)}, which nobody "
-            f"has confirmed for you. {ask_whom(site)}",
+            f"{title} needs {absent}, which {site.title} does not have. {ask_whom(site)}",
+            reason="program",
+            status=409,
+        )
+    if members := programs_of(closed, "members"):
+        raise Refused(
+            f"{title} needs {members}, which {site.title} gives to members of certain groups only. "
+            f"{ask_whom(site)}",
             reason="licence",
             status=403,
+            page=page,
         )
-    return use_case
+    if closed:
+        raise Refused(
+            f"{title} needs {programs_of(closed, 'closed')}, whose terms you have not accepted. "
+            "Read and accept them on the use case's page first.",
+            reason="licence",
+            status=403,
+            page=page,
+        )
+    return [gate for gate in found if gate.is_open]
+
+
+def programs_of(found: Iterable[Gate], state: str) -> str:
+    """Return the programs of gates in a state, as a sentence names them."""
+    return " and ".join(gate.terms.program for gate in found if gate.state == state)
+
+
+def program_paths(opened: Iterable[Gate], site: SiteProfile) -> dict[str, str]:
+    """Return what tells the server where the commands of opened programs lie, as it sees them."""
+    paths = []
+    for gate in opened:
+        assert gate.program is not None
+        seen = gate.mount.target if site.backend.from_images else gate.mount.source
+        paths.append(str(seen / (gate.program.bin or "")))
+    return {"BEAMHUB_PATHS": os.pathsep.join(paths)} if paths else {}
 
 
 def choose_size(use_case: UseCase, asked: str | None, site: SiteProfile) -> tuple[str, Size]:
@@ -247,6 +319,33 @@ def refuse_over_limit(size: Size, holding: Holding, site: SiteProfile) -> None:
                 reason="limit",
                 status=409,
             )
+
+
+def start_page(use_case: UseCase, asked: Asked, site: SiteProfile) -> str:
+    """Return the page of the server to begin with."""
+    if asked.app is not None:
+        return f"/beamhub/app/{check_app(use_case, asked.app, site)}"
+    notebook = check_notebook(use_case, asked.notebook, site)
+    return f"/lab/tree/beamhub/{use_case.name}/{notebook}" if notebook else "/lab"
+
+
+def windows(use_case: UseCase, site: SiteProfile) -> Mapping[str, App]:
+    """Return the programs with windows that a site can show: they lie in the images."""
+    return use_case.manifest.desktop_apps if site.backend.from_images else {}
+
+
+def check_app(use_case: UseCase, asked: str, site: SiteProfile) -> str:
+    """Return the program with a window to begin with."""
+    possible = windows(use_case, site)
+    if asked not in possible:
+        there = f"There are {', '.join(possible)}." if possible else "There are none at this site."
+        raise Refused(
+            f"{use_case.manifest.title} has no program with a window named {quoted(asked)}. "
+            f"{there} {ask_whom(site)}",
+            reason="app",
+            status=404,
+        )
+    return asked
 
 
 def check_notebook(use_case: UseCase, asked: str | None, site: SiteProfile) -> str | None:

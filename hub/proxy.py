@@ -5,6 +5,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from .site import Apart, Serving
+
 PROGRAM = "configurable-http-proxy"
 PLACES = (Path(__file__).parents[1] / "node_modules", Path(sys.prefix) / "lib/node_modules")
 
@@ -31,6 +33,24 @@ def proxy_command() -> list[str]:
         f"{PROGRAM} is not installed. scripts/demo installs it; by hand: npm install --prefix "
         f"{sys.prefix}/lib {PROGRAM}@5"
     )
+
+
+def apart_command(serving: Serving, apart: Apart) -> list[str]:
+    """Return the command of a proxy that runs apart from its hub.
+
+    Raises
+    ------
+    ProxyError
+        It isn't installed.
+    """
+    hub = str(apart.hub_url).rstrip("/")
+    return [
+        *proxy_command(),
+        *("--ip", "0.0.0.0"),  # noqa: S104 - of its container; the machine publishes less
+        *("--port", str(serving.port)),
+        *("--api-socket", str(apart.proxy_socket)),
+        *("--error-target", f"{hub}/hub/error"),
+    ]
 
 
 def node() -> str:

@@ -16,10 +16,11 @@ from pydantic import (
     model_validator,
 )
 
-from spawners import AnyBackend, LocalBackend, Mount, Resources
+from spawners import AnyBackend, DockerBackend, LocalBackend, Mount, Resources
+from spawners.launch import absolute
 from workbench.declared import Declared
 from workbench.documents import DocumentError, load
-from workbench.manifest import Name
+from workbench.manifest import Name, RelativePath
 
 from .secrets import SecretRef
 
@@ -67,6 +68,20 @@ class Ldap(Declared):
 Login = Annotated[Codes | Pam | Oidc | Ldap, Field(discriminator="kind")]
 
 
+class Apart(Declared):
+    """Hub and proxy in containers of their own: servers stay reachable while the hub restarts."""
+
+    hub_url: HttpUrl = Field(
+        HttpUrl("http://hub:8081"),
+        description="Where the proxy and users' servers reach the hub, which listens on that port",
+    )
+    proxy_socket: Path = Field(
+        description="Where the proxy takes the hub's orders: a Unix socket in a folder that only "
+        "these two have"
+    )
+    proxy_token: SecretRef = Field(description="What the hub shows to the proxy")
+
+
 class Serving(Declared):
     """Where the portal listens, and who encrypts."""
 
@@ -80,6 +95,11 @@ class Serving(Declared):
     )
     certificate: Path | None = None
     key: Path | None = None
+    apart: Apart | None = Field(
+        None,
+        description="The proxy runs apart, as 'beamhub proxy'. It listens at every address of its "
+        "container, and 'bind' is where the machine publishes its port",
+    )
 
     @model_validator(mode="after")
     def _tls_is_complete(self) -> Self:
@@ -89,6 +109,8 @@ class Serving(Declared):
             raise ValueError("'bind' must be an address such as 127.0.0.1 or 0.0.0.0") from None
         if self.tls == "own" and not (self.certificate and self.key):
             raise ValueError("tls: own needs 'certificate' and 'key'")
+        if self.tls == "own" and self.apart:
+            raise ValueError("with 'apart', tls must be 'none' or 'proxy'")
         if self.tls == "proxy" and not str(self.public_url or "").startswith("https://"):
             raise ValueError("tls: proxy needs the 'public_url' that users type, with https://")
         return self
@@ -101,7 +123,7 @@ class Serving(Declared):
     @property
     def hub_port(self) -> int:
         """Where the hub listens behind the proxy."""
-        return self.port + 81
+        return (self.apart.hub_url.port if self.apart else None) or self.port + 81
 
     @property
     def reachable(self) -> bool:
@@ -119,6 +141,17 @@ class Serving(Declared):
     def url(self) -> str:
         """The address that users type."""
         return str(self.public_url or self.own_url).rstrip("/")
+
+
+class Postgresql(Declared):
+    """A PostgreSQL server, where the database doesn't lie in the state folder."""
+
+    kind: Literal["postgresql"]
+    host: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    name: str = "beamhub"
+    user: str = "beamhub"
+    password: SecretRef
 
 
 class Size(Resources):
@@ -177,6 +210,40 @@ class Data(Declared):
         return value
 
 
+class LicensedProgram(Declared):
+    """A program with a licence of its own that the site has: where it lies, and who gets it.
+
+    What a user must declare to get it is in the manifests that name the program.
+    """
+
+    source: Annotated[Path, AfterValidator(absolute)] = Field(
+        description="The folder that holds it, on the machine that runs servers. In containers it "
+        "is shown, read-only, to those who may use it, and to nobody else"
+    )
+    target: Annotated[Path, AfterValidator(absolute)] | None = Field(
+        None, description="Where containers see that folder; the same place by default"
+    )
+    bin: Annotated[RelativePath, Field(pattern=r"^[A-Za-z0-9._+/-]+$")] | None = Field(
+        None,
+        description="The folder inside with its commands, which comes last on the PATH; by default "
+        "that folder itself",
+    )
+    vouched_groups: list[str] = Field(
+        [], description="Groups whose members need not accept anything, by the site's own licence"
+    )
+    by_declaration: bool = Field(
+        True,
+        description="Whether users who accept the declaration get it; false leaves it to those of "
+        "`vouched_groups`",
+    )
+
+    @model_validator(mode="after")
+    def _somebody_can_use_it(self) -> Self:
+        if not self.by_declaration and not self.vouched_groups:
+            raise ValueError("with 'by_declaration: false' only 'vouched_groups' get it: name some")
+        return self
+
+
 class Look(Declared):
     """What makes the portal the facility's own."""
 
@@ -212,6 +279,9 @@ class SiteProfile(Declared):
     login: Login
     backend: AnyBackend
     serving: Serving = Serving()
+    database: Postgresql | None = Field(
+        None, description="None: a file of SQLite in the state folder"
+    )
     sizes: Annotated[dict[Name, Size], Field(min_length=1)] = Field(
         description="What users can choose, smallest first"
     )
@@ -219,6 +289,9 @@ class SiteProfile(Declared):
     registry: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*[a-z0-9]$")] = "ghcr.io/beamhub"
     data: Data = Data()
     storage: list[Mount] = Field([], description="Folders that every server sees")
+    programs: dict[Name, LicensedProgram] = Field(
+        {}, description="Programs behind licence gates that the site has, by the gate's name"
+    )
     use_cases: list[Name] | None = Field(None, description="Those on offer; None means all")
     announcements: Path | None = Field(
         None, description="A Markdown file, read again whenever it changes"
@@ -231,6 +304,34 @@ class SiteProfile(Declared):
     def offers(self, use_case: str) -> bool:
         """Return whether the site shows the use case of that name to its users."""
         return self.use_cases is None or use_case in self.use_cases
+
+    @property
+    def hub_address(self) -> str:
+        """Where the hub listens: in a container of its own, at every address of that."""
+        return "0.0.0.0" if self.serving.apart else self.backend.hub_address  # noqa: S104
+
+    @model_validator(mode="after")
+    def _apart_is_complete(self) -> Self:
+        backend = self.backend
+        if self.serving.apart and isinstance(backend, DockerBackend) and not backend.companions:
+            raise ValueError(
+                "with serving.apart, hub and proxy are containers: name them in "
+                "backend.companions, so that users' networks are joined to them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _programs_are_not_everybodys(self) -> Self:
+        shown = [*(mount.source for mount in self.storage), *self.data.roots]
+        shown += [self.data.cache] if self.data.cache else []
+        for name, program in self.programs.items():
+            for folder in shown:
+                if program.source.is_relative_to(folder) or folder.is_relative_to(program.source):
+                    raise ValueError(
+                        f"programs.{name}: every server sees {folder} by 'storage' or 'data', and "
+                        f"with it what lies in {program.source}: keep them apart"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

@@ -1,10 +1,12 @@
 """Write the list of an image's software, and refuse what may not be passed on.
 
 Run as root in the last step of an image's build: ``python software.py NAME VERSION [PROGRAM ...]``,
-where the programs are those of the use case's licence gates. Needs cyclonedx-python-lib, which the
-build mounts beside.
+where the programs are those of the use case's licence gates. ``ACCEPTED`` in the environment holds
+beginnings of the names of packages that aren't free but may be passed on, with spaces between them.
+Needs cyclonedx-python-lib, which the build mounts beside.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -17,9 +19,16 @@ from typing import Any
 
 LIST = Path("/opt/beamhub/software.cdx.json")
 PACKAGES = "/opt/venv/lib/python3.*/site-packages"
+NODE_LOCK = Path("/opt/venv/lib/node_modules/.package-lock.json")
+"""What npm has installed, where it was used."""
+CONDA = "/opt/*/conda-meta/*.json"
+BY_RECIPE = "/opt/beamhub/programs/*"
+"""Where a recipe tells of a program that is no package: its name, version and licence in a line."""
 PROGRAMS = (*os.get_exec_path(), "/opt", "/usr/local/lib", "/usr/lib")
 """Where a program that somebody installed by hand would show."""
 PROPRIETARY = "License :: Other/Proprietary License"
+NOT_FREE = re.compile(r"proprietary|nvidia|end.user", re.IGNORECASE)
+"""Words in the licence of a package that isn't free."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Part:
     Parameters
     ----------
     kind : str
-        ``pypi`` or ``deb``, as package URLs have it.
+        ``pypi``, ``npm``, ``deb``, ``conda`` or ``generic``, as package URLs have it.
     name, version : str
         As the package says.
     licences : tuple of str
@@ -51,8 +60,11 @@ class Part:
 def main(arguments: list[str]) -> None:
     """Write the list, or exit with what may not be in the image."""
     name, version, *gated = arguments
-    parts = sorted({*python_parts(), *debian_parts()}, key=lambda p: (p.kind, p.name.lower()))
-    findings = [*not_to_be_passed_on(parts, gated), *programs_found(gated)]
+    installed = {*python_parts(), *node_parts(), *debian_parts(), *conda_parts()}
+    found = {*installed, *parts_by_recipe()}
+    parts = sorted(found, key=lambda p: (p.kind, p.name.lower(), p.version))
+    accepted = tuple(os.environ.get("ACCEPTED", "").lower().split())
+    findings = [*not_to_be_passed_on(parts, gated, accepted), *programs_found(gated)]
     if findings:
         sys.exit("\n".join(findings))
     LIST.parent.mkdir(parents=True, exist_ok=True)
@@ -66,12 +78,13 @@ def python_parts() -> Iterator[Part]:
     for found in metadata.distributions(path=folders):
         about: Any = found.metadata
         classifiers = about.get_all("Classifier") or []
+        licences = tuple(python_licences(about, classifiers))
         yield Part(
             kind="pypi",
             name=about["Name"],
             version=found.version,
-            licences=tuple(python_licences(about, classifiers)),
-            private=PROPRIETARY in classifiers,
+            licences=licences,
+            private=PROPRIETARY in classifiers or is_not_free(licences),
         )
 
 
@@ -82,6 +95,15 @@ def python_licences(about: Any, classifiers: Iterable[str]) -> list[str]:
         return [text.strip()]
     said = [c for c in classifiers if c.startswith("License ::")]
     return [c.rpartition(" :: ")[2] for c in said if not c.endswith("OSI Approved")]
+
+
+def node_parts() -> Iterator[Part]:
+    """Yield the packages that came from npm."""
+    installed = json.loads(NODE_LOCK.read_text(encoding="utf-8")) if NODE_LOCK.exists() else {}
+    for place, about in installed.get("packages", {}).items():
+        name = place.rpartition("node_modules/")[2]
+        licence = about.get("license", "")
+        yield Part("npm", name, about["version"], licences=(licence,) if licence else ())
 
 
 def debian_parts() -> Iterator[Part]:
@@ -114,12 +136,40 @@ def debian_licences(path: Path) -> list[str]:
     return sorted(set(re.findall(r"^License:[ \t]*(\S[^\n]{0,78})$", text, re.MULTILINE)))
 
 
-def not_to_be_passed_on(parts: Iterable[Part], gated: Iterable[str]) -> list[str]:
+def conda_parts() -> Iterator[Part]:
+    """Yield the packages of conda environments."""
+    for path in sorted(Path("/").glob(CONDA.lstrip("/"))):
+        about = json.loads(path.read_text(encoding="utf-8"))
+        licences = tuple(filter(None, [about.get("license")]))
+        yield Part(
+            kind="conda",
+            name=about["name"],
+            version=about["version"],
+            licences=licences,
+            private=is_not_free(licences),
+        )
+
+
+def parts_by_recipe() -> Iterator[Part]:
+    """Yield the programs that recipes tell of."""
+    for path in sorted(Path("/").glob(BY_RECIPE.lstrip("/"))):
+        name, version, licence = path.read_text(encoding="utf-8").rstrip("\n").split("\t")
+        yield Part("generic", name, version, (licence,))
+
+
+def is_not_free(licences: Iterable[str]) -> bool:
+    """Return whether the words of a licence say that it isn't a free one."""
+    return any(NOT_FREE.search(text) for text in licences)
+
+
+def not_to_be_passed_on(
+    parts: Iterable[Part], gated: Iterable[str], accepted: tuple[str, ...] = ()
+) -> list[str]:
     """Return a sentence for each package that must not be in an image."""
     names = {plain(program) for program in gated}
     findings = []
     for part in parts:
-        if part.private:
+        if part.private and not part.name.lower().startswith(accepted):
             findings.append(
                 f"{part.name} {part.version} says of itself that it isn't free software, so it "
                 "can't be passed on in an image."
@@ -184,7 +234,9 @@ def component(part: Part) -> Any:
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
-    space = "debian" if part.kind == "deb" else None
+    space, _, name = part.name.rpartition("/")
+    if part.kind == "deb":
+        space = "debian"
     make = LicenseFactory()
     # An expression may only stand alone; of several licences each is given by its name.
     licences = (
@@ -192,7 +244,7 @@ def component(part: Part) -> Any:
         if len(part.licences) == 1
         else [make.make_with_name(text) for text in part.licences]
     )
-    purl = PackageURL(part.kind, space, part.name, part.version)
+    purl = PackageURL(part.kind, space or None, name, part.version)
     return Component(
         type=ComponentType.LIBRARY,
         name=part.name,

@@ -20,7 +20,7 @@ sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null &&
 }
 
 # The system packages that are missing for what the arguments name: base, compiler, browser,
-# docker, slurm.
+# docker, slurm. One that ends in '?' is a part of another in some releases.
 missing_packages() {
     for part in "$@"; do
         case $part in
@@ -36,8 +36,11 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
             have chromium || echo chromium fonts-dejavu-core ;;
         docker)
             have dockerd || echo docker.io iptables
+            have docker || echo 'docker-cli?' 'docker-buildx?'
             have debootstrap || echo debootstrap
-            have docker-registry || echo docker-registry ;;
+            have docker-registry || echo docker-registry
+            # A program of its own, or a plugin.
+            have docker-compose || docker compose version >/dev/null 2>&1 || echo docker-compose ;;
         slurm)
             have slurmctld && have slurmd || echo slurm-wlm
             have slurmdbd || echo slurmdbd
@@ -59,13 +62,25 @@ system_packages() {
     fi
     if ! is_root; then
         say "Missing on this machine. An administrator can install it with:"
-        say "  sudo apt-get install $packages"
+        say "  sudo apt-get install $(offered $packages)"
         return 1
     fi
-    say "Installing system packages: $packages"
     export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q >/dev/null
+    packages=$(offered $packages)
+    say "Installing system packages: $packages"
     # shellcheck disable=SC2086 # the names are separate words
-    apt-get update -q >/dev/null && apt-get install -y -q --no-install-recommends $packages >/dev/null
+    apt-get install -y -q --no-install-recommends $packages >/dev/null
+}
+
+# Packages, without those that this release has as parts of others.
+offered() {
+    for package in "$@"; do
+        case $package in
+        *'?') apt-cache show "${package%'?'}" >/dev/null 2>&1 || continue ;;
+        esac
+        printf '%s ' "${package%'?'}"
+    done
 }
 
 # pip, uv and npm trust what this machine trusts: facilities behind inspecting proxies need it.

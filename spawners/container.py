@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from typing import Any, TypeVar, cast
@@ -27,6 +28,7 @@ from .telling import TellingSpawner
 
 Answer = TypeVar("Answer")
 LOG_LINES = 200
+ASKING = ThreadPoolExecutor(8, thread_name_prefix="docker")
 LOCKS: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 """A user's network isn't removed while another server of theirs is about to join it."""
 
@@ -76,6 +78,11 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
         """The user's own volume as home, and the site's folders."""
         home = Mount(target=HOME, source=self._own_name, type="volume")
         return [home, *super().mount_binds]
+
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        """What asks Docker: several threads, since a container may take ten seconds to stop."""
+        return ASKING
 
     async def ask(self, call: Callable[[Any], Answer]) -> Answer:
         """Let Docker's client do something without blocking the hub."""
@@ -176,6 +183,7 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
         try:
             state = await self._state()
             if state.get("Running"):
+                await self._rejoin_companions()
                 await self._watch_memory()
                 self.silence = ""
                 return None
@@ -197,6 +205,15 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
                 "server may go on all the same, but the portal can't see it."
             )
 
+    async def _rejoin_companions(self) -> None:
+        """Join companions again that were made anew, as an update of hub or proxy does."""
+        if not self.companions:
+            return
+        try:
+            await self.ask(lambda client: networks.join(client, self._own_name, self.companions))
+        except NetworkError as error:
+            self.log.warning("%s", error)
+
     async def _watch_memory(self) -> None:
         """Tell if something in the container was ended because its memory was full."""
         since, now = self._memory_seen_until, int(time.time())
@@ -216,6 +233,15 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
     @property
     def _memory_text(self) -> str:
         return f"{(self.mem_limit or 0) / 2**30:g} GiB"
+
+    def get_state(self) -> dict[str, Any]:
+        """Keep what the server was given too, which is told when it runs out."""
+        return {**super().get_state(), "memory_bytes": self.mem_limit}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore the server after a restart of the hub."""
+        super().load_state(state)
+        self.mem_limit = state.get("memory_bytes")
 
     async def _kept_output(self) -> str:
         """Return what the server said last, kept for those who look for the reason of its end."""

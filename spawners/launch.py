@@ -18,7 +18,9 @@ from pydantic import (
 ImageReference = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._:/-]*(@sha256:[0-9a-f]{64})?$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Value = Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")]
-StartPage = Annotated[str, Field(pattern=r"^/lab(/tree/[A-Za-z0-9._/-]+)?$")]
+StartPage = Annotated[
+    str, Field(pattern=r"^/(lab(/tree/[A-Za-z0-9._/-]+)?|beamhub/app/[a-z0-9-]+)$")
+]
 
 
 class Declared(BaseModel):
@@ -122,6 +124,9 @@ class Backend(Declared, ABC):
     """Whether the backend itself ends a server when its time is over."""
     outlives_hub: ClassVar[bool] = True
     """Whether servers go on when the portal ends."""
+    from_images: ClassVar[bool] = True
+    """Whether servers come from the use cases' images, with all programs that lie in those; the
+    others see the machine's folders where they are, without mounts."""
     one_account: ClassVar[bool] = False
     """Whether all users' servers have the same account number, as in containers, so that what one
     user may write, all may."""

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +21,7 @@ class LocalBackend(Backend):
     spawner_class: ClassVar[str] = "spawners.process.EnvironmentSpawner"
     title: ClassVar[str] = "Processes on one machine"
     outlives_hub: ClassVar[bool] = False
+    from_images: ClassVar[bool] = False
     kind: Literal["local"]
     accounts: Literal["portal", "system"] = Field(
         "portal",
@@ -42,7 +44,8 @@ class LocalBackend(Backend):
             "cpu_limit": launch.resources.cores,
             "mem_limit": f"{launch.resources.memory_gib:g}G",
             "default_url": launch.start_page,
-            "environment": launch.environment,
+            # Processes come from no image, so none is named to them.
+            "environment": {k: v for k, v in launch.environment.items() if k != "BEAMHUB_IMAGE"},
             "start_timeout": round(self.start_timeout_min * 60),
         }
 
@@ -50,8 +53,7 @@ class LocalBackend(Backend):
         """Return which of the launch's programs are not on the PATH."""
         return [
             f"The program '{program}' is not installed on this machine."
-            for program in launch.programs
-            if shutil.which(program) is None
+            for program in missing(launch.programs, launch.environment)
         ]
 
     def free(self) -> Free | None:
@@ -77,6 +79,13 @@ class LocalBackend(Backend):
                 "with the system's own Python (/usr/bin/python3)."
             )
         return findings
+
+
+def missing(programs: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """Return which programs a server with that environment would not have on its PATH."""
+    more = environment.get("BEAMHUB_PATHS", "")
+    path = os.pathsep.join(filter(None, [os.environ.get("PATH", os.defpath), more]))
+    return [program for program in programs if shutil.which(program, path=path) is None]
 
 
 def readable_by_others(path: Path) -> bool:

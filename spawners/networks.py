@@ -134,16 +134,16 @@ def create(client: Any, name: str, subnet: IPv4Network, portal: str) -> None:
     )
 
 
-def join(client: Any, network_id: str, companions: Mapping[str, str]) -> None:
-    """Join the companions that aren't there yet."""
+def join(client: Any, network: str, companions: Mapping[str, str]) -> None:
+    """Join the companions that aren't there yet to a network, given by its name or number."""
     if not companions:
         return
-    about = client.inspect_network(network_id)
+    about = client.inspect_network(network)
     there = {c["Name"] for c in (about.get("Containers") or {}).values()}
     for alias, container in companions.items():
         if container not in there:
             try:
-                client.connect_container_to_network(container, network_id, aliases=[alias])
+                client.connect_container_to_network(container, network, aliases=[alias])
             except APIError as error:
                 if error.status_code != 404:
                     raise

@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import resource
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +16,7 @@ from . import environments
 from .accounts import Account, AccountError, account_for
 from .environments import BuildError, Recipe
 from .leftovers import end_processes, marks_of
-from .local import DATA
+from .local import DATA, missing
 from .payload import payload, shared_folder
 from .telling import TellingSpawner, ending_by_status, last_output
 
@@ -90,10 +89,10 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
                 return
 
     def _refuse_missing_programs(self) -> None:
-        missing = [program for program in self.programs if shutil.which(program) is None]
-        if missing:
+        lacking = missing(self.programs, self.environment)
+        if lacking:
             raise SpawnException(
-                f"This machine lacks {', '.join(missing)}, which this use case needs.",
+                f"This machine lacks {', '.join(lacking)}, which this use case needs.",
                 reason="program",
                 status_code=503,
             )

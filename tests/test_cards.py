@@ -1,10 +1,15 @@
 """Cards: what a user can do with a use case here and now."""
 
+from datetime import UTC, datetime
+
 import pytest
+from pydantic import HttpUrl
 
 from hub.cards import LABELS, SYMBOLS, card
 from hub.deployment import Deployment
+from hub.site import LicensedProgram
 from hub.usecases import UseCase
+from workbench.manifest import LicenceGate
 
 
 @pytest.fixture
@@ -54,6 +59,42 @@ def test_what_does_not_fit_the_site_is_unavailable(laptop, user, change):
     shown = card_of(change(laptop, sizes={"small": small}), user)
     assert shown.state == "unavailable"
     assert "needs at least" in shown.why
+
+
+NEEDED = LicenceGate(
+    program="XDS",
+    terms="For academic use.",
+    url=HttpUrl("https://example.org"),
+    declaration="I use it for academic work only and do not pass it on.",
+    required=True,
+)
+XDS = NEEDED.model_copy(update={"required": False})
+HAVING = {"xds": LicensedProgram(source="/opt/xds", vouched_groups=["mx"])}
+
+
+def test_only_what_is_needed_asks_for_a_licence(laptop, user, change):
+    site = change(laptop, programs=HAVING)
+    assert card_of(with_manifest(site, "pyfai", licence_gates=[XDS]), user).state == "ready"
+    shown = card_of(with_manifest(site, "pyfai", licence_gates=[NEEDED]), user)
+    assert (shown.state, shown.can_open) == ("licence", False)
+    assert "whose terms you have not accepted" in shown.why
+    lacking = card_of(with_manifest(laptop, "pyfai", licence_gates=[NEEDED]), user)
+    assert lacking.state == "unavailable"
+
+
+def test_who_has_accepted_can_open_it(laptop, user, change):
+    site = with_manifest(change(laptop, programs=HAVING), "pyfai", licence_gates=[NEEDED])
+    site.state.mkdir()
+    site.licences.add("accepted", "ada", NEEDED, "pyfai", datetime.now(UTC))
+    assert card_of(site, user).state == "ready"
+
+
+def test_a_server_whose_licence_was_taken_back_is_still_shown_as_running(laptop, user, change):
+    site = with_manifest(change(laptop, programs=HAVING), "pyfai", licence_gates=[NEEDED])
+    spawner = user.get_or_create_spawner("pyfai", "pyFAI")
+    spawner._spawn_pending = True
+    assert card_of(site, user).state == "starting"
+    assert card_of(site, user).can_open
 
 
 def test_every_state_is_said_in_a_word_and_a_symbol():

@@ -28,6 +28,9 @@ COMMANDS = [
     ["new", "use-case"],
     ["new", "site"],
     ["images"],
+    ["licences"],
+    ["licences", "list"],
+    ["licences", "export"],
     *(["images", name] for name in ("list", "build", "test", "push", "pull", "digest")),
 ]
 SECRET = "hunter2-Xq9"
@@ -110,11 +113,45 @@ def test_check_names_folders_for_data_that_are_not_there():
     assert "install -d -m 1777 /no/such/cache" in said
 
 
+def test_check_names_restricted_programs_that_are_missing_or_everybodys(monkeypatch, tmp_path):
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    text = "extends: laptop\nprograms:\n  xds: {source: /no/such/folder, bin: b}\n"
+    text += f"  dirax: {{source: {tmp_path}, bin: bin}}\n"
+    Path("mine.yaml").write_text(text, encoding="utf-8")
+    status, said = beamhub("check", "mine.yaml")
+    assert status == 1
+    assert "programs.xds: there is no folder /no/such/folder/b." in said
+    assert f"programs.dirax: {tmp_path}/bin is on the PATH of this account" in said
+
+
 def test_check_says_what_this_machine_lacks(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     status, said = beamhub("check", "workstation")
     assert status == 1
     assert "✗ The command 'docker' is not installed on this machine" in said
+
+
+def test_a_proxy_alone_is_started_only_where_the_profile_has_one():
+    status, said = beamhub("proxy", "laptop")
+    assert status == 1
+    assert "'laptop' has no 'serving.apart': its hub starts the proxy itself." in said
+
+
+def test_a_proxy_alone_does_not_start_without_its_secret(tmp_path):
+    site = tmp_path / "mine.yaml"
+    token = tmp_path / "token"
+    site.write_text(
+        "extends: compose\n"
+        f"serving: {{apart: {{proxy_socket: {tmp_path}/s, proxy_token: {{file: {token}}}}}}}\n"
+    )
+    assert f"The secret in {token} can't be read" in beamhub("proxy", site)[1]
+    token.write_text("hunter2-Xq9")
+    token.chmod(0o644)
+    status, said = beamhub("proxy", site)
+    assert status == 1
+    assert f"Others can read the secret in {token}" in said
+    assert "hunter2" not in said
 
 
 def test_an_unknown_site_is_told():

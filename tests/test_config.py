@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from jupyterhub.app import JupyterHub
+from jupyterhub.proxy import ConfigurableHTTPProxy
 from pydantic import HttpUrl, TypeAdapter
+from sqlalchemy import make_url
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
@@ -21,12 +23,14 @@ from hub.config import (
     configure_serving,
     configure_spawner,
     configure_state,
+    database_url,
+    proxy_environment,
 )
 from hub.deployment import Deployment, load_deployment
 from hub.oidc import ProviderError, discover
-from hub.proxy import PROGRAM, ProxyError, proxy_command
-from hub.secrets import SecretError
-from hub.site import Login, Serving, shipped_sites
+from hub.proxy import PROGRAM, ProxyError, apart_command, proxy_command
+from hub.secrets import SecretError, SecretRef
+from hub.site import LicensedProgram, Login, Postgresql, Serving, shipped_sites
 
 SECRET = "hunter2-Xq9"
 
@@ -130,7 +134,7 @@ def test_every_key_of_every_sites_configuration_is_one_of_jupyterhubs(
     name, tmp_path, provider, monkeypatch, change
 ):
     monkeypatch.setenv("DESY_OIDC_SECRET", SECRET)
-    deployment = load_deployment(name, state=tmp_path)
+    deployment = with_secrets(load_deployment(name, state=tmp_path), tmp_path, change)
     given = deployment.site.login
     if given.kind == "oidc":
         monkeypatch.setenv(given.client_secret.env, SECRET)
@@ -143,6 +147,21 @@ def test_every_key_of_every_sites_configuration_is_one_of_jupyterhubs(
     authenticator = import_item(classes.get(chosen, chosen))(config=c)
     assert authenticator.allow_all or authenticator.allowed_users or given.allowed_groups
     assert authenticator.admin_users == set(getattr(given, "admins", []))
+
+
+def with_secrets(deployment: Deployment, folder: Path, change) -> Deployment:
+    """Return a deployment whose secrets in files, where it has any, are there to be read."""
+    path = folder / "secret"
+    path.touch(mode=0o600)
+    path.write_text(f"{SECRET}\n")
+    reference = SecretRef(file=path)
+    serving, database = deployment.site.serving, deployment.site.database
+    if serving.apart:
+        apart = serving.apart.model_copy(update={"proxy_token": reference})
+        serving = serving.model_copy(update={"apart": apart})
+    if database:
+        database = database.model_copy(update={"password": reference})
+    return change(deployment, serving=serving, database=database)
 
 
 def test_jupyterhub_itself_takes_the_laptops_configuration(laptop):
@@ -179,6 +198,31 @@ def test_only_one_port_is_open_to_others(laptop, change):
     assert c.JupyterHub.public_url == "https://a.example.org/"
 
 
+def test_a_proxy_that_runs_apart_is_commanded_by_a_socket(tmp_path, change):
+    c = of(
+        configure_serving,
+        with_secrets(load_deployment("compose", state=tmp_path), tmp_path, change),
+    )
+    proxy = ConfigurableHTTPProxy(config=c)
+    assert proxy.should_start is False
+    assert proxy.api_url == "http+unix://%2Frun%2Fbeamhub%2Fproxy.sock"
+    assert proxy.auth_token == SECRET
+    assert c.JupyterHub.hub_bind_url == "http://0.0.0.0:8081"
+    assert c.JupyterHub.hub_connect_url == "http://hub:8081"
+
+
+def test_it_is_started_by_the_same_profile_and_its_token_is_no_argument(tmp_path, change):
+    deployment = with_secrets(load_deployment("compose", state=tmp_path), tmp_path, change)
+    serving = deployment.site.serving
+    words = apart_command(serving, serving.apart)
+    said = " ".join(words)
+    assert "--api-socket /run/beamhub/proxy.sock" in said
+    assert "--port 8000 " in said
+    assert "--error-target http://hub:8081/hub/error" in said
+    assert SECRET not in said
+    assert proxy_environment(serving.apart) == {"CONFIGPROXY_AUTH_TOKEN": SECRET}
+
+
 def test_a_missing_proxy_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr("hub.proxy.PLACES", ())
     assert proxy_command()[0].endswith(PROGRAM)
@@ -196,6 +240,20 @@ def test_state_lies_in_one_folder(laptop):
     ):
         assert str(laptop.state) in place
     assert c.JupyterHub.cleanup_servers is True
+
+
+def test_the_database_can_be_postgresql(tmp_path, change):
+    deployment = with_secrets(load_deployment("compose", state=tmp_path), tmp_path, change)
+    url = make_url(database_url(deployment))
+    assert (url.drivername, url.host, url.port) == ("postgresql+psycopg", "database", 5432)
+    assert (url.username, url.password, url.database) == ("beamhub", SECRET, "beamhub")
+
+
+def test_a_password_may_hold_any_character(tmp_path, change, monkeypatch):
+    monkeypatch.setenv("DATABASE_PASSWORD", "a@b:c/d%?#")
+    database = Postgresql(kind="postgresql", host="db", password={"env": "DATABASE_PASSWORD"})
+    deployment = change(load_deployment("laptop", state=tmp_path), database=database)
+    assert make_url(database_url(deployment)).password == "a@b:c/d%?#"
 
 
 def test_servers_on_other_machines_outlive_the_hub(tmp_path):
@@ -259,6 +317,18 @@ def test_only_those_of_the_groups_may_log_in(laptop, change, provider, monkeypat
     assert authenticator.user_info_to_username(user) == "ada"
     state = authenticator.build_auth_state_dict({"access_token": "x"}, user)
     assert asyncio.run(authenticator.get_user_groups(state)) == {"beam", "other"}
+
+
+def test_groups_whom_the_site_vouches_for_come_from_the_provider(
+    laptop, change, provider, monkeypatch
+):
+    monkeypatch.setenv("OIDC_SECRET", SECRET)
+    programs = {"xds": LicensedProgram(source="/opt/xds", vouched_groups=["mx"])}
+    site = change(laptop, login=oidc(f"{provider}/realm"), programs=programs)
+    authenticator = import_item(CLASSES["GenericOAuthenticator"])(config=of(configure_login, site))
+    assert authenticator.manage_groups is True
+    assert authenticator.allow_all is True
+    assert not authenticator.allowed_groups
 
 
 def test_a_missing_secret_stops_the_start(laptop, change, provider, monkeypatch):

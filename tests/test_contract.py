@@ -7,8 +7,9 @@ from pydantic import TypeAdapter
 from traitlets.utils.importstring import import_item
 
 from hub.deployment import Deployment
+from hub.gates import NOBODY, Standing
 from hub.plan import Asked, Refused, plan
-from hub.site import SiteProfile, load_site, shipped_sites
+from hub.site import Data, LicensedProgram, SiteProfile, load_site, shipped_sites
 from hub.usecases import NOTEBOOKS, UseCase, load_use_cases
 from spawners import AnyBackend, Backend
 from spawners.launch import Mount
@@ -119,7 +120,8 @@ def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user)
         Mount(source="/gpfs/data", target="/data"),
         Mount(source="/w", target="/w", read_only=False),
     ]
-    changed = site.model_copy(update={"sizes": {"gpu": size}, "storage": mounts})
+    update = {"sizes": {"gpu": size}, "storage": mounts, "data": Data()}
+    changed = site.model_copy(update=update)
     deployment = Deployment("x", changed, USE_CASES, NOTEBOOKS)
 
     async def inside_a_loop():
@@ -144,6 +146,32 @@ def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user)
     else:
         assert traits["extra_resource_limits"] == {"nvidia.com/gpu": "2"}
         assert [m["readOnly"] for m in traits["volume_mounts"][1:]] == [True, False]
+
+
+def test_a_restricted_program_reaches_every_kind_of_site_and_takes_no_place(site, a_user):
+    terms = USE_CASES["crystfel"].manifest.licence_gates[1]
+    case = USE_CASES["pyfai"]
+    manifest = case.manifest.model_copy(update={"licence_gates": [terms]})
+    use_cases = {**USE_CASES, "pyfai": UseCase("pyfai", case.folder, manifest)}
+    program = LicensedProgram(source="/sw/restricted", bin="bin", vouched_groups=["mx"])
+    changed = site.model_copy(update={"programs": {terms.name: program}})
+    deployment = Deployment("x", changed, use_cases, NOTEBOOKS)
+
+    async def traits_for(standing):
+        launch = plan(
+            "pyfai", Asked(), use_cases=use_cases, site=changed, user="ada", standing=standing
+        )
+        set_up(a_user(deployment), changed, launch, "pyfai")
+        return changed.backend.traits(launch)
+
+    closed = asyncio.run(traits_for(NOBODY))
+    assert "/sw/restricted" not in repr(closed)
+    opened = asyncio.run(traits_for(Standing(groups=frozenset({"mx"}))))
+    assert opened["environment"]["BEAMHUB_PATHS"] == "/sw/restricted/bin"
+    assert "PATH" not in opened["environment"]
+    if site.backend.kind != "local":
+        shown = {name: value for name, value in opened.items() if name != "environment"}
+        assert "/sw/restricted" in repr(shown)
 
 
 def test_a_pod_is_what_kubernetes_would_be_asked_for(a_user):
@@ -176,6 +204,7 @@ def test_every_backend_names_a_spawner_that_is_installed():
 
 def test_live_checks_are_sentences(site, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))  # nothing is installed
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     monkeypatch.delenv("KUBECONFIG")
     monkeypatch.setenv("HOME", str(tmp_path))
     findings = site.backend.live_checks()

@@ -27,6 +27,7 @@ from hub.images.plan import (
     reference,
     select,
     self_test_arguments,
+    with_arguments,
     with_needs,
 )
 from hub.images.record import Made, note, read_record
@@ -69,8 +70,8 @@ READY = [name for name, case in USE_CASES.items() if not case.manifest.coming]
 
 
 def test_every_use_case_has_an_image_and_every_folder_is_somebodys_recipe():
-    assert set(IMAGES) == {*USE_CASES, *RESERVED}
-    assert context.recipes() == {image.recipe for image in IMAGES.values() if not image.missing}
+    assert {*USE_CASES, *RESERVED} <= set(IMAGES)
+    assert {*context.recipes()} == {image.recipe for image in IMAGES.values() if not image.missing}
 
 
 @pytest.mark.parametrize("name", READY)
@@ -83,11 +84,21 @@ def test_a_recipe_that_is_not_there_is_told():
     assert found["pyfai"].missing == "no recipe yet: there is no images/python"
 
 
-def test_what_is_coming_is_not_built():
-    name, case = next((n, c) for n, c in USE_CASES.items() if c.manifest.coming)
-    recipes = {case.manifest.image_recipe}
-    image = plan_images({name: case}, registry="r", origin=ORIGIN, recipes=recipes)[name]
-    assert image.missing == f"coming: {case.manifest.coming[0]}"
+@pytest.mark.parametrize("name", USE_CASES)
+def test_programs_with_windows_have_a_desktop_below_them(name):
+    needed = with_needs(IMAGES, [IMAGES[name]])
+    assert ("desktop" in needed) == bool(USE_CASES[name].manifest.desktop_apps)
+
+
+def test_a_recipe_of_its_own_lies_below_what_all_use_cases_end_with():
+    programs, last = IMAGES["crystfel.programs"], IMAGES["crystfel"]
+    assert (programs.recipe, programs.needs) == ("crystfel", ("desktop",))
+    assert (last.recipe, last.needs) == ("python", ("crystfel.programs", "build"))
+    assert last.arguments["FOUNDATION"] == programs.reference
+    assert not programs.published
+    recipes = {"base": set(), "desktop": set(), "python": set()}
+    found = plan_images(USE_CASES, registry="r", origin=ORIGIN, recipes=recipes)["crystfel"]
+    assert found.missing == "no recipe yet: there is no images/crystfel"
 
 
 @pytest.mark.parametrize("site_name", shipped_sites())
@@ -111,21 +122,24 @@ def test_a_use_case_can_not_take_the_name_of_another_image(name):
 
 
 def test_what_an_image_needs_comes_with_it():
-    assert set(with_needs(IMAGES, [IMAGES["pyfai"]])) == {"build", "foundation", "pyfai"}
-    assert set(with_needs(IMAGES, [IMAGES["base"]])) == {*RESERVED}
+    assert set(with_needs(IMAGES, [IMAGES["ptycho"]])) == {"build", "foundation", "ptycho"}
+    assert set(with_needs(IMAGES, [IMAGES["base"]])) == {"build", "foundation", "base"}
+    assert set(with_needs(IMAGES, [IMAGES["hub"]])) == {"build", "hub"}
 
 
-def test_without_names_all_that_can_be_made_are_meant():
-    assert {image.name for image in select(IMAGES, [])} == {"base", *READY}
+def test_without_names_what_users_can_open_is_meant_and_by_name_what_is_coming_too():
+    assert {image.name for image in select(IMAGES, [])} == {"base", "hub", *READY}
+    assert [image.name for image in select(IMAGES, ["savu"])] == ["savu"]
 
 
 def test_a_wrong_name_gets_the_nearest_right_one():
     with pytest.raises(ImageError, match="Did you mean 'pyfai'"):
         select(IMAGES, ["pyfia"])
-    with pytest.raises(ImageError, match="There are build, foundation, base"):
+    with pytest.raises(ImageError, match="There are base, hub, pyfai, "):
         select(IMAGES, ["zzz"])
+    bare = plan_images(USE_CASES, registry="r", origin=ORIGIN, recipes=set())
     with pytest.raises(ImageError, match="no recipe yet: there is no images/savu"):
-        select(IMAGES, ["savu"])
+        select(bare, ["savu"])
 
 
 # labels
@@ -184,7 +198,7 @@ def test_a_build_is_told_its_parents_its_secrets_and_nothing_of_the_environment(
     assert arguments[-1] == "."
     assert "--file images/python/Dockerfile" in said
     assert "--build-arg BUILD=ghcr.io/beamhub/base:0.1.0-dev-build" in said
-    assert "--build-arg FOUNDATION=ghcr.io/beamhub/base:0.1.0-dev-foundation" in said
+    assert "--build-arg FOUNDATION=ghcr.io/beamhub/base:0.1.0-dev-desktop" in said
     assert "--build-arg HTTPS_PROXY " in said
     assert "--secret id=ca,src=/tmp/s/ca" in said
     assert "--network host" in said
@@ -196,7 +210,26 @@ def test_a_build_is_told_its_parents_its_secrets_and_nothing_of_the_environment(
 def test_programs_behind_a_gate_reach_the_build_as_one_word_each():
     gates = USE_CASES["crystfel"].manifest.licence_gates
     words = IMAGES["crystfel"].arguments["GATED"].split()
-    assert len(words) == len(gates) > 3
+    assert {gate.program for gate in gates} < set(words)
+    assert "ipmosflm" in words
+
+
+def test_builds_take_the_arguments_that_their_recipes_know():
+    known = context.recipes()
+    images = with_needs(IMAGES, [IMAGES["crystfel"], IMAGES["ptycho"]])
+    found = with_arguments(images, {"CRYSTFEL": "mirror/crystfel:1", "TORCH": "cu130"}, known)
+    assert found["crystfel.programs"].arguments["CRYSTFEL"] == "mirror/crystfel:1"
+    assert found["ptycho"].arguments["TORCH"] == "cu130"
+    assert "TORCH" not in found["crystfel.programs"].arguments
+    for name in ("TROCH", "GATED", "VERSION"):
+        with pytest.raises(ImageError, match=f"an argument '{name}'. There are ACCEPTED, CRYSTFEL"):
+            with_arguments(images, {name: "x"}, known)
+
+
+def test_an_argument_without_a_value_is_told():
+    status, said = beamhub("images", "build", "ptycho", "--build-arg", "TORCH")
+    assert status == 1
+    assert "--build-arg TORCH: write NAME=VALUE." in said
 
 
 @pytest.mark.parametrize("name", READY)
@@ -221,6 +254,16 @@ def test_one_notebook_can_be_tested_alone():
     assert self_test_arguments(IMAGES["pyfai"], "02_integrate.ipynb")[-1] == "02_integrate.ipynb"
     with pytest.raises(ImageError, match="has no notebook '--rm'"):
         self_test_arguments(IMAGES["pyfai"], "--rm")
+    with pytest.raises(ImageError, match="It has none yet"):
+        self_test_arguments(IMAGES["crystfel"], "01.ipynb")
+
+
+def test_what_has_no_notebooks_is_tested_by_its_parts():
+    arguments = self_test_arguments(IMAGES["crystfel"])
+    command = arguments[arguments.index(IMAGES["crystfel"].reference) + 1 :]
+    assert command[:4] == ["python", "-P", "-m", "workbench.parts"]
+    assert "--requirements=/opt/beamhub/notebooks/crystfel/requirements.txt" in command
+    assert {f"--program={p}" for p in USE_CASES["crystfel"].manifest.programs} <= set(command)
 
 
 # what is sent
@@ -264,6 +307,30 @@ def test_a_context_holds_what_the_image_is_made_of_and_no_more(old_umask):
         assert sorted(map(plain, found)) == sorted(map(plain, meant))
 
 
+def test_the_portals_own_image_is_made_of_all_that_a_portal_is(old_umask):
+    with context.build_context(IMAGES["hub"]) as folder:
+        files = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
+        assert {
+            "constraints.txt",
+            "hub/templates/catalogue.html",
+            "images/hub/Dockerfile",
+            "notebooks/pymca/usecase.yaml",
+            "package-lock.json",
+            "site_profiles/compose.yaml",
+            "spawners/container.py",
+            "workbench/overrides.json",
+        } <= set(files)
+        assert not [name for name in files if name.endswith(".pyc") or name.startswith("tests")]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files.values()} == {0o644}
+
+
+def test_without_a_checkout_the_portals_own_image_can_not_be_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(context, "CHECKOUT", tmp_path)
+    hub = planned()["hub"]
+    assert hub.missing == "can only be made in a checkout of BeamHub"
+    assert "base" in {image.name for image in select(planned(), [])}
+
+
 def plain(requirement: str) -> tuple[str, list[str]]:
     name = re.match(r"[A-Za-z0-9_-]+", requirement)[0]
     return name.replace("_", "-").lower(), sorted(requirement[len(name) :].split(","))
@@ -286,13 +353,15 @@ def test_recipes_copy_only_what_is_sent():
                 assert there.exists(), f"{path}: {source}"
 
 
-def test_recipes_ask_for_no_image_from_a_registry_but_debian():
+def test_recipes_ask_for_no_image_from_a_registry_but_debian_and_those_of_upstream():
     for path in sorted((ROOT / "images").glob("*/Dockerfile")):
         text = path.read_text()
         assert "# syntax" not in text, "a frontend would have to come from a registry"
         stages = set(re.findall(r"^FROM \S+ AS (\w+)$", text, re.MULTILINE))
         begun = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE))
-        assert begun - stages <= {"${DEBIAN}", "${BUILD}", "${FOUNDATION}"}
+        upstream = {"${CRYSTFEL}"} if path.parent.name == "crystfel" else {"${MICROMAMBA}"}
+        upstream = upstream if path.parent.name in ("crystfel", "savu") else set()
+        assert begun - stages <= {"${DEBIAN}", "${BUILD}", "${FOUNDATION}", *upstream}
 
 
 def test_certificates_and_index_are_secrets(tmp_path, monkeypatch):
@@ -339,6 +408,16 @@ def test_progress_is_a_line_a_step():
         "[build 5/5] RUN sh /opt/online.sh uv pip install  41 s",
         "[stage-1 5/7] RUN false  FAILED",
     ]
+
+
+def test_a_registry_out_of_reach_is_told():
+    log = (
+        "#4 [internal] load metadata for r/base:1\n#4 DONE 0.0s\n"
+        "#3 [internal] load metadata for docker.io/a/b:2.3.0\n#3 sha256:d8\n"
+        '#3 ERROR: failed to do request: Head "https://registry-1.docker.io": no such host\n'
+    )
+    assert docker.failure(log).startswith("The recipe begins from docker.io/a/b:2.3.0, which can't")
+    assert docker.failure(PROGRESS) == "The build failed."
 
 
 def test_the_record_survives_what_is_not_one(tmp_path):
@@ -398,12 +477,13 @@ def test_images_are_built_after_those_they_need(calls):
     assert status == 0, said
     tags = [c[c.index("--tag") + 1] for c in calls() if c[0] == "build"]
     assert [t.rpartition("-")[2] for t in tags[:2]] == ["build", "foundation"]
-    assert {t.rpartition("/")[2].partition(":")[0] for t in tags[2:]} == {"base", "pyfai"}
+    assert {t.rpartition("/")[2] for t in tags[2:4]} == {"base:0.1.0", "base:0.1.0-desktop"}
+    assert tags[4].endswith("/pyfai:1.0.0")
     assert "pyfai       [build 1/1] RUN ghcr.io/beamhub/pyfai:1.0.0  0 s" in said
     assert Path("state/logs/images/pyfai.log").is_file()
     assert Path("state/images/pyfai.cdx.json").is_file()
     assert not Path("state/images/build.cdx.json").exists()
-    assert len(read_record(Path("state"))) == 4
+    assert len(read_record(Path("state"))) == 5
 
 
 def test_a_build_that_fails_stops_those_that_need_it_and_ends_with_the_log(calls, monkeypatch):
@@ -450,7 +530,8 @@ def test_list_and_digest_need_no_docker(monkeypatch):
     assert status == 0
     assert "pyfai  ghcr.io/beamhub/pyfai:1.0.0  images/python" in said
     assert "not made yet: beamhub images build pyfai" in said
-    assert "no recipe yet: there is no images/crystfel" in said
+    assert "crystfel  ghcr.io/beamhub/crystfel:0.1.0  images/crystfel" in said
+    assert "desktop" not in said
     status, said = beamhub("images", "digest", "pyfai")
     assert status == 1
     assert said == "ghcr.io/beamhub/pyfai:1.0.0  not made yet\n"
@@ -516,8 +597,37 @@ def test_a_program_behind_a_gate_is_found_however_it_came(software, tmp_path):
         str(tmp_path / n) for n in ("DirAx", "ccp4-9", "xds_par")
     ]
     parts = [software.Part("pypi", "dirax", "1"), software.Part("deb", "x", "1", private=True)]
-    said = software.not_to_be_passed_on(parts, ["DirAx"])
+    parts.append(software.Part("pypi", "nvidia-cublas", "13", private=True))
+    said = software.not_to_be_passed_on(parts, ["DirAx"], ("nvidia",))
     assert said == [
         "dirax is behind a licence gate, so no image may contain it.",
         "x 1 says of itself that it isn't free software, so it can't be passed on in an image.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("licence", "free"),
+    [
+        ("LGPL-3.0-only OR GPL-2.0-only OR GPL-3.0-only", True),
+        ("BSD 3-Clause", True),
+        ("LicenseRef-NVIDIA-Proprietary", False),
+        ("NVIDIA Proprietary Software", False),
+        ("NVIDIA End User License Agreement", False),
+        ("Intel Proprietary", False),
+    ],
+)
+def test_a_licence_that_is_not_a_free_one_is_known_by_its_words(software, licence, free):
+    assert software.is_not_free([licence]) is not free
+
+
+def test_conda_packages_and_programs_of_recipes_are_listed(software, tmp_path, monkeypatch):
+    (tmp_path / "conda-meta").mkdir()
+    about = {"name": "savu-lite", "version": "4.2", "license": "Apache-2.0 AND GPL-3.0-only"}
+    (tmp_path / "conda-meta/savu.json").write_text(json.dumps(about))
+    (tmp_path / "crystfel").write_text("CrystFEL\t0.12.0\tGPL-3.0-or-later\n")
+    monkeypatch.setattr(software, "CONDA", f"{tmp_path}/conda-meta/*.json")
+    monkeypatch.setattr(software, "BY_RECIPE", f"{tmp_path}/crystfel")
+    assert [*software.conda_parts(), *software.parts_by_recipe()] == [
+        software.Part("conda", "savu-lite", "4.2", ("Apache-2.0 AND GPL-3.0-only",)),
+        software.Part("generic", "CrystFEL", "0.12.0", ("GPL-3.0-or-later",)),
     ]

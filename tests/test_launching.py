@@ -1,14 +1,23 @@
 """Where a wish meets a spawner: JupyterHub's own user, database and hook."""
 
 import asyncio
+import grp
+import os
+import pwd
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
+from jupyterhub import orm
 from jupyterhub.spawner import SpawnException
+from pydantic import HttpUrl
 
 from hub.deployment import Deployment
-from hub.launching import holding_of, size_of
+from hub.launching import holding_of, size_of, standing_of
 from hub.plan import Holding
+from hub.site import LicensedProgram, Pam
 from hub.usecases import UseCase
+from workbench.manifest import LicenceGate
 
 
 @pytest.fixture
@@ -130,3 +139,107 @@ def test_a_server_of_a_size_that_is_no_longer_declared_still_counts_as_one(user,
     other.orm_spawner.user_options = {"size": "gigantic"}
     other._spawn_pending = True
     assert holding_of(user, laptop, besides="pyfai") == Holding(servers=1)
+
+
+# Licence gates
+
+XDS = LicenceGate(
+    program="XDS",
+    terms="For academic use.",
+    url=HttpUrl("https://example.org"),
+    declaration="I use it for academic work only and do not pass it on.",
+)
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def gated(laptop, change) -> Deployment:
+    """A portal whose pyFAI has a restricted program."""
+    case = laptop.use_cases["pyfai"]
+    manifest = case.manifest.model_copy(update={"licence_gates": [XDS]})
+    use_cases = {**laptop.use_cases, "pyfai": UseCase("pyfai", case.folder, manifest)}
+    laptop.state.mkdir()
+    program = LicensedProgram(source="/opt/xds", vouched_groups=["mx"])
+    return replace(change(laptop, programs={"xds": program}), use_cases=use_cases)
+
+
+def paths(user) -> str:
+    """Return what a start puts on the PATH."""
+    spawner = start(user, "pyfai", {})
+    return spawner.environment.get("BEAMHUB_PATHS", "")
+
+
+def test_each_start_asks_the_record_anew(gated, a_user):
+    user = a_user(gated)
+    assert paths(user) == ""
+    gated.licences.add("accepted", "ada", XDS, "pyfai", NOON)
+    assert paths(user) == "/opt/xds"
+    gated.licences.add("revoked", "ada", XDS, "pyfai", NOON)
+    assert paths(user) == ""
+    gated.licences.add("accepted", "bob", XDS, "pyfai", NOON)
+    assert paths(user) == ""
+
+
+def test_jupyterhubs_groups_vouch_for_their_members(gated, a_user, database):
+    user = a_user(gated)
+    group = orm.Group(name="mx")
+    database.add(group)
+    assert paths(user) == ""
+    group.users.append(user.orm_user)
+    database.commit()
+    assert standing_of(user, gated).groups == {"mx"}
+    assert paths(user) == "/opt/xds"
+    database.delete(group)
+    database.commit()
+
+
+def test_where_accounts_are_the_machines_so_are_groups(gated, a_user, change):
+    account = pwd.getpwuid(os.getuid())
+    own = grp.getgrgid(account.pw_gid).gr_name
+    site = change(gated, login=Pam(kind="pam"))
+    assert own in standing_of(a_user(site, account.pw_name), site).groups
+    assert standing_of(a_user(site, "no-such-account"), site).groups == set()
+    assert standing_of(a_user(gated, account.pw_name), gated).groups == set()
+
+
+def test_a_record_that_can_not_be_read_opens_nothing(gated, a_user, caplog):
+    gated.licences.add("accepted", "ada", XDS, "pyfai", NOON)
+    (gated.state / "licences.sqlite").write_text("not a database" * 100)
+    assert paths(a_user(gated)) == ""
+    assert "licences.sqlite can't be used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"licences": "xds"}, {"accepted": ["xds"]}, {"groups": "mx"}, {"BEAMHUB_PATHS": "/"}],
+)
+def test_options_open_nothing(gated, a_user, options):
+    user = a_user(gated)
+    assert refused(user, "pyfai", options).status_code == 400
+    assert "BEAMHUB_PATHS" not in user.spawners["pyfai"].environment
+
+
+def test_a_program_that_is_needed_is_a_refusal_with_the_address(gated, a_user):
+    case = gated.use_cases["pyfai"]
+    needed = XDS.model_copy(update={"required": True})
+    manifest = case.manifest.model_copy(update={"licence_gates": [needed]})
+    use_cases = {**gated.use_cases, "pyfai": UseCase("pyfai", case.folder, manifest)}
+    error = refused(a_user(replace(gated, use_cases=use_cases)), "pyfai", {})
+    assert (error.status_code, error.reason) == (403, "licence")
+    assert error.message.endswith("/hub/usecases/pyfai#licences")
+
+
+def test_a_restricted_program_counts_as_one_that_is_there(gated, a_user, tmp_path, change):
+    program = tmp_path / "bin/peel"
+    program.parent.mkdir()
+    program.write_text("")
+    program.chmod(0o755)
+    case = gated.use_cases["pyfai"]
+    manifest = case.manifest.model_copy(update={"programs": ["peel"]})
+    use_cases = {**gated.use_cases, "pyfai": UseCase("pyfai", case.folder, manifest)}
+    site = change(gated, programs={"xds": LicensedProgram(source=tmp_path, bin="bin")})
+    site = replace(site, use_cases=use_cases)
+    user = a_user(site)
+    assert "'peel' is not installed" in refused(user, "pyfai", {}).message
+    site.licences.add("accepted", "ada", XDS, "pyfai", NOON)
+    assert paths(user) == str(tmp_path / "bin")

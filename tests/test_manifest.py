@@ -15,6 +15,7 @@ from workbench.documents import DocumentError
 from workbench.manifest import (
     MANIFEST,
     DataSet,
+    LicenceGate,
     Manifest,
     Notebook,
     Resources,
@@ -76,6 +77,43 @@ def test_a_use_case_without_notebooks_says_what_is_missing():
 def test_a_notebook_cannot_need_data_that_nobody_declares():
     notebook = {"file": "a.ipynb", "title": "A", "summary": "A sentence.", "minutes": 5}
     assert "'moon'" in refused(notebooks=[{**notebook, "data_sets": ["moon"]}])
+
+
+GATE = {
+    "program": "XDS",
+    "terms": "For academic use.",
+    "url": "https://example.org",
+    "declaration": "I use it for academic work only and do not pass it on.",
+}
+
+
+@pytest.mark.parametrize(
+    ("program", "name"), [("XDS", "xds"), ("CCP4", "ccp4"), ("Mosflm 7.4+", "mosflm-7-4")]
+)
+def test_a_restricted_program_has_a_name_for_addresses_and_profiles(program, name):
+    assert LicenceGate.model_validate({**GATE, "program": program}).name == name
+
+
+@pytest.mark.parametrize("program", ["", "R", "3D", "ß", "../..", "x" * 31])
+def test_a_restricted_program_can_be_named(program):
+    assert "the name of" in refused(licence_gates=[{**GATE, "program": program}])
+
+
+def test_a_program_has_one_gate():
+    assert "'xds' stands there twice" in refused(
+        licence_gates=[GATE, {**GATE, "program": "xds", "required": True}]
+    )
+
+
+def test_every_gate_says_what_is_declared():
+    assert "declaration" in refused(licence_gates=[{**GATE, "declaration": ""}])
+
+
+def test_a_shipped_declaration_is_somebodys_own_words_about_that_program(manifest):
+    for gate in manifest.licence_gates:
+        assert re.search(rf"\bI\b.*\b{gate.program}\b", gate.declaration)
+        assert "do not" in gate.declaration
+        assert len(gate.declaration) < 400
 
 
 def test_a_picture_is_described_for_those_who_cannot_see_it():

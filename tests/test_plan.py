@@ -1,6 +1,7 @@
 """The plan: what a user wishes becomes one launch, or a refusal that a person can use."""
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import HttpUrl
 
+from hub.gates import NOBODY, Standing
 from hub.plan import OPTIONS, Asked, Holding, Refused, ask, fits, plan, quoted, words
-from hub.site import Data, load_site
+from hub.site import Data, LicensedProgram, load_site
 from hub.usecases import UseCase
 from spawners.launch import Mount, Resources
 from workbench.manifest import LicenceGate, Needs
@@ -140,19 +142,127 @@ def test_every_shipped_use_case_that_is_coming_can_say_so(use_cases):
             assert refusal(use_cases, name).reason == "coming"
 
 
-def test_a_licence_that_is_needed_closes_the_gate(use_cases):
-    gate = LicenceGate(
-        program="XDS", terms="For academic use.", url=HttpUrl("https://example.org"), required=True
+# Licence gates
+
+XDS = LicenceGate(
+    program="XDS",
+    terms="For academic use.",
+    url=HttpUrl("https://example.org"),
+    declaration="I use it for academic work only and do not pass it on.",
+)
+NEEDED = XDS.model_copy(update={"required": True})
+AT_SITE = LicensedProgram(source="/opt/xds", bin="bin", vouched_groups=["mx"])
+ACCEPTED = Standing({"xds": {XDS.version: datetime(2026, 11, 24, tzinfo=UTC)}})
+
+
+def gated(use_cases, *terms, program=AT_SITE, site=LAPTOP, standing=NOBODY, options=None):
+    """Return the launch of a use case with gates, at a site that has the program."""
+    cases = changed(use_cases, "pyfai", licence_gates=list(terms))
+    having = site.model_copy(update={"programs": {"xds": program} if program else {}})
+    return plan(
+        "pyfai", ask(options or {}), use_cases=cases, site=having, user="ada", standing=standing
     )
-    refused = refusal(changed(use_cases, "pyfai", licence_gates=[gate]))
+
+
+def closed(use_cases, *terms, **more) -> Refused:
+    with pytest.raises(Refused) as caught:
+        gated(use_cases, *terms, **more)
+    check(caught.value)
+    return caught.value
+
+
+def enabled(launch) -> tuple[str, list[str]]:
+    """Return what a launch opens: the PATH's additions, and the folders shown."""
+    return launch.environment.get("BEAMHUB_PATHS", ""), [str(m.target) for m in launch.mounts]
+
+
+def test_what_nobody_has_accepted_is_neither_shown_nor_on_the_path(use_cases):
+    assert enabled(gated(use_cases, XDS)) == ("", [])
+
+
+@pytest.mark.parametrize("standing", [ACCEPTED, Standing(groups=frozenset({"mx", "b"}))])
+@pytest.mark.parametrize("terms", [XDS, NEEDED])
+def test_who_has_accepted_or_is_vouched_for_has_the_program(use_cases, standing, terms):
+    launch = gated(use_cases, terms, standing=standing)
+    assert enabled(launch) == ("/opt/xds/bin", ["/opt/xds"])
+    assert all(mount.read_only for mount in launch.mounts)
+
+
+def test_containers_may_see_it_in_another_place(use_cases):
+    program = AT_SITE.model_copy(update={"target": Path("/sw/xds"), "bin": None})
+    site = load_site("workstation")
+    launch = gated(use_cases, XDS, program=program, site=site, standing=ACCEPTED)
+    assert enabled(launch) == ("/sw/xds", ["/sw/xds"])
+    assert str(launch.mounts[0].source) == "/opt/xds"
+    local = gated(use_cases, XDS, program=program, standing=ACCEPTED)
+    assert enabled(local)[0] == "/opt/xds"
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [
+        Standing({"xds": {"0" * 64: datetime(2026, 1, 1, tzinfo=UTC)}}),  # an older text
+        Standing({"ccp4": {XDS.version: datetime(2026, 1, 1, tzinfo=UTC)}}),
+        Standing(groups=frozenset({"MX", "mx2", "xds"})),
+    ],
+)
+def test_another_text_another_program_or_another_group_opens_nothing(use_cases, standing):
+    assert enabled(gated(use_cases, XDS, standing=standing)) == ("", [])
+    assert closed(use_cases, NEEDED, standing=standing).reason == "licence"
+
+
+def test_a_program_that_is_needed_and_not_accepted_refuses_and_names_the_page(use_cases):
+    refused = closed(use_cases, NEEDED)
     assert (refused.status, refused.reason) == (403, "licence")
-    assert "needs a licence for XDS" in refused.message
+    assert "needs XDS, whose terms you have not accepted" in refused.message
+    assert refused.page == f"{LAPTOP.serving.url}/hub/usecases/pyfai#licences"
+    assert refused.in_full.endswith(f" See {refused.page}")
+
+
+def test_where_only_members_get_it_a_declaration_opens_nothing(use_cases):
+    members = AT_SITE.model_copy(update={"by_declaration": False})
+    assert enabled(gated(use_cases, XDS, program=members, standing=ACCEPTED)) == ("", [])
+    refused = closed(use_cases, NEEDED, program=members, standing=ACCEPTED)
+    assert "members of certain groups only" in refused.message
     assert LAPTOP.contact in refused.message
+    vouched = Standing(groups=frozenset({"mx"}))
+    assert enabled(gated(use_cases, NEEDED, program=members, standing=vouched))[0]
 
 
-def test_a_licence_that_only_part_of_it_needs_does_not(use_cases):
-    gate = LicenceGate(program="XDS", terms="For academic use.", url=HttpUrl("https://example.org"))
-    assert launch_of(changed(use_cases, "pyfai", licence_gates=[gate]))
+def test_what_the_site_lacks_is_nobodys_and_where_needed_the_use_case_is_not_there(use_cases):
+    assert enabled(gated(use_cases, XDS, program=None, standing=ACCEPTED)) == ("", [])
+    refused = closed(use_cases, NEEDED, program=None, standing=ACCEPTED)
+    assert (refused.status, refused.reason) == (409, "program")
+    assert f"needs XDS, which {LAPTOP.title} does not have" in refused.message
+
+
+def test_a_program_of_the_site_is_only_for_use_cases_that_name_it(use_cases):
+    assert enabled(gated(use_cases, standing=ACCEPTED)) == ("", [])
+
+
+@pytest.mark.parametrize(
+    "option", ["licence", "licences", "accepted", "declared", "version", "xds", "groups", "program"]
+)
+def test_no_option_opens_a_gate(use_cases, option):
+    assert closed(use_cases, XDS, options={option: "yes"}).reason == "option"
+
+
+@given(
+    accepted=st.dictionaries(
+        st.sampled_from(["xds", "ccp4", "XDS"]),
+        st.dictionaries(st.sampled_from([XDS.version, "0" * 64, ""]), st.datetimes(), max_size=2),
+    ),
+    groups=st.frozensets(st.sampled_from(["mx", "staff", "*", ""])),
+    by_declaration=st.booleans(),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_gate_is_open_exactly_for_those_who_accepted_this_text_or_are_vouched_for(
+    use_cases, accepted, groups, by_declaration
+):
+    program = AT_SITE.model_copy(update={"by_declaration": by_declaration})
+    launch = gated(use_cases, XDS, program=program, standing=Standing(accepted, groups))
+    declared = by_declaration and XDS.version in accepted.get("xds", {})
+    assert bool(enabled(launch)[0]) == bool(launch.mounts) == (declared or "mx" in groups)
 
 
 def test_a_use_case_too_large_for_the_site_says_what_it_needs(use_cases):
@@ -279,7 +389,7 @@ def test_a_value_of_the_wrong_type_is_refused(use_cases, option, value):
 )
 def test_an_option_that_does_not_exist_is_refused_and_named(use_cases, option):
     message = refusal(use_cases, **{option: "x"}).message
-    assert message == f"There is no option '{option}'. Possible are size and notebook."
+    assert message == f"There is no option '{option}'. Possible are size, notebook, app."
 
 
 def test_one_good_option_does_not_carry_a_bad_one(use_cases):
@@ -369,6 +479,23 @@ def test_a_server_is_told_where_the_sites_data_are(use_cases):
 def test_a_server_of_a_site_without_data_is_told_nothing_of_them(use_cases):
     launch = launch_of(use_cases)
     assert not [name for name in launch.environment if name.startswith("BEAMHUB_DATA")]
+
+
+# Programs with windows
+
+
+def test_a_program_with_a_window_is_what_opens_where_servers_come_from_images(use_cases):
+    launch = launch_of(use_cases, "pymca", site=load_site("workstation"), app="pymca")
+    assert launch.start_page == "/beamhub/app/pymca"
+
+
+@pytest.mark.parametrize("site", ["laptop", "workstation"])
+def test_a_program_that_is_not_there_is_refused(use_cases, site):
+    with pytest.raises(Refused, match="no program with a window named 'sh'") as caught:
+        launch_of(use_cases, "pymca", site=load_site(site), app="sh")
+    check(caught.value)
+    possible = "There are pymca." if site == "workstation" else "There are none at this site."
+    assert possible in caught.value.message
 
 
 # Images and folders

@@ -14,7 +14,13 @@ from workbench.documents import DocumentError, read
 
 SITES = shipped_sites()
 HOUSES = {"desy", "diamond", "esrf", "hzdr", "psi", "soleil"}
-KINDS = {"laptop": "local", "workstation": "docker", "cloud": "kubernetes", "hpc": "slurm"}
+KINDS = {
+    "laptop": "local",
+    "workstation": "docker",
+    "compose": "docker",
+    "cloud": "kubernetes",
+    "hpc": "slurm",
+}
 SECURE = {"bind": "0.0.0.0", "tls": "proxy", "public_url": "https://hub.example.org"}
 
 
@@ -155,6 +161,29 @@ def test_tls_is_complete_or_refused():
         Serving(tls="proxy")
 
 
+APART = {"proxy_socket": "/run/s", "proxy_token": {"env": "TOKEN"}}
+
+
+def test_a_proxy_apart_does_not_encrypt_by_itself():
+    with pytest.raises(ValidationError, match="with 'apart', tls must be 'none' or 'proxy'"):
+        Serving(tls="own", certificate="/a", key="/b", apart=APART)
+
+
+def test_where_hub_and_proxy_are_containers_they_are_named():
+    docker = {"kind": "docker"}
+    assert "backend.companions" in refused(serving={"apart": APART}, backend=docker)
+    named = {**docker, "companions": {"hub": "a-hub", "proxy": "a-proxy"}}
+    site = profile(serving={"apart": APART}, backend=named)
+    assert site.serving.hub_port == 8081
+    assert site.hub_address == "0.0.0.0"
+
+
+def test_what_compose_publishes_is_for_this_machine_only():
+    serving = load_site("compose").serving
+    assert serving.own_url == "http://127.0.0.1:8000"
+    assert not serving.reachable
+
+
 def test_the_address_that_users_type():
     assert Serving().url == "http://127.0.0.1:8000"
     assert Serving(bind="::1", port=9000).url == "http://[::1]:9000"
@@ -208,6 +237,56 @@ def test_the_name_of_a_size_is_a_word(name):
 )
 def test_a_backends_words_are_words(backend):
     assert "String should match pattern" in refused(backend=backend)
+
+
+# Programs with licences of their own
+
+XDS = {"source": "/opt/xds"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"storage": [{"source": "/opt", "target": "/opt"}]},
+        {"storage": [{"source": "/opt/xds/bin", "target": "/x"}]},
+        {"data": {"roots": ["/opt/xds"]}},
+        {"data": {"cache": "/opt"}},
+    ],
+)
+def test_what_every_server_sees_holds_no_restricted_program(changes):
+    assert "keep them apart" in refused(programs={"xds": XDS}, **changes)
+    assert profile(programs={"xds": {"source": "/sw/xds"}}, **changes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "xds"},
+        {"source": "/opt/../etc"},
+        {"source": "/opt/a:/opt/b"},
+        {"target": "relative"},
+        {"bin": "../../usr/bin"},
+        {"bin": "/usr/bin"},
+        {"bin": "a:b"},
+        {"read_only": False},
+    ],
+)
+def test_a_restricted_program_is_one_folder_seen_read_only(change):
+    assert "programs.xds" in refused(programs={"xds": {**XDS, **change}})
+
+
+def test_somebody_gets_a_restricted_program():
+    closed = {**XDS, "by_declaration": False}
+    assert "'vouched_groups' get it" in refused(programs={"xds": closed})
+    assert profile(programs={"xds": {**closed, "vouched_groups": ["mx"]}})
+
+
+def test_a_program_that_no_use_case_asks_for_is_refused(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("extends: laptop\nprograms: {xdss: {source: /opt/xds}}\n")
+    with pytest.raises(DocumentError, match="no use case has a licence gate 'xdss'") as caught:
+        load_deployment(str(mine), state=tmp_path)
+    assert "ccp4, dirax, felix, mosflm, xds" in str(caught.value)
 
 
 # Finding one

@@ -1,9 +1,10 @@
-"""What runs on the user's side, inside the server: checks, citations, the place itself."""
+"""What runs on the user's side, inside the server: checks, citations, archives, the place."""
 
 from . import data
+from .archive import archive
 from .checks import Checks
 from .citations import cite
 from .here import here
 from .tutorials import reset
 
-__all__ = ["Checks", "cite", "data", "here", "reset"]
+__all__ = ["Checks", "archive", "cite", "data", "here", "reset"]

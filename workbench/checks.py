@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
+from .used import REPORTS
+
 RESULTS_VARIABLE = "BEAMHUB_CHECKS"
 ROW = (
     "<tr><td style='white-space:nowrap'>{state}</td><td style='text-align:left'>{name}</td>"
@@ -136,6 +138,7 @@ class Checks:
             "verdict": self.verdict,
             "checks": [asdict(check) for check in self.results],
         }
+        REPORTS[self.title] = body
         path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         show(self)
 

@@ -1,11 +1,14 @@
-"""How to cite a use case: BibTeX, and a list to read at the end of a notebook."""
+"""How to cite what was used: BibTeX, and a list to read at the end of a notebook."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
+from . import used
 from .documents import DocumentError
-from .manifest import MANIFEST, Citation, Manifest, load_manifest
+from .manifest import MANIFEST, Citation, DataSet, Manifest, Software, load_manifest
 
 ENTRY_TYPES = {"dataset": "misc", "software": "misc"}
 SPECIAL = str.maketrans(
@@ -21,11 +24,27 @@ SPECIAL = str.maketrans(
 )
 
 
+PLEASE = "If you publish results made with this notebook, please cite what it used:"
+PLEASE_ALL = "If you publish results made with this use case, please cite:"
+
+
 @dataclass(frozen=True)
 class Citations:
-    """The publications behind a use case, shown as a list."""
+    """The publications behind a notebook, shown as a list.
+
+    Parameters
+    ----------
+    entries : tuple of Citation
+        The publications.
+    folder : Path or None
+        Where the use case's manifest lies, None where nobody needs to know.
+    exact : bool
+        Whether these are those of what was used, not of all that the use case may use.
+    """
 
     entries: tuple[Citation, ...]
+    folder: Path | None = None
+    exact: bool = False
 
     @property
     def bibtex(self) -> str:
@@ -37,13 +56,29 @@ class Citations:
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{as_html(entry)}</li>" for entry in self.entries)
-        return (
-            f"<p>If you publish results made with this notebook, please cite:</p><ul>{items}</ul>"
-        )
+        return f"<p>{PLEASE if self.exact else PLEASE_ALL}</p><ul>{items}</ul>"
+
+    def _ipython_display_(self) -> None:
+        """Show the list, keep the record of this run with it, and offer to archive the notebook."""
+        from IPython.display import display
+
+        from . import record
+        from .button import offer
+
+        bundle: dict[str, Any] = {"text/plain": str(self), "text/html": self._repr_html_()}
+        if self.folder is not None:
+            taken = record.take(load_manifest(self.folder), self.folder.name)
+            bundle[record.MIME] = taken.model_dump(mode="json", exclude_none=True)
+            used.shown = taken.finished
+        display(bundle, raw=True)
+        offer()
 
 
 def cite(folder: Path | None = None) -> Citations:
-    """Return what to cite for the use case that a notebook belongs to.
+    """Return what to cite for what this notebook has used.
+
+    That are the programs of its use case that it has imported, or of which nobody can tell, and
+    the data sets that it was given. Where it has used nothing yet, it is all of the use case's.
 
     Parameters
     ----------
@@ -56,12 +91,36 @@ def cite(folder: Path | None = None) -> Citations:
         No manifest was found.
     """
     start = (folder or Path.cwd()).resolve()
-    for candidate in (start, *start.parents):
-        if (candidate / MANIFEST).is_file():
-            return Citations(tuple(load_manifest(candidate).citations))
-    raise DocumentError(
-        f"There is no {MANIFEST} in {start} or above it, so nothing says what to cite."
-    )
+    found = manifest_folder(start)
+    if found is None:
+        raise DocumentError(
+            f"There is no {MANIFEST} in {start} or above it, so nothing says what to cite."
+        )
+    from . import record
+
+    manifest = load_manifest(found)
+    software = {s.name for s in record.software_used(manifest)}
+    packages = record.installed()
+    known = [s for s in manifest.software if record.distribution_of(s, packages)]
+    data = [h.name for h in used.HANDED.values() if h.name in manifest.data_sets]
+    if not data and not any(s.name in software for s in known):
+        return Citations(tuple(manifest.citations), found)
+    return Citations(tuple(citations_of(manifest, software, data)), found, exact=True)
+
+
+def manifest_folder(start: Path) -> Path | None:
+    """Return the folder with the manifest that a notebook in `start` belongs to."""
+    return next((p for p in (start, *start.parents) if (p / MANIFEST).is_file()), None)
+
+
+def citations_of(
+    manifest: Manifest, software: Iterable[str], data_sets: Iterable[str]
+) -> list[Citation]:
+    """Return the publications behind some of a use case's software and data, each once."""
+    names, labels = set(software), set(data_sets)
+    parts: list[Software | DataSet] = [s for s in manifest.software if s.name in names]
+    parts += [data for name, data in manifest.data_sets.items() if name in labels]
+    return list({c.key: c for part in parts for c in part.cite}.values())
 
 
 def bibtex_of(manifest: Manifest) -> str:

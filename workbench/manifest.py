@@ -1,5 +1,6 @@
 """A use case's manifest: what it is, what it needs, what it ships, how to cite it."""
 
+import hashlib
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
@@ -114,10 +115,31 @@ class Software(Declared):
 class LicenceGate(Declared):
     """A program that may not be passed on: a user must have accepted its terms."""
 
-    program: str
-    terms: Sentence
-    url: HttpUrl
+    program: str = Field(description="As people say it: XDS, CCP4, ...")
+    commands: list[str] = Field([], description="What it's called on the PATH, if not that")
+    terms: Sentence = Field(description="What is known of its licence, in a sentence of ours")
+    url: HttpUrl = Field(description="Where its authors state their terms")
+    declaration: Annotated[str, Field(min_length=40, max_length=2000)] = Field(
+        description="What a user declares who accepts, in words of ours and in the first person, "
+        "never the vendor's own text; whoever accepted another wording is asked again"
+    )
     required: bool = Field(False, description="Whether nothing works without it")
+
+    @model_validator(mode="after")
+    def _can_be_named(self) -> Self:
+        if not is_name(self.name):
+            raise ValueError(f"the name of '{self.program}' would be '{self.name}': {NAME_RULE}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Its name in site profiles, addresses and records: `xds` for XDS."""
+        return re.sub(r"[^a-z0-9]+", "-", self.program.lower()).strip("-")
+
+    @property
+    def version(self) -> str:
+        """The SHA-256 of the declaration; where its lines break doesn't count."""
+        return hashlib.sha256(" ".join(self.declaration.split()).encode()).hexdigest()
 
 
 def without_credentials(url: HttpUrl) -> HttpUrl:
@@ -274,6 +296,9 @@ class Manifest(Declared):
             twin = self.data_sets.get(data.twin or name)
             if data.twin and (twin is None or twin.source != "simulated"):
                 raise ValueError(f"data_sets.{name}: '{data.twin}' is no simulated data set here")
+        gates = [gate.name for gate in self.licence_gates]
+        if twice := next((name for name in gates if gates.count(name) > 1), None):
+            raise ValueError(f"licence_gates: '{twice}' stands there twice")
         if self.picture and not self.picture_alt:
             raise ValueError("say in 'picture_alt' what the picture shows")
         return self
@@ -282,6 +307,11 @@ class Manifest(Declared):
     def minutes(self) -> int:
         """Minutes to work through all notebooks."""
         return sum(notebook.minutes for notebook in self.notebooks)
+
+    @property
+    def desktop_apps(self) -> dict[str, App]:
+        """The programs with windows of their own."""
+        return {name: app for name, app in self.apps.items() if app.kind == "desktop"}
 
     @property
     def citations(self) -> list[Citation]:

@@ -44,6 +44,8 @@ def run_notebook(folder: Path, name: str) -> Outcome:
     results = folder / "checks" / Path(name).stem
     shutil.rmtree(results, ignore_errors=True)
     os.environ[RESULTS_VARIABLE] = str(results)
+    # As Jupyter's server tells kernels which notebook they belong to.
+    os.environ["JPY_SESSION_NAME"] = str((folder / name).resolve())
     notebook = nbformat.read(folder / name, as_version=4)
     resources = {"metadata": {"path": str((folder / name).parent)}}
     client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, resources=resources)

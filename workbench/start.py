@@ -17,6 +17,7 @@ def main(arguments: list[str]) -> None:
     use_case = setting("USE_CASE")
     if source and use_case:
         place(Path(source), own_folder(use_case))
+    os.environ["PATH"] = with_programs(os.environ.get("PATH", os.defpath))
     # Tabs that were open come back in the use case they belong to, not in another's JupyterLab.
     workspaces = Path.home() / ".jupyter/lab/workspaces" / (use_case or "none")
     os.environ.setdefault("JUPYTERLAB_WORKSPACES_DIR", str(workspaces))
@@ -26,8 +27,26 @@ def main(arguments: list[str]) -> None:
         "--LabApp.extension_manager=readonly",
         # Kernels listen on loopback, where other accounts of the machine could read along.
         "--KernelManager.transport_encryption=required",
+        # Jupyter's own choice is a log-in shell, whose profile sets another PATH than notebooks
+        # have: without the use case's environment, and without the programs opened for its user.
+        f"--ServerApp.terminado_settings=shell_command=['{shell()}']",
+        # Addresses of the use case's programs with windows.
+        "--ServerApp.jpserver_extensions=workbench.apps=True",
     ]
     os.execv(command, [command, *fixed, *arguments])  # noqa: S606
+
+
+def shell() -> str:
+    """Return what terminals run."""
+    return os.environ.get("SHELL") or "/bin/sh"
+
+
+def with_programs(path: str) -> str:
+    """Return the PATH with the folders that the portal has opened for this user, which come last.
+
+    Nothing in them can take the place of what the image or the environment has.
+    """
+    return os.pathsep.join(filter(None, [path, setting("PATHS")]))
 
 
 if __name__ == "__main__":

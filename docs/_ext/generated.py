@@ -27,6 +27,7 @@ from workbench.words import size_text
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("hub", "spawners", "workbench", "scripts", ".ci")
+COMPOSE = "docker-compose.yml"
 MARKER = re.compile(r"^<!-- generated: (\S+) -->$", re.MULTILINE)
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -64,7 +65,32 @@ VARIABLES = {
     "BEAMHUB_DATA_MIRRORS": "In a server, or set by you: addresses of mirrors, with spaces between "
     "them.",
     "BEAMHUB_DATA_QUOTA_GB": "In a server, or set by you: what the cache may hold, in GB.",
+    "BEAMHUB_PATHS": "In a server: folders of programs with licences of their own that are open "
+    "for its user, with colons between them; they come last on the PATH.",
     "BEAMHUB_NOTEBOOKS": "In a server: where the use case's files lie as they were shipped.",
+    "BEAMHUB_NAME": "For Compose: what names of containers, networks and volumes begin with; "
+    "`beamhub` where it isn't set.",
+    "BEAMHUB_REGISTRY": "For Compose: what the portal's image is named by, as `registry` in the "
+    "profile.",
+    "BEAMHUB_PROFILE": "For Compose: the site profile, `compose` where it isn't set, or "
+    "`/site/<file>`.",
+    "BEAMHUB_PROFILES": "For Compose: the folder shown as `/site`; `./site` where it isn't set.",
+    "BEAMHUB_SECRETS": "For Compose: the folder of secrets; `./secrets` where it isn't set.",
+    "BEAMHUB_ACCOUNTS": "For Compose: the folder with `passwd`, `group` and `shadow` of those who "
+    "may log in by PAM; `/etc` where it isn't set.",
+    "BEAMHUB_PORT": "For Compose: the port on 127.0.0.1; 8000 where it isn't set.",
+    "BEAMHUB_DOCKER_SOCKET": "For Compose: the socket of the Docker daemon.",
+    "BEAMHUB_HOST": "For Compose: the name of the portal on the web, for the certificate.",
+    "BEAMHUB_TLS": "For Compose: a line for Caddy that says where the certificate comes from; "
+    "empty for one that comes by itself.",
+    "BEAMHUB_CERTIFICATES": "For Compose: the folder that Caddy sees as `/certificates`; "
+    "`./certificates` where it isn't set.",
+    "BEAMHUB_HTTP_PORT": "For Compose: Caddy's port for what isn't encrypted yet, 80 where it "
+    "isn't set; an address may stand before it.",
+    "BEAMHUB_HTTPS_PORT": "For Compose: Caddy's port, 443 where it isn't set.",
+    "BEAMHUB_DATABASE_IMAGE": "For Compose: PostgreSQL's image, `postgres:17` where it isn't set.",
+    "BEAMHUB_TLS_IMAGE": "For Compose: Caddy's image, `caddy:2` where it isn't set.",
+    "BEAMHUB_DATA_IMAGE": "For Compose: the image that fetches data, `hub` where it isn't set.",
     "BEAMHUB_CHECKS": "In a run without a person: the folder that `Checks.report` writes into.",
 }
 """What each environment variable is for; the build fails where the code has another."""
@@ -82,6 +108,9 @@ STATE = {
     "data": "Reference data that all users share. Can be fetched again.",
     "images": "Lists of the software of images that were built here, one file each.",
     "images.json": "Images that were built, pushed or pulled: size and digests.",
+    "licences.sqlite": "Who has accepted the terms of which program, and when: every entry, with "
+    "the text. Readable by the portal only.",
+    "reproduce": "Archives of notebooks that users have sent to be opened, one a user, for a day.",
     "start_times.json": "How long the last starts of each use case took.",
 }
 """What lies in the state folder; the build fails where the code doesn't name one."""
@@ -224,7 +253,8 @@ def first_sentence(text: str | None) -> str:
 def sources() -> str:
     """Return the text of all code and scripts."""
     files = [p for folder in SOURCES for p in sorted((ROOT / folder).rglob("*")) if p.is_file()]
-    return "\n".join(p.read_text() for p in files if p.suffix in (".py", ".sh", ""))
+    texts = [p.read_text() for p in files if p.suffix in (".py", ".sh", "")]
+    return "\n".join([*texts, (ROOT / COMPOSE).read_text()])
 
 
 def variables() -> str:

@@ -4,7 +4,7 @@ import typer
 
 from workbench.data.command import app as data
 
-from . import check, images, new, run, schema, serve, show
+from . import check, images, licences, new, proxy, run, schema, serve, show
 
 app = typer.Typer(
     name="beamhub",
@@ -15,8 +15,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (serve, check, show, schema, run):
+for module in (serve, proxy, check, show, schema, run):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 app.add_typer(new.app, name="new")
 app.add_typer(data, name="data")
 app.add_typer(images.app, name="images")
+app.add_typer(licences.app, name="licences")

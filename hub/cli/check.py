@@ -1,5 +1,7 @@
 """``beamhub check``: whether everything is declared rightly, and this machine can do it."""
 
+import os
+
 import typer
 
 from spawners import LocalBackend
@@ -38,6 +40,7 @@ def check(
     if not declarations_only:
         findings += machine_findings(deployment.site.backend.live_checks())
         findings += data_findings(deployment)
+        findings += program_findings(deployment)
     for finding in findings:
         out.print(f"✗ {finding}")
     if findings:
@@ -56,6 +59,23 @@ def data_findings(deployment: Deployment) -> list[str]:
             f"data.cache: there is no folder {data.cache}. For all users to share it: "
             f"install -d -m 1777 {data.cache}"
         )
+    return findings
+
+
+def program_findings(deployment: Deployment) -> list[str]:
+    """Return which restricted programs are missing or everybody's, where servers run here."""
+    if not isinstance(deployment.site.backend, LocalBackend):
+        return []
+    findings = []
+    for name, program in deployment.site.programs.items():
+        folder = program.source / (program.bin or "")
+        if not folder.is_dir():
+            findings.append(f"programs.{name}: there is no folder {folder}.")
+        if str(folder) in os.get_exec_path():
+            findings.append(
+                f"programs.{name}: {folder} is on the PATH of this account, and so of every "
+                "server: start the portal without it."
+            )
     return findings
 
 

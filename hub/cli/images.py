@@ -12,7 +12,15 @@ import typer
 
 from workbench.words import size_text
 
-from ..images.plan import Image, ImageError, plan_images, select, self_test_arguments, with_needs
+from ..images.plan import (
+    Image,
+    ImageError,
+    plan_images,
+    select,
+    self_test_arguments,
+    with_arguments,
+    with_needs,
+)
 from ..images.record import LISTS, Made, note, read_record
 from ..state import StateError, prepare_state
 from .common import StateOption, UseCasesOption, deployment_of, err, fail, out
@@ -27,7 +35,7 @@ app = typer.Typer(
 )
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Use cases, or 'base'; all that can be made where left out."),
+    typer.Argument(help="Use cases, or 'base'; all that users can open where left out."),
 ]
 SiteOption = Annotated[
     str, typer.Option("--site", help="The site profile whose registry counts.", metavar="SITE")
@@ -112,7 +120,8 @@ def list_(
         for image in here.images.values():
             if not image.published:
                 continue
-            out.print(f"{image.name}  {image.reference}  images/{image.recipe}")
+            recipe = image.use_case.manifest.image_recipe if image.use_case else image.recipe
+            out.print(f"{image.name}  {image.reference}  images/{recipe}")
             out.print(f"  {condition(image, here.record.get(image.reference))}")
             if layers and docker.made(image.reference):
                 print_layers(image)
@@ -150,6 +159,10 @@ def build(
             envvar="SSL_CERT_FILE",
         ),
     ] = None,
+    build_arg: Annotated[
+        list[str] | None,
+        typer.Option(help="What recipes can be told, such as TORCH=cu130.", metavar="NAME=VALUE"),
+    ] = None,
     network: Annotated[
         Network, typer.Option(help="'host' where containers of this machine have no way out.")
     ] = Network.DEFAULT,
@@ -160,10 +173,12 @@ def build(
     in the folder 'images' of the state, beside; it holds nothing that may not be passed on.
     """
     from ..images.building import Settings, build_all
-    from ..images.context import build_secrets, passed_variables
+    from ..images.context import build_secrets, passed_variables, recipes
 
     with told():
+        given = given_arguments(build_arg or [])
         here, wanted = ready(site, state, use_cases, names, to_build=True)
+        images = with_arguments(with_needs(here.images, wanted), given, recipes())
         with build_secrets(ca) as secrets:
             settings = Settings(
                 state=here.state,
@@ -172,7 +187,7 @@ def build(
                 network=str(network),
             )
             build_all(
-                with_needs(here.images, wanted),
+                images,
                 settings,
                 jobs=jobs,
                 say=lambda name, text: err.print(f"{name:<10}  {text}"),
@@ -181,6 +196,20 @@ def build(
             out.print(f"{image.name}: {condition(image, here.record.get(image.reference))}")
             print_layers(image)
         out.print(f"Lists of software: {here.state / LISTS}")
+
+
+def given_arguments(words: list[str]) -> dict[str, str]:
+    """Return arguments of builds by name.
+
+    Raises
+    ------
+    ImageError
+        One has no '='.
+    """
+    for word in words:
+        if "=" not in word:
+            raise ImageError(f"--build-arg {word}: write NAME=VALUE.")
+    return dict(word.split("=", 1) for word in words)
 
 
 @app.command()
@@ -195,6 +224,7 @@ def test(
 ) -> None:
     """Run a use case's notebooks inside its image and print their checks.
 
+    One that has no notebooks yet is tested by its parts: packages and programs.
     The container has no network and no rights, and can write its home and /tmp only. The exit
     status is 0 where every notebook ran and every check passed.
     """

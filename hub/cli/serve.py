@@ -14,6 +14,7 @@ from spawners import LocalBackend
 from spawners.launch import BackendError
 
 from ..deployment import Deployment
+from ..site import Serving
 from ..state import StateError, end_leftover_proxy, hold_state, prepare_state
 from ..terminal import terminal
 from .common import SiteArgument, StateOption, UseCasesOption, deployment_of, fail
@@ -118,22 +119,24 @@ def prepare_backend(deployment: Deployment) -> None:
 
 def refuse_taken_ports(deployment: Deployment) -> None:
     """Exit where another program has one of the portal's ports."""
-    serving, hub = deployment.site.serving, deployment.site.backend.hub_address
+    serving, hub = deployment.site.serving, deployment.site.hub_address
     if not can_listen(hub, 0):
         raise fail(
             f"This machine has no address {hub}, at which servers reach the hub. With Docker, its "
             "daemon makes it: start that first. 'beamhub check' tells more."
         )
-    for address, port in (
-        (serving.bind, serving.port),
-        ("127.0.0.1", serving.proxy_port),
-        (hub, serving.hub_port),
-    ):
+    for address, port in own_ports(serving, hub):
         if not can_listen(address, port):
             raise fail(
                 f"Another program, maybe another portal, listens on port {port}, which this portal "
                 f"needs. Choose another port, for example: --port {serving.port + 1000}"
             )
+
+
+def own_ports(serving: Serving, hub: str) -> list[tuple[str, int]]:
+    """Return where a portal listens by itself: with a proxy apart, it's the hub alone."""
+    together = [(serving.bind, serving.port), ("127.0.0.1", serving.proxy_port)]
+    return [*([] if serving.apart else together), (hub, serving.hub_port)]
 
 
 def can_listen(address: str, port: int) -> bool:

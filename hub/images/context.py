@@ -6,6 +6,7 @@ anew, so that an image doesn't depend on the umask of whoever made it.
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,21 +20,38 @@ from spawners.environments import base_requirements, server_extra, workbench_fil
 from spawners.payload import copy_for_all, files_below
 
 from ..usecases import CONSTRAINTS
-from .plan import Image, ImageError, Origin
+from .plan import HUB, Image, ImageError, Origin
 
 RECIPES = Path(__file__).parents[2] / "images"
 """The recipes that BeamHub ships, a folder each."""
+CHECKOUT = RECIPES.parent
+PORTAL_FILES = (
+    "LICENSE",
+    "README.md",
+    "constraints.txt",
+    "package-lock.json",
+    "package.json",
+    "pyproject.toml",
+)
+PORTAL_FOLDERS = ("hub", "notebooks", "site_profiles", "spawners", "workbench")
+"""What the portal's own image is made of, beside the recipes; a wheel lacks some of the files."""
+ARGUMENT = re.compile(r"^ARG (\w+)", re.MULTILINE)
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
-def recipes() -> set[str]:
-    """Return the recipes that there are."""
-    return {path.parent.name for path in RECIPES.glob("*/Dockerfile")}
+def recipes() -> dict[str, set[str]]:
+    """Return the recipes that there are with all that they copy, and the arguments of each."""
+    complete = all((CHECKOUT / name).is_file() for name in PORTAL_FILES)
+    return {
+        path.parent.name: set(ARGUMENT.findall(path.read_text(encoding="utf-8")))
+        for path in RECIPES.glob("*/Dockerfile")
+        if complete or path.parent.name != HUB
+    }
 
 
 def origin() -> Origin:
     """Return what images are made from here."""
-    changed = git("status", "--porcelain", "--", *("images", "notebooks", "workbench"))
+    changed = git("status", "--porcelain", "--", "images", *PORTAL_FILES, *PORTAL_FOLDERS)
     revision = git("rev-parse", "HEAD")
     return Origin(
         version=metadata.version("beamhub"),
@@ -44,7 +62,7 @@ def origin() -> Origin:
 
 def git(*arguments: str) -> str:
     """Return what git says of the repository, empty where there is none."""
-    command = ["git", "-C", str(RECIPES.parent), *arguments]
+    command = ["git", "-C", str(CHECKOUT), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -65,6 +83,10 @@ def build_context(image: Image) -> Iterator[Path]:
     with TemporaryDirectory(prefix="beamhub-image-") as scratch:
         folder = Path(scratch)
         copy_for_all(RECIPES, files_below(RECIPES), folder / "images")
+        if image.name == HUB:
+            copy_portal(folder)
+            yield folder
+            return
         package = Path(workbench.__file__).parent
         copy_for_all(package, workbench_files(package), folder / "workbench")
         (folder / "pyproject.toml").write_text(project_text(), encoding="utf-8")
@@ -73,6 +95,13 @@ def build_context(image: Image) -> Iterator[Path]:
             source = image.use_case.folder
             copy_for_all(source, files_below(source), folder / "notebooks" / image.name)
         yield folder
+
+
+def copy_portal(folder: Path) -> None:
+    """Lay out what the portal's own image is made of, beside the recipes."""
+    copy_for_all(CHECKOUT, [CHECKOUT / name for name in PORTAL_FILES], folder)
+    for name in PORTAL_FOLDERS:
+        copy_for_all(CHECKOUT / name, files_below(CHECKOUT / name), folder / name)
 
 
 def project_text() -> str:

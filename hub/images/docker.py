@@ -19,6 +19,10 @@ Report = Callable[[str], None]
 DOCKER = "docker"
 STEP = re.compile(r"^#(?P<number>\d+) (?P<text>\[[^\]]*\d+/\d+\] (?!FROM ).+)$")
 END = re.compile(r"^#(?P<number>\d+) (?P<word>DONE|CACHED|ERROR)(?P<rest>.*)$")
+METADATA = re.compile(
+    r"^#(?P<number>\d+) \[internal\] load metadata for (?P<image>\S+)$(?s:.*)^#(?P=number) ERROR",
+    re.MULTILINE,
+)
 LINE = 96
 """Characters of a step that are shown."""
 TAIL = 15
@@ -137,8 +141,19 @@ def build(arguments: list[str], folder: Path, log: Path, report: Report) -> None
             raise
         status = process.wait()
     if status:
-        lines = log.read_text(encoding="utf-8").splitlines()[-TAIL:]
-        raise ImageError("\n".join([f"The build failed. {log} ends with:", *lines]))
+        text = log.read_text(encoding="utf-8")
+        lines = text.splitlines()[-TAIL:]
+        raise ImageError("\n".join([f"{failure(text)} {log} ends with:", *lines]))
+
+
+def failure(log: str) -> str:
+    """Return in a sentence or two why a build failed, as far as its log tells."""
+    if found := METADATA.search(log):
+        return (
+            f"The recipe begins from {found['image']}, which can't be fetched from its registry. "
+            "If you have a copy elsewhere, name it by --build-arg."
+        )
+    return "The build failed."
 
 
 def kept(lines: Iterator[str], write: Callable[[str], object]) -> Iterator[str]:

@@ -2,33 +2,49 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
+
+from workbench.manifest import Manifest
 
 from ..usecases import UseCase
 
 LICENCE = "BSD-3-Clause"
-BASE, FOUNDATION, BUILD = "base", "foundation", "build"
-RESERVED = (BASE, FOUNDATION, BUILD)
-"""What no use case can be named: the images that all others begin from."""
+BASE, FOUNDATION, BUILD, DESKTOP, HUB = "base", "foundation", "build", "desktop", "hub"
+RESERVED = (BASE, FOUNDATION, BUILD, DESKTOP, HUB)
+"""What no use case can be named: the images that belong to none."""
+LAST = "python"
+"""The recipe that every use case's image ends with; one of its own makes what lies below."""
 
 HOME = "/home/jovyan"
 UID = 1000
 """The account inside every image."""
 INSIDE = PurePosixPath("/opt/beamhub")
 SOFTWARE_LIST = INSIDE / "software.cdx.json"
-IMPORTS = (
-    "bash_kernel",
-    "ipympl",
-    "ipywidgets",
-    "jupyter_resource_usage",
-    "jupyterhub",
-    "jupyterlab",
-    "jupyterlab_h5web",
-    "workbench",
-)
-"""What the base image proves to have."""
+IMPORTS = {
+    BASE: (
+        "bash_kernel",
+        "ipympl",
+        "ipywidgets",
+        "jupyter_resource_usage",
+        "jupyterhub",
+        "jupyterlab",
+        "jupyterlab_h5web",
+        "workbench",
+    ),
+    HUB: (
+        "dockerspawner",
+        "hub.app",
+        "jupyterhub",
+        "ldapauthenticator",
+        "oauthenticator",
+        "pamela",
+        "psycopg",
+        "spawners",
+    ),
+}
+"""What the images without notebooks prove to have."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,9 @@ class Image:
     arguments, labels : mapping of str to str
         Of the build.
     use_case : UseCase or None
-        None for those of `RESERVED`.
+        None for those of `RESERVED`, and for what is only built on.
+    published : bool
+        Whether it's for servers; the others are only built on.
     missing : str
         Why it can't be built, empty where it can.
     """
@@ -86,12 +104,13 @@ class Image:
     arguments: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     use_case: UseCase | None = None
+    published: bool = True
     missing: str = ""
 
     @property
-    def published(self) -> bool:
-        """Whether it's for servers; the others are only built on."""
-        return self.name not in (FOUNDATION, BUILD)
+    def coming(self) -> bool:
+        """Whether its use case can't be opened yet."""
+        return self.use_case is not None and bool(self.use_case.manifest.coming)
 
 
 def plan_images(
@@ -122,67 +141,115 @@ def plan_images(
     for name in RESERVED:
         if name in use_cases:
             raise ImageError(
-                f"{use_cases[name].folder}: a use case can't be named '{name}', since an image of "
-                "that name is what the others are built on. Rename its folder."
+                f"{use_cases[name].folder}: a use case can't be named '{name}', since BeamHub "
+                "has an image of that name itself. Rename its folder."
             )
-    images = {image.name: image for image in common_images(registry, origin)}
+    images = {image.name: image for image in common_images(registry, origin, recipes)}
     for use_case in use_cases.values():
-        images[use_case.name] = use_case_image(use_case, images, registry, origin, recipes)
+        for image in use_case_images(use_case, images, registry, origin, recipes):
+            images[image.name] = image
     return images
 
 
-def common_images(registry: str, origin: Origin) -> list[Image]:
+def common_images(registry: str, origin: Origin, recipes: Collection[str]) -> list[Image]:
     """Return the images that belong to no use case."""
-    labels = {
-        **common_labels(origin.version, origin),
-        "org.opencontainers.image.title": "JupyterLab with BeamHub's workbench",
-        "org.opencontainers.image.licenses": LICENCE,
-    }
     own = reference(registry, BASE, origin.version)
-    arguments = {"NAME": BASE, "VERSION": origin.version}
-    return [
-        Image(BUILD, f"{own}-{BUILD}", BASE, target=BUILD),
-        Image(FOUNDATION, f"{own}-{FOUNDATION}", BASE, target=FOUNDATION, needs=(BUILD,)),
-        Image(BASE, own, BASE, needs=(FOUNDATION,), arguments=arguments, labels=labels),
-    ]
+    build = Image(BUILD, f"{own}-{BUILD}", BASE, target=BUILD, published=False)
+    foundation = Image(
+        FOUNDATION,
+        f"{own}-{FOUNDATION}",
+        BASE,
+        target=FOUNDATION,
+        needs=(BUILD,),
+        published=False,
+    )
+    desktop = Image(
+        DESKTOP,
+        f"{own}-{DESKTOP}",
+        DESKTOP,
+        needs=(FOUNDATION, BUILD),
+        arguments={"BUILD": build.reference, "FOUNDATION": foundation.reference},
+        published=False,
+    )
+    base = Image(
+        BASE,
+        own,
+        BASE,
+        needs=(FOUNDATION,),
+        arguments={"NAME": BASE, "VERSION": origin.version},
+        labels=own_labels("JupyterLab with BeamHub's workbench", origin),
+    )
+    hub = Image(
+        HUB,
+        reference(registry, HUB, origin.version),
+        HUB,
+        needs=(BUILD,),
+        arguments={"BUILD": build.reference, "NAME": HUB, "VERSION": origin.version},
+        labels=own_labels("BeamHub's portal: hub and proxy", origin),
+        missing="" if HUB in recipes else "can only be made in a checkout of BeamHub",
+    )
+    return [build, foundation, desktop, base, hub]
 
 
-def use_case_image(
+def use_case_images(
     use_case: UseCase,
     common: Mapping[str, Image],
     registry: str,
     origin: Origin,
     recipes: Collection[str],
-) -> Image:
-    """Return the image of a use case."""
+) -> list[Image]:
+    """Return the image of a use case, after what a recipe of its own makes below it."""
     manifest = use_case.manifest
-    return Image(
+    own = reference(registry, use_case.name, manifest.version)
+    below = common[DESKTOP if manifest.desktop_apps else FOUNDATION]
+    images = []
+    if manifest.image_recipe != LAST:
+        below = programs_image(use_case, own, below, recipes)
+        images.append(below)
+    last = Image(
         name=use_case.name,
-        reference=reference(registry, use_case.name, manifest.version),
-        recipe=manifest.image_recipe,
-        needs=(FOUNDATION, BUILD),
+        reference=own,
+        recipe=LAST,
+        needs=(below.name, BUILD),
         arguments={
             "BUILD": common[BUILD].reference,
-            "FOUNDATION": common[FOUNDATION].reference,
+            "FOUNDATION": below.reference,
             "NAME": use_case.name,
             "VERSION": manifest.version,
-            # A name of several words is one word here: it's compared without spaces.
-            "GATED": " ".join(re.sub(r"\W+", "", g.program) for g in manifest.licence_gates),
+            "GATED": " ".join(gated(manifest)),
         },
         labels=use_case_labels(use_case, origin),
         use_case=use_case,
-        missing=missing(use_case, recipes),
+        missing=below.missing or missing(LAST, recipes),
+    )
+    return [*images, last]
+
+
+def programs_image(use_case: UseCase, own: str, below: Image, recipes: Collection[str]) -> Image:
+    """Return what a use case's own recipe makes, on top of the foundation or the desktop."""
+    recipe = use_case.manifest.image_recipe
+    return Image(
+        # A dot is in no use case's name.
+        name=f"{use_case.name}.programs",
+        reference=f"{own}-programs",
+        recipe=recipe,
+        needs=(below.name,),
+        arguments={"FOUNDATION": below.reference},
+        published=False,
+        missing=missing(recipe, recipes),
     )
 
 
-def missing(use_case: UseCase, recipes: Collection[str]) -> str:
-    """Return why the image of a use case can't be built, empty where it can."""
-    recipe = use_case.manifest.image_recipe
-    if recipe not in recipes:
-        return f"no recipe yet: there is no images/{recipe}"
-    if use_case.manifest.coming:
-        return f"coming: {use_case.manifest.coming[0]}"
-    return ""
+def gated(manifest: Manifest) -> list[str]:
+    """Return the programs that the image of a use case must not contain, one word each."""
+    names = [n for gate in manifest.licence_gates for n in (gate.program, *gate.commands)]
+    # A name of several words is one word here: it's compared without spaces.
+    return [re.sub(r"\W+", "", name) for name in names]
+
+
+def missing(recipe: str, recipes: Collection[str]) -> str:
+    """Return why a recipe's images can't be built, empty where they can."""
+    return "" if recipe in recipes else f"no recipe yet: there is no images/{recipe}"
 
 
 def repository(registry: str, name: str) -> str:
@@ -203,6 +270,15 @@ def common_labels(version: str, origin: Origin) -> dict[str, str]:
         "org.opencontainers.image.version": version,
     }
     return {name: value for name, value in labels.items() if value}
+
+
+def own_labels(title: str, origin: Origin) -> dict[str, str]:
+    """Return the labels of an image that belongs to no use case."""
+    return {
+        **common_labels(origin.version, origin),
+        "org.opencontainers.image.title": title,
+        "org.opencontainers.image.licenses": LICENCE,
+    }
 
 
 def use_case_labels(use_case: UseCase, origin: Origin) -> dict[str, str]:
@@ -228,7 +304,7 @@ def licences(found: Iterable[str]) -> str:
 
 
 def select(images: Mapping[str, Image], names: Collection[str]) -> list[Image]:
-    """Return the images of the given names, or all for servers that can be built if none is given.
+    """Return the images of the given names, or all for servers of today if none is given.
 
     Raises
     ------
@@ -236,11 +312,12 @@ def select(images: Mapping[str, Image], names: Collection[str]) -> list[Image]:
         There is no such image, or it can't be built yet.
     """
     if not names:
-        return [image for image in images.values() if image.published and not image.missing]
+        return [i for i in images.values() if i.published and not i.missing and not i.coming]
     for name in names:
         if name not in images:
             near = get_close_matches(name, images, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"There are {', '.join(images)}."
+            there = ", ".join(image.name for image in images.values() if image.published)
+            hint = f"Did you mean '{near[0]}'?" if near else f"There are {there}."
             raise ImageError(f"There is no image '{name}'. {hint}")
         if images[name].missing:
             raise ImageError(f"The image '{name}' can't be made: {images[name].missing}")
@@ -256,6 +333,44 @@ def with_needs(images: Mapping[str, Image], wanted: Iterable[Image]) -> dict[str
         found[image.name] = image
         waiting += [images[name] for name in image.needs if name not in found]
     return found
+
+
+def with_arguments(
+    images: Mapping[str, Image], given: Mapping[str, str], known: Mapping[str, Collection[str]]
+) -> dict[str, Image]:
+    """Return images with what a person said about their builds, each with what its recipe knows.
+
+    Parameters
+    ----------
+    images : mapping of str to Image
+        All that are going to be built.
+    given : mapping of str to str
+        By the name of the argument.
+    known : mapping of str to collection of str
+        The arguments of each recipe.
+
+    Raises
+    ------
+    ImageError
+        No recipe knows one of them.
+    """
+    free = {
+        i.name: {*known[i.recipe]} - {*i.arguments} - {"NAME", "VERSION"} for i in images.values()
+    }
+    for name in given:
+        if not any(name in names for names in free.values()):
+            there = sorted({n for names in free.values() for n in names})
+            raise ImageError(
+                f"None of these images' builds has an argument '{name}'. "
+                f"There are {', '.join(there)}."
+            )
+    return {
+        name: replace(
+            image,
+            arguments={**image.arguments, **{n: v for n, v in given.items() if n in free[name]}},
+        )
+        for name, image in images.items()
+    }
 
 
 def build_arguments(
@@ -291,7 +406,8 @@ def build_arguments(
 def self_test_arguments(image: Image, notebook: str | None = None) -> list[str]:
     """Return what follows ``docker`` to test an image: by its own notebooks, and nothing else.
 
-    There is no network, nothing but the home and /tmp can be written, and nobody is root.
+    One without notebooks is tested by its parts. There is no network, nothing but the home and
+    /tmp can be written, and nobody is root.
 
     Raises
     ------
@@ -299,26 +415,31 @@ def self_test_arguments(image: Image, notebook: str | None = None) -> list[str]:
         It has no such notebook.
     """
     if image.use_case is None:
-        return [*confined(memory_gib=1), image.reference, *import_command()]
+        return [*confined(memory_gib=1), image.reference, *parts_command(IMPORTS[image.name])]
     name, manifest = image.use_case.name, image.use_case.manifest
     files = [n.file for n in manifest.notebooks]
     if notebook is not None and notebook not in files:
-        raise ImageError(f"'{name}' has no notebook '{notebook}'. There are {', '.join(files)}.")
-    command = ["python", "-P", "-m", "workbench.run", str(INSIDE / "notebooks" / name)]
-    place = f"{HOME}/beamhub/{name}"
-    return [
-        *confined(memory_gib=manifest.resources.advised.memory_gib),
-        image.reference,
-        *command,
-        place,
-        *([notebook] if notebook else files),
-    ]
+        there = f"There are {', '.join(files)}." if files else "It has none yet."
+        raise ImageError(f"'{name}' has no notebook '{notebook}'. {there}")
+    folder = str(INSIDE / "notebooks" / name)
+    if files:
+        place = f"{HOME}/beamhub/{name}"
+        command = ["python", "-P", "-m", "workbench.run", folder, place]
+        command += [notebook] if notebook else files
+    else:
+        command = parts_command(IMPORTS[BASE], f"{folder}/requirements.txt", manifest.programs)
+    memory_gib = manifest.resources.advised.memory_gib
+    return [*confined(memory_gib=memory_gib), image.reference, *command]
 
 
-def import_command() -> list[str]:
+def parts_command(
+    imports: Iterable[str], requirements: str = "", programs: Iterable[str] = ()
+) -> list[str]:
     """Return the command by which an image without notebooks is tested."""
-    code = f"import {', '.join(IMPORTS)}\nprint('All {len(IMPORTS)} parts can be imported')"
-    return ["python", "-P", "-c", code]
+    words = ["python", "-P", "-m", "workbench.parts"]
+    words += [f"--import={name}" for name in imports]
+    words += [f"--requirements={requirements}"] if requirements else []
+    return [*words, *(f"--program={name}" for name in programs)]
 
 
 def confined(memory_gib: float) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from tornado.web import StaticFileHandler
 
 from ..deployment import Deployment
-from . import about, gone, jobs, launch, login, servers, software, usecases
+from . import about, gone, jobs, launch, licences, login, reproduce, servers, software, usecases
 from .announcements import Announcements
 from .words import NAMES
 
@@ -16,7 +16,18 @@ STATIC = Path(__file__).parents[1] / "static"
 
 def handlers() -> Iterator[tuple[Any, ...]]:
     """Yield every page's pattern and handler."""
-    for module in (usecases, launch, servers, jobs, gone, software, about, login):
+    for module in (
+        usecases,
+        licences,
+        launch,
+        reproduce,
+        servers,
+        jobs,
+        gone,
+        software,
+        about,
+        login,
+    ):
         yield from module.HANDLERS
     yield r"/beamhub/(.*)", StaticFileHandler, {"path": str(STATIC)}
 

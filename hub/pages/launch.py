@@ -9,7 +9,7 @@ from tornado.httputil import url_concat
 
 from spawners import Launch
 
-from ..launching import holding_of
+from ..launching import holding_of, standing_of
 from ..plan import OPTIONS, Asked, Refused, ask, plan
 from .base import AboutAServer, Page
 from .usecases import use_case_names
@@ -25,12 +25,16 @@ class Open(Page):
     @web.authenticated
     async def get(self, name: str) -> None:
         """Go to the running server, or ask whether to start one."""
+        spawner = self.current_user.spawners.get(name)
         try:
             asked, launch = self.planned(name, self.request.query_arguments)
         except Refused as refusal:
+            if refusal.reason == "licence" and spawner is not None and spawner.ready:
+                # Its user took an acceptance back; what runs goes on until it's stopped.
+                self.redirect(self.server_page(name))
+                return
             await self.show_refusal(refusal)
             return
-        spawner = self.current_user.spawners.get(name)
         if spawner is not None and spawner.ready:
             self.redirect(self.server_page(name, launch.start_page))
         elif spawner is not None and spawner.active:
@@ -68,6 +72,7 @@ class Open(Page):
             site=deployment.site,
             user=self.current_user.name,
             holding=holding_of(self.current_user, deployment, besides=name),
+            standing=standing_of(self.current_user, deployment),
         )
 
     async def begin(self, name: str, asked: Asked) -> None:

@@ -1,7 +1,7 @@
 """The catalogue, and one page a use case."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from tornado import web
 
@@ -12,7 +12,9 @@ from workbench.data.places import offer
 
 from ..cards import card
 from ..deployment import Deployment
-from ..plan import Asked, Refused, find, fits, words
+from ..gates import gates
+from ..launching import standing_of
+from ..plan import Asked, Refused, find, fits, windows, words
 from ..usecases import UseCase
 from .base import Page
 
@@ -54,14 +56,19 @@ async def use_case_names(
     """Return what a template needs to show a use case and to offer its start."""
     site = page.deployment.site
     shown = card(use_case, page.deployment, page.current_user)
+    standing = standing_of(page.current_user, page.deployment)
     least = use_case.manifest.resources.least
     return {
         "card": shown,
         "use_case": use_case,
         "manifest": use_case.manifest,
+        "gates": gates(use_case, site, standing),
         "sizes": [(n, s, words(s), fits(least, s)) for n, s in site.sizes.items()],
         "chosen_size": asked.size or shown.size,
         "chosen_notebook": asked.notebook or "",
+        "chosen_app": use_case.manifest.apps.get(asked.app or ""),
+        "asked": {name: value for name, value in asdict(asked).items() if value},
+        "windows": windows(use_case, site),
         "least": words(least),
         "advised": words(use_case.manifest.resources.advised),
         "free": site.backend.free(),

@@ -35,6 +35,12 @@ def licence_text(licence: str) -> str:
     return licence.replace("LicenseRef-not-stated", "not stated").replace("LicenseRef-", "")
 
 
+def image_text(image: str) -> str:
+    """Return a container image's name, its digest cut to what tells it from others."""
+    name, mark, digest = image.partition("@sha256:")
+    return f"{name}{mark}{digest[:12]}…" if digest else name
+
+
 def number_text(value: float) -> str:
     """Return a number without needless digits."""
     return f"{value:g}"
@@ -51,6 +57,7 @@ NAMES: dict[str, Any] = {
     "seconds_text": seconds_text,
     "left_text": left_text,
     "licence_text": licence_text,
+    "image_text": image_text,
     "number_text": number_text,
     "markdown": markdown,
 }

@@ -1,11 +1,19 @@
 """Run code in a kernel of a user's server, as JupyterLab does."""
 
 import json
+import time
 import uuid
+from ssl import SSLContext
+from typing import Protocol
 
 import httpx
-from portals import RunningPortal
 from websockets.sync.client import connect
+
+
+class Address(Protocol):
+    """What has the address of a portal."""
+
+    url: str
 
 
 def execute_request(code: str) -> dict:
@@ -26,8 +34,14 @@ def execute_request(code: str) -> dict:
 class Kernel:
     """A Python kernel of a running server."""
 
-    def __init__(self, portal: RunningPortal, client: httpx.Client, server: str) -> None:
-        self.portal, self.client, self.base = portal, client, server
+    def __init__(
+        self,
+        portal: Address,
+        client: httpx.Client,
+        server: str,
+        trusted: SSLContext | None = None,
+    ) -> None:
+        self.portal, self.client, self.base, self.trusted = portal, client, server, trusted
         token = {"X-XSRFToken": client.cookies.get("_xsrf", path=server) or ""}
         made = client.post(f"{server}api/kernels", headers=token, json={"name": "python3"})
         assert made.status_code == 201, made.text
@@ -41,7 +55,7 @@ class Kernel:
         request = execute_request(code)
         mine = request["header"]["msg_id"]
         said: list[str] = []
-        with connect(url, additional_headers=headers, max_size=None) as channel:
+        with connect(url, additional_headers=headers, max_size=None, ssl=self.trusted) as channel:
             channel.send(json.dumps(request))
             while True:
                 message = json.loads(channel.recv(timeout=seconds))
@@ -54,3 +68,20 @@ class Kernel:
                     said.append(f"{content['ename']}: {content['evalue']}")
                 elif message["msg_type"] == "status" and content["execution_state"] == "idle":
                     return "".join(said)
+
+
+def in_a_terminal(portal: Address, client: httpx.Client, server: str, command: str) -> str:
+    """Return what a command says in a terminal of JupyterLab."""
+    token = {"X-XSRFToken": client.cookies.get("_xsrf", path=server) or ""}
+    name = client.post(f"{server}api/terminals", headers=token).json()["name"]
+    cookies = "; ".join(f"{c.name}={c.value}" for c in client.cookies.jar)
+    url = portal.url.replace("http", "ws") + f"{server}terminals/websocket/{name}"
+    said = ""
+    with connect(url, additional_headers={"Cookie": cookies, "Origin": portal.url}) as channel:
+        channel.send(json.dumps(["stdin", f"{command}; echo the-'end'\r"]))
+        end = time.monotonic() + 30
+        while "the-end" not in said and time.monotonic() < end:
+            kind, *rest = json.loads(channel.recv(timeout=30))
+            said += rest[0] if kind == "stdout" else ""
+    client.delete(f"{server}api/terminals/{name}", headers=token)
+    return said

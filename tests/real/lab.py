@@ -35,3 +35,16 @@ def verdict_of(page: Page) -> Locator:
     expect(verdict.first).to_be_visible()
     verdict.first.scroll_into_view_if_needed()
     return verdict.first
+
+
+def stop(page: Page, url: str, use_case: str) -> None:
+    """Stop a use case by its page, and wait until nothing is running."""
+    page.goto(f"{url}/hub/stop/{use_case}")
+    page.get_by_role("button", name="Stop it").click()
+    nothing = page.get_by_text("Nothing of yours is running")
+    for _ in range(60):
+        page.goto(f"{url}/hub/home")
+        if nothing.count():
+            return
+        page.wait_for_timeout(1000)
+    expect(nothing).to_be_visible()

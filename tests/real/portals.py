@@ -105,14 +105,7 @@ class RunningPortal:
 
     def start_server(self, client: httpx.Client, use_case: str, **options: str) -> None:
         """Start a use case and wait until it answers."""
-        page = client.get(f"/hub/open/{use_case}")
-        data = {"_xsrf": xsrf(page.text), **options}
-        answer = client.post(f"/hub/open/{use_case}", data=data)
-        end = time.monotonic() + 300
-        while "/user/" not in answer.url.path:
-            assert time.monotonic() < end and "did not start" not in answer.text, answer.text
-            time.sleep(0.5)
-            answer = client.get(str(answer.url))
+        start_server(client, use_case, **options)
 
     def stop_server(self, client: httpx.Client, use_case: str) -> None:
         """Stop a use case and wait until it's gone."""
@@ -135,6 +128,18 @@ def xsrf(text: str) -> str:
     found = XSRF.search(text)
     assert found, text
     return found[1]
+
+
+def start_server(client: httpx.Client, use_case: str, **options: str) -> None:
+    """Start a use case and wait until it answers."""
+    page = client.get(f"/hub/open/{use_case}")
+    data = {"_xsrf": xsrf(page.text), **options}
+    answer = client.post(f"/hub/open/{use_case}", data=data)
+    end = time.monotonic() + 300
+    while "/user/" not in answer.url.path:
+        assert time.monotonic() < end and "did not start" not in answer.text, answer.text
+        time.sleep(0.5)
+        answer = client.get(str(answer.url))
 
 
 def log_in(page: Page, portal: RunningPortal, name: str) -> None:

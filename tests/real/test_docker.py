@@ -12,7 +12,7 @@ import httpx
 import pytest
 from conftest import REGISTRY, Docker
 from kernels import Kernel
-from lab import run_all, start, verdict_of
+from lab import run_all, start, stop, verdict_of
 from playwright.sync_api import BrowserContext, expect
 from portals import BEAMHUB, RunningPortal, log_in, shot, violations, xsrf
 
@@ -85,10 +85,7 @@ def test_a_scientist_opens_it_and_runs_the_first_notebook(
     run_all(page)
     verdict_of(page)
     shot(page, "jupyterlab-in-a-container", full=False)
-    page.goto(f"{docker_portal.url}/hub/home")
-    page.get_by_role("link", name="Stop").first.click()
-    page.get_by_role("button", name="Stop it").click()
-    expect(page.get_by_text("Nothing of yours is running")).to_be_visible(timeout=60_000)
+    stop(page, docker_portal.url, "pyfai")
 
 
 # What a container can't do.
@@ -419,9 +416,7 @@ def test_a_missing_image_is_built_before_everybody_s_eyes(
         assert container("bob")
         record = json.loads((portal.state / "images.json").read_text())
         assert any("/pyfai:" in reference for reference in record)
-        page.goto(f"{portal.url}/hub/stop/pyfai")
-        page.get_by_role("button", name="Stop it").click()
-        expect(page.get_by_text("Nothing of yours is running")).to_be_visible(timeout=60_000)
+        stop(page, portal.url, "pyfai")
     finally:
         portal.stop()
         for reference in json.loads((portal.state / "images.json").read_text()):

@@ -1,18 +1,26 @@
 """Images, built by a real Docker, proved by their own notebooks, moved through a real registry."""
 
 import json
+import os
+import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from desktop import FIRST_BUTTON, wait_for_board, wait_for_window
 from portals import BEAMHUB
 
+from hub.images.plan import confined
 from hub.images.record import read_record
 from hub.usecases import NOTEBOOKS, load_use_cases
 
-READY = [n for n, u in load_use_cases([NOTEBOOKS]).items() if not u.manifest.coming]
-LARGEST_BYTES = {"base": 700e6, "pyfai": 1.2e9}
+MANIFESTS = {name: case.manifest for name, case in load_use_cases([NOTEBOOKS]).items()}
+READY = [name for name, manifest in MANIFESTS.items() if not manifest.coming]
+DESKTOPS = [name for name in READY if MANIFESTS[name].desktop_apps]
+INNER = ("-build", "-foundation", "-desktop", "-programs")
+LARGEST_BYTES = {"base": 700e6, "hub": 450e6, "pyfai": 1.2e9}
 BUILDING_S = 1800
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(BUILDING_S)]
 Say = Callable[..., subprocess.CompletedProcess[str]]
@@ -51,11 +59,11 @@ def images(docker, registry, tmp_path_factory) -> Iterator[Say]:
 
 def reference_of(images: Say, name: str) -> str:
     known = read_record(images.state)
-    [found] = [r for r in known if f"/{name}:" in r and not r.endswith(("-build", "-foundation"))]
+    [found] = [r for r in known if f"/{name}:" in r and not r.endswith(INNER)]
     return found
 
 
-@pytest.mark.parametrize("name", ["base", *READY])
+@pytest.mark.parametrize("name", ["base", "hub", *READY])
 def test_an_image_proves_itself(images, name):
     done = images("test", name)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -67,7 +75,7 @@ def test_an_image_is_no_larger_than_promised(images, name):
     assert read_record(images.state)[reference_of(images, name)].size_bytes < LARGEST_BYTES[name]
 
 
-@pytest.mark.parametrize("name", ["base", *READY])
+@pytest.mark.parametrize("name", ["base", "hub", *READY])
 def test_nothing_is_left_of_the_build(images, name):
     reference = reference_of(images, name)
     tools = ["cc", "gcc", "g++", "ld", "as", "make", "pip", "uv"]
@@ -93,6 +101,103 @@ def test_the_command_and_both_kernels_are_there(images):
     assert "pyfai/lab6-image" in inside(reference, "beamhub", "data", "list")
     kernels = json.loads(inside(reference, "jupyter", "kernelspec", "list", "--json"))
     assert {"bash", "python3"} <= set(kernels["kernelspecs"])
+
+
+@pytest.fixture
+def no_way_out(docker) -> Iterator[str]:
+    """A network from which only this machine is reached."""
+    name = f"beamhub-test-{os.getpid()}"
+    run("docker", "network", "create", "--internal", name)
+    yield name
+    run("docker", "network", "rm", name)
+
+
+@pytest.fixture
+def server(images, no_way_out) -> Iterator[Callable[[str], tuple[str, str]]]:
+    """Start JupyterLab in an image, as servers are confined; returns container and address."""
+    started: list[str] = []
+
+    def start(name: str) -> tuple[str, str]:
+        options = [o for o in confined(memory_gib=4) if not o.startswith("--network")]
+        command = ["jupyter", "lab", "--no-browser", "--ip=0.0.0.0"]
+        done = run(
+            *["docker", *options, "--detach", f"--network={no_way_out}"],
+            *[reference_of(images, name), *command, "--IdentityProvider.token=secret"],
+        )
+        assert done.returncode == 0, done.stderr
+        started.append(done.stdout.strip())
+        form = f'{{{{(index .NetworkSettings.Networks "{no_way_out}").IPAddress}}}}'
+        address = run("docker", "inspect", "--format", form, started[-1]).stdout.strip()
+        return started[-1], f"http://{address}:8888"
+
+    yield start
+    for container in started:
+        run("docker", "kill", container)
+
+
+def eventually(true: Callable[[], bool], within_s: float = 60) -> bool:
+    end = time.monotonic() + within_s
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def processes(container: str) -> str:
+    return run("docker", "exec", container, "ps", "-eo", "args").stdout
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", DESKTOPS)
+def test_programs_with_windows_start_on_the_desktop_in_the_browser(server, context, name):
+    container, address = server(name)
+    page = context.new_page()
+    assert eventually(lambda: answers(f"{address}/api"))
+    page.goto(f"{address}/desktop/?token=secret")
+    wait_for_board(page)
+    first, *others = MANIFESTS[name].desktop_apps.values()
+    for app in others:
+        program = f"/opt/venv/bin/{app.command[0]}"
+        run("docker", "exec", "--detach", "--env=DISPLAY=:1", container, *app.command)
+        wait_for_window(page)
+        assert program in processes(container)
+        run("docker", "exec", container, "pkill", "--full", program)
+        wait_for_board(page)
+    page.mouse.click(**FIRST_BUTTON)
+    wait_for_window(page)
+    # One that can't go on is gone within seconds, and a window says so.
+    page.wait_for_timeout(5000)
+    assert f"/opt/venv/bin/{first.command[0]}" in processes(container)
+
+
+@pytest.mark.parametrize("name", DESKTOPS)
+def test_the_screen_is_reached_by_jupyter_alone(server, name):
+    container, address = server(name)
+    assert eventually(lambda: answers(f"{address}/api"))
+    # The greeting of a VNC server, through the websocket that the page opens.
+    code = (
+        "import websocket; s = websocket.create_connection("
+        "'ws://127.0.0.1:8888/desktop-websockify/?token=secret', timeout=60); print(s.recv())"
+    )
+    said = run("docker", "exec", container, "python", "-c", code)
+    assert "RFB 003.008" in said.stdout, said.stderr
+    code = (
+        "for kind in 'tcp', 'tcp6':\n"
+        " for line in open(f'/proc/net/{kind}'):\n"
+        "  local, _, state = line.split()[1:4]\n"
+        "  if state == '0A' and not local.startswith('0B00007F'): print(int(local[-4:], 16))\n"
+    )
+    # 127.0.0.11 is the name server that Docker puts into networks.
+    assert run("docker", "exec", container, "python", "-c", code).stdout.split() == ["8888"]
+    refused = "curl --silent --output /dev/null --write-out '%{http_code}' "
+    for path in ("desktop/", "desktop-websockify/"):
+        page = run("docker", "exec", container, "sh", "-c", f"{refused} 127.0.0.1:8888/{path}")
+        assert page.stdout in ("302", "403"), path
+
+
+def answers(url: str) -> bool:
+    return run("curl", "--silent", "--noproxy", "*", "--output", "/dev/null", url).returncode == 0
 
 
 def test_jupyterlab_answers_where_only_the_home_can_be_written(images):
@@ -167,3 +272,35 @@ def test_a_use_case_from_elsewhere_is_built_and_a_gated_program_is_refused(image
     done = images("build", "mine", own)
     assert done.returncode == 1
     assert "tini is behind a licence gate, so no image may contain it." in done.stderr
+
+
+STAND_IN = """\
+FROM debian:trixie-slim
+RUN for name in {programs} mosflm ipmosflm; do \\
+        printf '#!/bin/sh\\necho "CrystFEL: 0.12.0"\\n' > "/usr/local/bin/$name"; \\
+        chmod 755 "/usr/local/bin/$name"; \\
+    done \\
+    && mkdir -p /usr/local/lib/x86_64-linux-gnu \\
+    && touch /usr/local/lib/x86_64-linux-gnu/libcrystfel.so
+"""
+"""Laid out as upstream's image, whose registry no test can count on."""
+
+
+def test_of_upstreams_image_only_crystfels_own_programs_are_taken(images, tmp_path):
+    take = (NOTEBOOKS.parent / "images/crystfel/take.sh").read_text().replace("\\\n", " ")
+    [programs] = re.findall(r"^for name in (.+); do$", take, re.MULTILINE)
+    (tmp_path / "Dockerfile").write_text(STAND_IN.format(programs=programs))
+    upstream = f"{images.registry}/upstream:1"
+    done = run("docker", "build", "--tag", upstream, tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = images("build", "crystfel", f"--build-arg=CRYSTFEL={upstream}")
+    run("docker", "image", "rm", "--force", upstream)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = images("test", "crystfel")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 programs answer" in done.stdout
+    listing = inside(reference_of(images, "crystfel"), "ls", "/usr/local/bin").split()
+    assert listing == sorted(programs.split())
+    beside = json.loads((images.state / "images/crystfel.cdx.json").read_text())
+    [part] = [p for p in beside["components"] if p["name"] == "CrystFEL"]
+    assert (part["version"], part["purl"]) == ("0.12.0", "pkg:generic/CrystFEL@0.12.0")

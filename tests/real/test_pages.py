@@ -15,6 +15,7 @@ PAGES = {
     "open": "open/pyfai?notebook=01_calibrate.ipynb&size=medium",
     "refused": "open/pyfai?size=huge",
     "home-empty": "home",
+    "reproduce": "reproduce",
     "software": "software",
     "about": "about",
     "error": "nothing",

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from kernels import Kernel
+from kernels import Kernel, in_a_terminal
 from portals import RunningPortal, xsrf
 
 from hub.usecases import NOTEBOOKS, load_use_cases
@@ -78,6 +78,13 @@ def test_its_software_and_the_workbench_are_there(server: Started) -> None:
     version = next(s.version for s in PYFAI.software if s.name == "pyFAI")
     code = "import pyFAI, workbench; print(pyFAI.version)"
     assert server.kernel.run(code).strip() == version
+
+
+def test_a_terminal_finds_what_a_notebook_finds(server: Started) -> None:
+    found = server.kernel.run("import shutil; print(shutil.which('python'))").strip()
+    said = in_a_terminal(server.portal, server.client, server.base, "command -v python")
+    assert found.endswith("/bin/python")
+    assert found in said
 
 
 def test_it_runs_as_nobody_of_importance_and_computes_on_its_share(server: Started) -> None:

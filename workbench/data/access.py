@@ -3,12 +3,13 @@
 import queue
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import overload
 
+from ..used import Handed, remember
 from .cache import Cache, Entry, Use
 from .catalogue import Known, find, known_sets
 from .display import shown
@@ -36,15 +37,25 @@ class Files(Sequence[Path]):
         Their names below it.
     source : str
         Where they came from, in words.
+    sums : dict of str to str, optional
+        Names to SHA-256, of files that have been compared with it.
     """
 
-    def __init__(self, known: Known, folder: Path, names: Iterable[str], source: str) -> None:
+    def __init__(
+        self,
+        known: Known,
+        folder: Path,
+        names: Iterable[str],
+        source: str,
+        sums: Mapping[str, str] | None = None,
+    ) -> None:
         self.label = known.label
         self.folder = folder
         self.source = source
         self.simulated = known.data.source == "simulated"
-        self._data = known.data
+        self._known, self._data = known, known.data
         self._names = sorted(names)
+        self._sums = sums or {}
 
     @overload
     def __getitem__(self, key: int | str) -> Path: ...
@@ -69,6 +80,12 @@ class Files(Sequence[Path]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+    def remember(self) -> None:
+        """Note that this process has used them."""
+        sums = {name: self._sums.get(name, "") for name in self._names}
+        known = self._known
+        remember(Handed(known.use_case, known.name, self._data, self.folder, sums))
 
     @property
     def origin(self) -> str:
@@ -179,6 +196,7 @@ def fetch(
             raise
     if into is not None:
         link_into(files, Path(into))
+    files.remember()
     return files
 
 
@@ -209,23 +227,42 @@ def stream(
     places = places or settings()
     files = at_hand(known, places, consent(known, unverified))
     if files is not None:
+        files.remember()
         yield from files
         return
     arriving: queue.Queue[Path | BaseException | None] = queue.Queue()
     work = task(known, places, unverified, arriving)
     in_use = work.cache.use(known)
     thread = threading.Thread(target=run_for, args=(work, arriving), daemon=True)
+    given: list[Path] = []
+    complete = False
     try:
         with shown(work.progress, wanted=progress):
             thread.start()
             while (item := arriving.get()) is not None:
                 if isinstance(item, BaseException):
                     raise item
+                given.append(item)
                 yield item
+        complete = True
     finally:
         work.cancel()
         thread.join()
         in_use.close()
+        remember_stream(known, work.cache, given, complete=complete)
+
+
+def remember_stream(known: Known, cache: Cache, given: list[Path], *, complete: bool) -> None:
+    """Note which files of a data set the reader of a stream was given."""
+    if not given:
+        return
+    place = cache.place(known)
+    folder = next(parent for parent in given[0].parents if parent.parent == place)
+    entry = cache.find(known, unverified=True, read=False) if complete else None
+    sums = {f.name: f.sha256 for f in entry.record.files} if entry else {}
+    names = {str(path.relative_to(folder)): "" for path in given}
+    found = {name: sums.get(name, "") for name in names}
+    remember(Handed(known.use_case, known.name, known.data, folder, found, complete))
 
 
 def run_for(work: Fetch, arriving: "queue.Queue[Path | BaseException | None]") -> None:
@@ -301,8 +338,8 @@ def names_in(known: Known, place: Offer) -> list[str]:
 
 def files_of(known: Known, entry: Entry, in_use: Use) -> Files:
     """Return the files of a cache's entry, which stays in use as long as they live."""
-    names = [f.name for f in entry.record.files]
-    files = Files(known, entry.folder, names, entry.record.source)
+    sums = {f.name: f.sha256 for f in entry.record.files}
+    files = Files(known, entry.folder, sums, entry.record.source, sums)
     weakref.finalize(files, in_use.close)
     return files
 

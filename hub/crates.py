@@ -1,0 +1,321 @@
+"""Read archives of notebooks that anybody may have made.
+
+An archive is a zip from a stranger. It is read in a process of its own, with limits on memory and
+time, and nothing comes back but a record of known shape and the notebook's bytes. Nothing in it is
+run, unpacked or looked up. Run as ``python -m hub.crates ARCHIVE FOLDER``.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+import resource
+import secrets
+import shutil
+import stat
+import sys
+import time
+import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+
+from workbench.record import Archived
+
+LARGEST = 50 << 20
+LARGEST_NOTEBOOK = 40 << 20
+LARGEST_RECORD = 4 << 20
+LARGEST_UNPACKED = 200 << 20
+MOST_FILES = 300
+MOST_CELLS = 5000
+MEMORY = 768 << 20
+SECONDS = 20
+KEPT_S = 24 * 3600
+RUN, NOTEBOOK, GIVEN, WANTED, PLACED = "run.json", "notebook.ipynb", "given.zip", "wanted", "placed"
+TOKEN = re.compile(r"[0-9a-f]{32}")
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What zipfile makes of a damaged archive, encrypted and unusual ones included."""
+
+
+class CrateError(Exception):
+    """Why a file is no archive that can be used; the text is for the user."""
+
+
+def read_crate(path: Path) -> tuple[Archived, bytes]:
+    """Return what an archive says of itself, and its notebook.
+
+    Parameters
+    ----------
+    path : Path
+        The file that a user sent.
+
+    Raises
+    ------
+    CrateError
+        It isn't an archive of a notebook, or anything of it is not as it should be.
+    """
+    if path.stat().st_size > LARGEST:
+        raise CrateError(f"The file is larger than {LARGEST >> 20} MB.")
+    try:
+        with zipfile.ZipFile(path) as packed:
+            entries = checked_entries(packed)
+            about = read_about(member(packed, entries, RUN, LARGEST_RECORD))
+            notebook = member(packed, entries, about.notebook.name, LARGEST_NOTEBOOK)
+    except BROKEN:
+        raise CrateError("The file is no archive of a notebook, or it is damaged.") from None
+    if hashlib.sha256(notebook).hexdigest() != about.notebook.sha256:
+        raise CrateError(
+            "The notebook in this archive is not the one that its record describes: the checksums "
+            "differ. It was changed or damaged after it was archived."
+        )
+    check_notebook(notebook)
+    return about, notebook
+
+
+def checked_entries(packed: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return what a zip says that it holds, by name.
+
+    Only two of its files are ever read, and none is unpacked. Whatever else is odd about it still
+    says that somebody means ill.
+    """
+    listed = packed.infolist()
+    if len(listed) > MOST_FILES:
+        raise CrateError(f"The archive has more than {MOST_FILES} files.")
+    entries = {entry.filename: entry for entry in listed}
+    if len(entries) != len(listed):
+        raise CrateError("The archive has two files of the same name.")
+    for entry in listed:
+        name = entry.orig_filename
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or not parts:
+            raise CrateError("The archive has a file whose name leads out of it.")
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise CrateError("The archive has a link or a device in it.")
+    if sum(entry.file_size for entry in listed) > LARGEST_UNPACKED:
+        raise CrateError(f"The archive holds more than {LARGEST_UNPACKED >> 20} MB.")
+    return entries
+
+
+def member(
+    packed: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], name: str, largest: int
+) -> bytes:
+    """Return one file of the archive, never more of it than is allowed."""
+    entry = entries.get(name)
+    if entry is None:
+        raise CrateError(
+            f"There is no '{name}' in this file, so it is no archive of BeamHub. Archives are made "
+            "with the button at the end of a notebook."
+        )
+    if entry.file_size > largest:
+        raise CrateError(f"'{name}' in this archive is larger than {largest >> 20} MB.")
+    with packed.open(entry) as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise CrateError(f"'{name}' in this archive is larger than {largest >> 20} MB.")
+    return data
+
+
+def read_about(text: bytes) -> Archived:
+    """Return the record of an archive."""
+    try:
+        return Archived.model_validate_json(text)
+    except (ValidationError, RecursionError):
+        raise CrateError(
+            "The record in this archive is not as BeamHub writes it. It may come from a newer "
+            "version than this portal has, or it was changed."
+        ) from None
+
+
+def check_notebook(data: bytes) -> None:
+    """Refuse what JupyterLab would not take for a notebook."""
+    try:
+        body = json.loads(data, parse_constant=no_number)
+    except (ValueError, RecursionError):
+        body = None
+    cells = body.get("cells") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or body.get("nbformat") != 4 or not isinstance(cells, list):
+        raise CrateError("The notebook in this archive is none that JupyterLab can open.")
+    if len(cells) > MOST_CELLS or not all(map(is_cell, cells)):
+        raise CrateError("The notebook in this archive has cells that are none.")
+
+
+def is_cell(cell: Any) -> bool:
+    """Return whether something is a cell of a notebook."""
+    if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+        return False
+    source = cell.get("source")
+    lines = [source] if isinstance(source, str) else source
+    return isinstance(lines, list) and all(isinstance(line, str) for line in lines)
+
+
+def no_number(word: str) -> NoReturn:
+    """Refuse what Python reads as a number and JSON has not."""
+    raise ValueError(word)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An archive that a user has sent, as far as it is needed.
+
+    Parameters
+    ----------
+    token : str
+        Names it in addresses.
+    folder : Path
+        Where its record and its notebook lie.
+    about : Archived
+        The record.
+    """
+
+    token: str
+    folder: Path
+    about: Archived
+
+    @property
+    def notebook(self) -> bytes:
+        """The notebook."""
+        return (self.folder / NOTEBOOK).read_bytes()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the user has pressed the button that opens it."""
+        return (self.folder / WANTED).exists()
+
+    def want(self) -> None:
+        """Note that the user wants it opened, once more if it was before."""
+        (self.folder / PLACED).unlink(missing_ok=True)
+        (self.folder / WANTED).touch()
+
+    @property
+    def placed(self) -> str:
+        """The name under which it was put into the user's folder, empty before."""
+        path = self.folder / PLACED
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def place(self, name: str) -> None:
+        """Note the name under which it was put into the user's folder."""
+        (self.folder / PLACED).write_text(name, encoding="utf-8")
+
+
+class Shelf:
+    """The archives that users have sent: one a user, for a day.
+
+    Parameters
+    ----------
+    folder : Path
+        Below the state folder; made where it isn't there yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._turn = asyncio.Semaphore(1)
+
+    async def put(self, user_id: int, data: bytes) -> str:
+        """Keep what a user has sent, in place of what that user sent before, and name it.
+
+        Raises
+        ------
+        CrateError
+            It can't be used.
+        """
+        token = secrets.token_hex(16)
+        target = self.folder / f"{user_id}-{token}"
+        target.mkdir(parents=True, mode=0o700)
+        self.folder.chmod(0o700)
+        try:
+            (target / GIVEN).write_bytes(data)
+            async with self._turn:
+                await read_apart(target / GIVEN, target)
+            (target / GIVEN).unlink()
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        self._clear(user_id, target)
+        return token
+
+    def get(self, user_id: int, token: str) -> Kept | None:
+        """Return what a user has sent, None where it isn't there or isn't that user's."""
+        if not TOKEN.fullmatch(token):
+            return None
+        folder = self.folder / f"{user_id}-{token}"
+        try:
+            text = (folder / RUN).read_bytes()
+        except OSError:
+            return None
+        return Kept(token, folder, Archived.model_validate_json(text))
+
+    def _clear(self, user_id: int, kept: Path) -> None:
+        """Take away what a user sent before, and what anybody sent long ago."""
+        for path in self.folder.iterdir():
+            with suppress(OSError):
+                old = time.time() - path.stat().st_mtime > KEPT_S
+                if path != kept and (old or path.name.startswith(f"{user_id}-")):
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+async def read_apart(path: Path, folder: Path) -> None:
+    """Read an archive in a process of its own, which leaves record and notebook in `folder`.
+
+    Raises
+    ------
+    CrateError
+        It can't be used, or reading it took more memory or time than any archive needs.
+    """
+    command = [sys.executable, "-P", "-m", "hub.crates", str(path), str(folder)]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+    )
+    try:
+        async with asyncio.timeout(3 * SECONDS):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        said = b""
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode == 2:
+        raise CrateError(said.decode("utf-8", "replace").strip())
+    if process.returncode != 0:
+        raise CrateError("Reading this file takes more memory or time than an archive can need.")
+
+
+def main(arguments: list[str]) -> int:
+    """Read an archive; leave its record and its notebook in a folder, or say what is wrong."""
+    path, folder = map(Path, arguments)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    try:
+        about, notebook = read_crate(path)
+    except CrateError as problem:
+        print(problem)  # noqa: T201
+        return 2
+    except MemoryError:
+        return 3
+    (folder / NOTEBOOK).write_bytes(notebook)
+    text = about.model_dump_json(exclude_none=True)
+    # Once the record is there, so is the notebook.
+    (folder / f".{RUN}").write_text(text, encoding="utf-8")
+    (folder / f".{RUN}").rename(folder / RUN)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

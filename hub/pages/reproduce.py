@@ -1,0 +1,226 @@
+"""From an archive to a running server with its notebook: the upload, the comparison, the opening.
+
+Of what a user sends only the name of a use case, which must be one of the site's, and a size reach
+a launch. The notebook goes to the user's own server once that runs, through the server's own REST
+interface, by a token of the user that is good for this server only and for a minute.
+"""
+
+import asyncio
+import json
+import time
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from jupyterhub.orm import APIToken
+from jupyterhub.utils import url_path_join
+from tornado import web
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
+from tornado.httputil import url_concat
+
+from ..crates import LARGEST, CrateError, Kept, Shelf
+from ..likeness import Line, compare, pinned, run_line
+from ..plan import Refused
+from ..usecases import CONSTRAINTS, UseCase
+from .base import Page
+from .launch import Open
+from .usecases import use_case_names
+
+TOKEN_S = 60
+UPLOAD_S = 50
+MOST_NAMES = 50
+
+
+class Reproduce(Page):
+    """Where an archive of a notebook is sent, to be opened as it was run."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Show the form."""
+        await self.show("reproduce.html", problem="", largest_mb=LARGEST >> 20)
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Read the archive, and go on to what it is."""
+        sent = self.request.files.get("archive", [])
+        try:
+            if len(sent) != 1 or not sent[0]["body"]:
+                raise CrateError("No file was sent: choose one that ends in .crate.zip.")
+            if len(sent[0]["body"]) > LARGEST:
+                raise CrateError(f"The file is larger than {LARGEST >> 20} MB.")
+            token = await shelf(self).put(self.current_user.id, sent[0]["body"])
+        except CrateError as problem:
+            self.set_status(400)
+            await self.show("reproduce.html", problem=str(problem), largest_mb=LARGEST >> 20)
+            return
+        self.redirect(url_path_join(self.hub.base_url, "reproduce", token))
+
+
+class Found(Open):
+    """What an archive is, how much of it is the same here, and the button that opens it."""
+
+    @web.authenticated
+    async def get(self, token: str) -> None:
+        """Show it."""
+        kept = await kept_for(self, token)
+        if kept is None:
+            return
+        about = kept.about
+        use_case = self.deployment.offered.get(about.record.use_case or "")
+        names: dict[str, object] = {"about": about, "record": about.record, "kept": kept}
+        names["as_run"] = run_line(about)
+        if use_case is not None:
+            try:
+                _, launch = self.planned(use_case.name, {})
+            except Refused as refusal:
+                names["why_not"] = refusal.message
+            else:
+                names["lines"] = await asyncio.to_thread(self.lines, kept, use_case, launch.image)
+            names |= await use_case_names(self, use_case)
+        await self.show("found.html", **names)
+
+    @web.authenticated
+    async def post(self, token: str) -> None:
+        """Start the use case, unless it runs, and go on to the notebook once it does."""
+        kept = await kept_for(self, token)
+        if kept is None:
+            return
+        name = kept.about.record.use_case or ""
+        sent = {k: v for k, v in self.request.body_arguments.items() if k in ("size", "_xsrf")}
+        try:
+            asked, _ = self.planned(name, sent)
+        except Refused as refusal:
+            await self.show_refusal(refusal)
+            return
+        kept.want()
+        spawner = self.current_user.spawners.get(name)
+        if spawner is None or not spawner.active:
+            await self.begin(name, asked)
+        self.redirect(self.pending_then(name, self.request.path + "/notebook"))
+
+    def pending_then(self, name: str, page: str) -> str:
+        """Return the address to wait at for a server, which goes on to a page of the portal."""
+        user = self.current_user
+        if (spawner := user.spawners.get(name)) is not None and spawner.ready:
+            return page
+        url = url_path_join(self.hub.base_url, "spawn-pending", user.escaped_name, name)
+        return str(url_concat(url, {"next": page}))
+
+    def lines(self, kept: Kept, use_case: UseCase, reference: str) -> list[Line]:
+        """Return the comparison of an archive with the use case here."""
+        image = self.deployment.digests.get(reference, reference)
+        if not self.deployment.site.backend.from_images:
+            image = ""
+        files = (use_case.folder / "requirements.txt", CONSTRAINTS)
+        pins = pinned(*(f.read_text(encoding="utf-8") for f in files if f.is_file()))
+        return compare(kept.about, use_case, image, pins)
+
+
+class Notebook(Page):
+    """The way from a server that has become ready to the archive's notebook in it.
+
+    It changes something only after the button was pressed, and once for each press: that is what
+    a server's start, which ends in a GET, leaves to go by.
+    """
+
+    @web.authenticated
+    async def get(self, token: str) -> None:
+        """Put the notebook into the user's folder, and open it."""
+        kept = await kept_for(self, token)
+        if kept is None:
+            return
+        name = kept.about.record.use_case or ""
+        spawner = self.current_user.spawners.get(name)
+        if not kept.wanted or spawner is None or not spawner.ready:
+            self.redirect(url_path_join(self.hub.base_url, "reproduce", token))
+            return
+        if not kept.placed:
+            try:
+                kept.place(await self.deliver(spawner, name, kept))
+            except (HTTPClientError, OSError, TimeoutError) as problem:
+                self.log.warning("No notebook for %s: %s", spawner._log_name, problem)
+                words = "Your server runs, but did not take the notebook. Is your disk full? "
+                refusal = Refused(f"{words}Open it once more from the archive.", reason="crate")
+                await self.show_refusal(refusal)
+                return
+        page = f"lab/tree/{quote(f'beamhub/{name}/{kept.placed}')}"
+        self.redirect(self.server_page(name, page))
+
+    async def deliver(self, spawner: Any, name: str, kept: Kept) -> str:
+        """Put the notebook beside the tutorials under a new name, and return that."""
+        user = self.current_user
+        token = user.new_api_token(
+            note="To put an archive's notebook into its server",
+            expires_in=TOKEN_S,
+            scopes=[f"access:servers!server={user.name}/{name}"],
+        )
+        contents = url_path_join(spawner.server.url, "api/contents/beamhub", name)
+        try:
+            for file in new_names(kept.about.notebook.name):
+                url = f"{contents}/{quote(file)}"
+                if not await self.exists(url, token):
+                    # As a file of text: as a notebook, cells that say so would become trusted.
+                    text = kept.notebook.decode("utf-8")
+                    body = {"type": "file", "format": "text", "content": text}
+                    await self.ask(url, token, method="PUT", body=json.dumps(body))
+                    return file
+        finally:
+            if (found := APIToken.find(self.db, token)) is not None:
+                self.db.delete(found)
+                self.db.commit()
+        raise OSError("there is no name left")
+
+    async def exists(self, url: str, token: str) -> bool:
+        """Return whether the server has a file already."""
+        answer = await self.ask(f"{url}?content=0", token)
+        if answer.code not in (200, 404):
+            answer.rethrow()
+        return answer.code == 200
+
+    async def ask(
+        self, url: str, token: str, *, method: str = "GET", body: str | None = None
+    ) -> HTTPResponse:
+        """Return what the user's server answers; a failed write is an error."""
+        client = AsyncHTTPClient(force_instance=True)
+        try:
+            return await client.fetch(
+                url,
+                method=method,
+                body=body,
+                headers={"Authorization": f"token {token}"},
+                request_timeout=UPLOAD_S,
+                follow_redirects=False,
+                raise_error=method != "GET",
+            )
+        finally:
+            client.close()
+
+
+async def kept_for(page: Page, token: str) -> Kept | None:
+    """Return the archive that a page's user has sent; say so where there is none any more."""
+    kept = shelf(page).get(page.current_user.id, token)
+    if kept is None:
+        words = "This archive is no longer here: each is kept for a day, and one a user."
+        refusal = Refused(f"{words} Send it again.", reason="crate", status=404)
+        await page.show_refusal(refusal)
+    return kept
+
+
+def new_names(name: str) -> list[str]:
+    """Return names for a notebook that nothing has yet, best first."""
+    stem, word = PurePosixPath(name).stem, time.strftime("reproduced-%Y%m%d")
+    more = [f"{stem}.{word}-{number}.ipynb" for number in range(2, MOST_NAMES)]
+    return [f"{stem}.{word}.ipynb", *more]
+
+
+def shelf(page: Page) -> Shelf:
+    """Return what users have sent to this portal."""
+    kept: Shelf = page.settings["crates"]
+    return kept
+
+
+HANDLERS = [
+    (r"/reproduce", Reproduce),
+    (r"/reproduce/([0-9a-f]{32})", Found),
+    (r"/reproduce/([0-9a-f]{32})/notebook", Notebook),
+]
