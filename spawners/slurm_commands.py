@@ -56,6 +56,7 @@ async def run(*command: str, text: str = "", longest_s: float = LONGEST_S) -> st
             # What runs under another account can't be ended from here; it ends by itself.
             with suppress(PermissionError):
                 process.kill()
+                await process.wait()
     if process.returncode:
         said = err.decode(errors="replace").strip()
         raise CommandError(said or f"{command[0]} ended with status {process.returncode}")

@@ -17,8 +17,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from portals import ROOT, RunningPortal
 
 from hub.usecases import CONSTRAINTS, NOTEBOOKS
@@ -287,6 +289,9 @@ class Cluster:
 
     def add_hub(self) -> None:
         """Make the portal's own account, which may start jobs for people and nothing else."""
+        # What a run that was killed has left; the lock says that nobody uses it.
+        remove_account(HUB)
+        self.run("groupdel", GROUP)
         said("groupadd", GROUP)
         home = self.folder / "hub"
         said("useradd", "--create-home", "--home-dir", home, HUB)
@@ -456,11 +461,24 @@ class Cluster:
             self.run("ip", "netns", "del", self.space(name))
         self.run("ip", "link", "del", self.tag)
         for name in self.people:
-            self.run("userdel", "--remove", name)
+            remove_account(name)
         self.run("groupdel", GROUP)
         self.sudoers.unlink(missing_ok=True)
         self.lock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def remove_account(name: str) -> None:
+    """End all processes of an account that tests have made, and remove it with its home."""
+    try:
+        uid = pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.uids().real == uid:
+                process.kill()
+    subprocess.run(["userdel", "--force", "--remove", name], capture_output=True)
 
 
 def ip(*words: str) -> None:
