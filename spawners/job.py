@@ -27,6 +27,7 @@ from .slurm_words import (
     never_text,
     refusal_of,
     silence_text,
+    silent_start_text,
     waiting_text,
 )
 from .telling import TellingSpawner, ending_by_status
@@ -164,6 +165,8 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
                 self.report(92, f"Starting JupyterLab on {job.node}")
                 await self._take_address(job)
                 self._refuse_to_wait_for_ever(begun)
+            elif seen.silent_since:
+                self.report(10, silent_start_text(seen.silent_since))
             elif job:
                 self._tell_waiting(job, seen)
             await self._until_stirred()

@@ -154,6 +154,14 @@ def silence_text(since: datetime) -> str:
     )
 
 
+def silent_start_text(since: datetime) -> str:
+    """Return that nothing is known of a server that waits."""
+    return (
+        f"Slurm has not answered since {since.astimezone(UTC):%H:%M} UTC. The job keeps its place, "
+        "and this page goes on as soon as Slurm answers again"
+    )
+
+
 def ending_soon_text(seconds: float) -> str:
     """Return that a server's time is nearly over."""
     return (

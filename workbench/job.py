@@ -22,7 +22,8 @@ from urllib.parse import urlsplit, urlunsplit
 from .here import setting
 
 TAIL_BYTES = 16_384
-TRIES = 5
+PATIENCE_S = 600
+"""How long a hub that is away is told again: it may be updated just now."""
 LISTENING = "0A"
 """The state of a socket that listens, in /proc/net/tcp."""
 NO_HOME = (
@@ -137,15 +138,18 @@ def report(what: dict[str, object]) -> None:
     request = urllib.request.Request(url, json.dumps(what).encode(), headers)  # noqa: S310
     # Not through the site's proxy: the hub is on the cluster's own network.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for attempt in range(TRIES):
+    waited, pause = 0, 1
+    while waited < PATIENCE_S:
         try:
             opener.open(request, timeout=20).close()
-        except urllib.error.HTTPError:
-            return  # it was heard, and isn't wanted any more
-        except OSError:
-            time.sleep(2**attempt)
-        else:
             return
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                return  # it was heard, and isn't wanted any more
+        except OSError:
+            pass  # nobody is there now
+        time.sleep(pause)
+        waited, pause = waited + pause, min(2 * pause, 15)
 
 
 if __name__ == "__main__":

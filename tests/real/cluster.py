@@ -81,7 +81,7 @@ NODE = (
     "RealMemory={mb} Gres=gpu:1"
 )
 SUDOERS = """\
-Defaults:{hub} env_keep += SLURM_CONF
+Defaults env_keep += SLURM_CONF
 {hub} ALL=(%{group}) NOPASSWD: {sbatch} --parsable, {sbatch} --test-only, {scancel} ^[0-9]+$
 """
 # Not "bh-": tests of other checkouts take those away.
@@ -412,7 +412,12 @@ class Cluster:
         return path
 
     def portal(
-        self, state: Path, *, profile: Path | None = None, first: Path | None = None
+        self,
+        state: Path,
+        *,
+        profile: Path | None = None,
+        first: Path | None = None,
+        port: int | None = None,
     ) -> RunningPortal:
         """Start a portal with an account of its own, `first` the first folder on its PATH."""
         self.make_software(state)
@@ -424,9 +429,8 @@ class Cluster:
         environment = {**self.environment, "HOME": account.pw_dir, "USER": HUB}
         if first:
             environment["PATH"] = f"{first}{os.pathsep}{environment['PATH']}"
-        return RunningPortal(
-            state, str(profile or self.profile()), prefix=prefix, environment=environment
-        )
+        site = str(profile or self.profile())
+        return RunningPortal(state, site, port=port, prefix=prefix, environment=environment)
 
     def make_software(self, state: Path) -> None:
         """Make the environment of pyFAI ahead, with what this machine has fetched before."""

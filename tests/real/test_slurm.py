@@ -12,7 +12,8 @@ import httpx
 import pytest
 from cluster import HUB, Cluster, wait_until
 from kernels import Kernel
-from portals import RunningPortal, xsrf
+from playwright.sync_api import BrowserContext, expect
+from portals import BEAMHUB, RunningPortal, log_in, shot, violations, xsrf
 
 from hub.state import identity_of
 from spawners import slurm_strays
@@ -69,6 +70,31 @@ def token(slurm_portal: RunningPortal) -> str:
 
 
 # Waiting.
+
+
+@pytest.mark.browser
+def test_a_scientist_waits_in_the_queue_and_gets_jupyterlab(
+    slurm_portal: RunningPortal, cluster: Cluster, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    log_in(page, slurm_portal, "ada")
+    page.goto(f"{slurm_portal.url}/hub/usecases/pyfai")
+    expect(page.get_by_text("room now on 2 of 2 nodes").first).to_be_visible()
+    assert violations(page) == []
+    number = cluster.fill()
+    page.get_by_role("button", name="Start Powder diffraction with pyFAI").click()
+    expect(page.get_by_text("number 1 in the queue").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Slurm expects it to begin in").first).to_be_visible(timeout=60_000)
+    assert violations(page) == []
+    shot(page, "waiting-in-the-queue")
+    cluster.said("scancel", number)
+    page.wait_for_url("**/user/ada/pyfai/lab/**", timeout=120_000)
+    expect(page.get_by_role("tab", name="01_calibrate.ipynb")).to_be_visible(timeout=120_000)
+    page.goto(f"{slurm_portal.url}/hub/home")
+    expect(page.get_by_text("ends in 8 h").first).to_be_visible()
+    page.get_by_role("link", name="Stop").first.click()
+    page.get_by_role("button", name="Stop it").click()
+    expect(page.get_by_text("Nothing of yours is running")).to_be_visible(timeout=60_000)
 
 
 def test_who_waits_is_told_why_and_can_cancel(
@@ -313,7 +339,9 @@ def started(
     state = state_folder()
 
     def start(profile: Path | None = None) -> RunningPortal:
-        portals.append(cluster.portal(state, profile=profile))
+        # Jobs know the hub by its port.
+        port = portals[-1].port if portals else None
+        portals.append(cluster.portal(state, profile=profile, port=port))
         return portals[-1]
 
     yield start
@@ -481,7 +509,7 @@ def test_the_secret_of_a_server_is_its_users_alone(
         written = subprocess.run(
             [*as_eve, *asked], capture_output=True, text=True, env=cluster.environment
         )
-        assert written.returncode != 0
+        assert "Invalid user id" in written.stderr
         assert secret not in written.stdout
     slurm_portal.stop_server(client, "pyfai")
 
@@ -500,6 +528,35 @@ def test_the_sudo_rule_allows_these_two_commands_for_people_only(cluster: Cluste
         done = subprocess.run([*as_hub, *command], capture_output=True, text=True, input="")
         assert done.returncode != 0, command
         assert re.search("password is required|not allowed", done.stderr), done.stderr
+
+
+def check(cluster: Cluster, account: str, **backend: object) -> subprocess.CompletedProcess[str]:
+    """Check a profile as somebody."""
+    profile = cluster.profile(backend=cluster.backend(**backend))
+    profile.chmod(0o644)
+    user = ["setpriv", f"--reuid={account}", f"--regid={account}", "--init-groups"]
+    state = ["--state", "/tmp/beamhub-check"]
+    return subprocess.run(
+        [*user, BEAMHUB, "check", profile, *state],
+        capture_output=True,
+        text=True,
+        env={**cluster.environment, "HOME": "/tmp", "COLUMNS": "400"},
+    )
+
+
+def test_check_is_green_or_says_line_by_line_what_is_missing(
+    slurm_portal: RunningPortal, cluster: Cluster
+) -> None:
+    good = check(cluster, HUB)
+    assert "All is well" in good.stdout, good.stdout + good.stderr
+    by_size = {"a": {"account": "nonesuch"}, "p": {"partition": "nonesuch"}, "small": {}}
+    said = check(cluster, HUB, by_size=by_size).stdout
+    assert "backend.by_size.a: a job of " in said
+    assert "backend.by_size.p: " in said
+    assert "backend.by_size.small" not in said
+    stranger = check(cluster, "ada").stdout
+    assert "can't write into" in stranger
+    assert "The account 'ada' may not start jobs for users. As root, write into" in stranger
 
 
 def test_a_job_that_never_reports_is_cancelled(
