@@ -442,7 +442,8 @@ class Cluster:
             (kept / "environments").mkdir(parents=True, exist_ok=True)
             made.symlink_to((kept / "environments").resolve())
         recipe = Recipe(NOTEBOOKS / "pyfai/requirements.txt", CONSTRAINTS, ROOT / "workbench")
-        asyncio.run(ensure(made, recipe, lambda *_: None))
+        # Scripts name their environment: by the path that stays.
+        asyncio.run(ensure(made.resolve(), recipe, lambda *_: None))
         shutil.chown(self.shared, HUB, HUB)
         shutil.chown(made.resolve(), HUB, HUB)
 
