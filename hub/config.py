@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from traitlets.config import Config
 
 import workbench
-from spawners import DockerBackend, LocalBackend
+from spawners import DockerBackend, LocalBackend, SlurmBackend
 
 from .crates import Shelf
 from .deployment import Deployment
@@ -196,6 +196,10 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
         c.ContainerSpawner.repositories = [
             repository(deployment.site.registry, name) for name in deployment.offered
         ]
+    if isinstance(backend, SlurmBackend):
+        c.JobSpawner.portal = identity_of(deployment.state)
+        c.JobSpawner.workbench_folder = str(Path(workbench.__file__).parent)
+        c.JobSpawner.constraints_file = str(CONSTRAINTS)
     if isinstance(backend, LocalBackend):
         c.EnvironmentSpawner.workbench_folder = str(Path(workbench.__file__).parent)
         c.EnvironmentSpawner.constraints_file = str(CONSTRAINTS)

@@ -11,6 +11,9 @@ from .launching import size_of
 
 def ends_at(spawner: Any, deployment: Deployment) -> datetime | None:
     """Return when a server's time is over (UTC, without zone), None where nobody limits it."""
+    told: datetime | None = getattr(spawner, "ends_at", None)
+    if told is not None:
+        return told
     size = deployment.site.sizes.get(size_of(spawner))
     started: datetime | None = spawner.orm_spawner.started
     if size is None or started is None:

@@ -20,7 +20,7 @@ sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null &&
 }
 
 # The system packages that are missing for what the arguments name: base, compiler, browser,
-# docker. One that ends in '?' is a part of another in some releases.
+# docker, slurm. One that ends in '?' is a part of another in some releases.
 missing_packages() {
     for part in "$@"; do
         case $part in
@@ -41,6 +41,13 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
             have docker-registry || echo docker-registry
             # A program of its own, or a plugin.
             have docker-compose || docker compose version >/dev/null 2>&1 || echo docker-compose ;;
+        slurm)
+            have slurmctld && have slurmd || echo slurm-wlm
+            have slurmdbd || echo slurmdbd
+            have munged || echo munge
+            have mariadb-install-db || echo mariadb-server
+            have ip || echo iproute2
+            have sudo || echo sudo ;;
         esac
     done
 }

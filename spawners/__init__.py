@@ -15,4 +15,13 @@ AnyBackend = Annotated[
     Field(discriminator="kind"),
 ]
 
-__all__ = ["AnyBackend", "Backend", "DockerBackend", "Launch", "LocalBackend", "Mount", "Resources"]
+__all__ = [
+    "AnyBackend",
+    "Backend",
+    "DockerBackend",
+    "Launch",
+    "LocalBackend",
+    "Mount",
+    "Resources",
+    "SlurmBackend",
+]

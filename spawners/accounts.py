@@ -70,13 +70,19 @@ def system_account(user: str) -> Account:
     """Return the account of this machine that has the user's name."""
     if os.geteuid() != 0:
         raise AccountError("This portal may not start servers for other accounts: it needs root.")
+    entry = pwd.getpwnam(person(user))
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, Path(entry.pw_dir))
+
+
+def person(user: str) -> str:
+    """Return the name of the account of this machine that has the user's name."""
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
         raise AccountError(f"This machine has no account named '{user}'.") from None
     if entry.pw_uid < FIRST_PERSON:
         raise AccountError(f"The account '{user}' belongs to a service, so it can't open servers.")
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, Path(entry.pw_dir))
+    return entry.pw_name
 
 
 def made_account(user: str, home: Path) -> Account:

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -179,6 +179,17 @@ class Backend(Declared, ABC):
     def free(self) -> Free | None:
         """Return what is free now, None where the backend can't tell."""
         return None
+
+    async def outlook(self, resources: Mapping[str, Resources]) -> dict[str, str]:
+        """Return what servers of each size would find now, in a few words; empty for nothing.
+
+        Parameters
+        ----------
+        resources : mapping
+            What each size grants, by its name.
+        """
+        del resources
+        return {}
 
     def live_checks(self) -> list[str]:
         """Return what this machine lacks for the backend, a sentence each; empty for nothing."""

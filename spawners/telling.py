@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ class TellingSpawner(LoggingConfigurable):
         What its user should know while it runs; empty for nothing.
     silence : str
         Since when nothing is known of it, in a sentence; empty where its state is known.
+    ends_at : datetime or None
+        When a batch system ends it (UTC, without zone); None where the hub does, or nobody knows.
     """
 
     user: Any
@@ -39,11 +42,13 @@ class TellingSpawner(LoggingConfigurable):
         super().__init__(**kwargs)
         self._events: list[dict[str, Any]] = []
         self._event_added = asyncio.Event()
+        self.ends_at: datetime | None = None
         self.ending = self.notice = self.silence = ""
 
     def begin_telling(self) -> None:
         """Forget what was told of the server's last life."""
         self._events.clear()
+        self.ends_at = None
         self.ending = self.notice = self.silence = ""
 
     def tell_ending(self, why: str) -> None:
@@ -58,6 +63,11 @@ class TellingSpawner(LoggingConfigurable):
         if not self._events or self._events[-1] != event:
             self._events.append(event)
             self._event_added.set()
+
+    @property
+    def step(self) -> dict[str, Any]:
+        """What was told last, for pages without a script; empty before the first."""
+        return self._events[-1] if self._events else {}
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield every step told so far, then each as it comes."""

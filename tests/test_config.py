@@ -119,6 +119,7 @@ CLASSES = {
     "GenericOAuthenticator": "oauthenticator.generic.GenericOAuthenticator",
     "ContainerSpawner": "spawners.container.ContainerSpawner",
     "EnvironmentSpawner": "spawners.process.EnvironmentSpawner",
+    "JobSpawner": "spawners.job.JobSpawner",
     "TellingSpawner": "spawners.telling.TellingSpawner",
 }
 

@@ -142,9 +142,7 @@ def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user)
         ]
     elif kind == "slurm":
         assert traits["req_gres"].endswith(":2")
-        assert "--nv" in traits["batchspawner_singleuser_cmd"]
-        assert "--bind=/gpfs/data:/data:ro" in traits["batchspawner_singleuser_cmd"]
-        assert "--bind=/w:/w " in traits["batchspawner_singleuser_cmd"]
+        assert {"--nv", "--bind=/gpfs/data:/data:ro", "--bind=/w:/w"} <= set(traits["command"])
     else:
         assert traits["extra_resource_limits"] == {"nvidia.com/gpu": "2"}
         assert [m["readOnly"] for m in traits["volume_mounts"][1:]] == [True, False]

@@ -7,16 +7,17 @@ from typing import Any
 from tornado.web import StaticFileHandler
 
 from ..deployment import Deployment
-from . import about, gone, launch, licences, login, reproduce, servers, software, usecases
+from . import about, gone, jobs, launch, licences, login, reproduce, servers, software, usecases
 from .announcements import Announcements
 from .words import NAMES
 
+MODULES = (usecases, licences, launch, reproduce, servers, jobs, gone, software, about, login)
 STATIC = Path(__file__).parents[1] / "static"
 
 
 def handlers() -> Iterator[tuple[Any, ...]]:
     """Yield every page's pattern and handler."""
-    for module in (usecases, licences, launch, reproduce, servers, gone, software, about, login):
+    for module in MODULES:
         yield from module.HANDLERS
     yield r"/beamhub/(.*)", StaticFileHandler, {"path": str(STATIC)}
 

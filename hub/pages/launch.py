@@ -41,7 +41,7 @@ class Open(Page):
             self.redirect(self.pending_page(name, launch.start_page))
         else:
             use_case = self.deployment.use_cases[name]
-            await self.show("open.html", **use_case_names(self, use_case, asked))
+            await self.show("open.html", **await use_case_names(self, use_case, asked))
 
     @web.authenticated
     async def post(self, name: str) -> None:

@@ -76,7 +76,7 @@ class Found(Open):
                 names["why_not"] = refusal.message
             else:
                 names["lines"] = await asyncio.to_thread(self.lines, kept, use_case, launch.image)
-            names |= use_case_names(self, use_case)
+            names |= await use_case_names(self, use_case)
         await self.show("found.html", **names)
 
     @web.authenticated

@@ -70,6 +70,9 @@ class Stop(Page):
         if spawner is not None and spawner.active and spawner.pending != "stop":
             if spawner.pending == "spawn":
                 await self.cancel(spawner)
+            if spawner.pending == "check":
+                # Found again after a restart of the hub, which goes on waiting for it.
+                await spawner.stop()
             if spawner.active and not spawner.pending:
                 await self.stop_single_user(user, server_name=name)
         self.redirect(url_path_join(self.hub.base_url, "home"))

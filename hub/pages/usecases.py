@@ -46,11 +46,11 @@ class UseCasePage(Page):
             return
         # Data may lie on file systems that are slow to answer.
         places = await asyncio.to_thread(data_places, self.deployment, use_case)
-        names = use_case_names(self, use_case)
+        names = await use_case_names(self, use_case)
         await self.show("usecase.html", data_places=places, **names)
 
 
-def use_case_names(
+async def use_case_names(
     page: Page, use_case: UseCase, asked: Asked = NOTHING_ASKED
 ) -> dict[str, object]:
     """Return what a template needs to show a use case and to offer its start."""
@@ -72,6 +72,7 @@ def use_case_names(
         "least": words(least),
         "advised": words(use_case.manifest.resources.advised),
         "free": site.backend.free(),
+        "outlook": await site.backend.outlook(site.sizes),
     }
 
 
@@ -112,6 +113,16 @@ def no_such_page(name: str, page: Page) -> Refused:
     raise AssertionError(f"{name} is offered")
 
 
+class Outlook(Page):
+    """What servers of each size would find now, for a page that somebody chooses on."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer with a few words a size."""
+        site = self.deployment.site
+        self.finish(await site.backend.outlook(site.sizes))
+
+
 class Picture(Page):
     """The figure on a use case's card."""
 
@@ -144,6 +155,7 @@ class Bibtex(Page):
 
 HANDLERS = [
     (r"/usecases", Catalogue),
+    (r"/outlook", Outlook),
     (r"/usecases/([^/]+)", UseCasePage),
     (r"/usecases/([^/]+)/picture", Picture),
     (r"/usecases/([^/]+)/citations\.bib", Bibtex),

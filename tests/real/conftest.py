@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from cluster import Cluster, missing
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from portals import BEAMHUB, ROOT, RunningPortal
 
@@ -216,3 +217,28 @@ class Docker:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A Slurm cluster of the tests' own."""
+    if os.geteuid() != 0:
+        lacking("only root can start a Slurm cluster")
+    if programs := missing():
+        lacking(f"this machine lacks {', '.join(programs)}")
+    with pytest.MonkeyPatch.context() as patch:
+        made = Cluster()
+        patch.setenv("SLURM_CONF", str(made.conf))
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture(scope="session")
+def slurm_portal(cluster: Cluster, state_folder: Callable[[], Path]) -> Iterator[RunningPortal]:
+    """A portal with an account of its own, whose servers are jobs."""
+    running = cluster.portal(state_folder())
+    yield running
+    running.stop()

@@ -19,6 +19,7 @@ PYFAI = load_use_cases([NOTEBOOKS])["pyfai"].manifest
 SITES = [
     pytest.param("portal", id="local"),
     pytest.param("docker_portal", id="docker", marks=pytest.mark.docker),
+    pytest.param("slurm_portal", id="slurm", marks=pytest.mark.slurm),
 ]
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
 

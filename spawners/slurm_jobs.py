@@ -1,0 +1,153 @@
+"""What Slurm reports of jobs and nodes, read from its commands' output."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+MARK = "beamhub"
+SEPARATOR = "\x1f"
+"""A character that no name in Slurm holds; lines without it are banners of the site's."""
+FORMAT = SEPARATOR.join([MARK, *["%i", "%T", "%u", "%r", "%S", "%e", "%V", "%Q", "%P", "%B", "%j"]])
+ENDED_FORMAT = "JobIDRaw,State,NodeList"
+WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
+COMPLETING = "COMPLETING"
+BETWEEN = frozenset({"CONFIGURING", COMPLETING})
+"""Of a job that begins, or whose end isn't told yet."""
+RUNNING = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT"})
+USABLE = frozenset({"IDLE", "MIXED", "ALLOCATED"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job; times are seconds since 1970, 0 where Slurm names none."""
+
+    id: str
+    state: str
+    user: str = ""
+    reason: str = ""
+    start: int = 0
+    end: int = 0
+    submitted: int = 0
+    priority: int = 0
+    partition: str = ""
+    node: str = ""
+    name: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has no node yet."""
+        return self.state in WAITING
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has a node that has begun with it."""
+        return self.state in RUNNING
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return not (self.waits or self.runs or self.state in BETWEEN)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node, and what of it nobody has."""
+
+    name: str
+    address: str
+    states: frozenset[str]
+    partitions: frozenset[str]
+    cores: int
+    cores_idle: int
+    memory_mb: int
+    memory_idle_mb: int
+    gpus: int
+    gpus_idle: int
+
+    @property
+    def usable(self) -> bool:
+        """Whether jobs can begin on it."""
+        return bool(self.states & USABLE) and not self.states - USABLE - {"CLOUD", "DYNAMIC_NORM"}
+
+
+def jobs_of(output: str) -> dict[str, Job]:
+    """Return the jobs in squeue's output, whatever stands around them."""
+    found = (line.split(SEPARATOR, 11) for line in output.splitlines() if SEPARATOR in line)
+    read = (job_of(fields) for mark, *fields in found if mark == MARK and len(fields) == 11)
+    return {job.id: job for job in read}
+
+
+def job_of(fields: list[str]) -> Job:
+    """Return a job from the fields of `FORMAT`."""
+    id_, state, user, reason, start, end, submitted, priority, partition, node, name = fields
+    return Job(
+        id_,
+        state,
+        user,
+        reason,
+        number(start),
+        number(end),
+        number(submitted),
+        number(priority),
+        partition,
+        node,
+        name,
+    )
+
+
+def ended_of(output: str) -> dict[str, Job]:
+    """Return the jobs in sacct's output ``--parsable2 --format=ENDED_FORMAT``."""
+    lines = (line.split("|") for line in output.splitlines() if line.count("|") == 2)
+    return {
+        # 'CANCELLED by 1000'
+        id_: Job(id_, state.partition(" ")[0], node=node)
+        for id_, state, node in lines
+        if id_.isdigit()
+    }
+
+
+def nodes_of(output: str) -> dict[str, Node]:
+    """Return the nodes in the output of ``scontrol --oneliner show nodes``."""
+    lines = (line for line in output.splitlines() if line.startswith("NodeName="))
+    return {node.name: node for node in map(node_of, lines)}
+
+
+def node_of(line: str) -> Node:
+    """Return a node from its line: words ``name=value``, among texts of the site's."""
+    about = dict(re.findall(r"(?:^|\s)([A-Za-z_/:]+)=(\S*)", line))
+    cores, memory = number(about.get("CPUEfctv") or about["CPUTot"]), number(about["RealMemory"])
+    gpus = gpus_in(about.get("CfgTRES", ""))
+    return Node(
+        name=about["NodeName"],
+        address=about.get("NodeAddr") or about["NodeName"],
+        states=frozenset(about["State"].rstrip("*~#!%$@^-").split("+")),
+        partitions=frozenset(about.get("Partitions", "").split(",")),
+        cores=cores,
+        cores_idle=cores - number(about["CPUAlloc"]),
+        memory_mb=memory,
+        memory_idle_mb=memory - number(about["AllocMem"]),
+        gpus=gpus,
+        gpus_idle=gpus - gpus_in(about.get("AllocTRES", "")),
+    )
+
+
+def gpus_in(tres: str) -> int:
+    """Return how many GPUs a list such as ``cpu=8,gres/gpu=2`` has."""
+    found = re.search(r"gres/gpu=(\d+)", tres)
+    return int(found[1]) if found else 0
+
+
+def number(text: str) -> int:
+    """Return a whole number, 0 where there is none: 'N/A', 'Unknown'."""
+    return int(text) if text.isdigit() else 0
+
+
+def position(job: Job, jobs: Collection[Job]) -> int:
+    """Return a waiting job's place among those that wait for the same partition, from 1."""
+    rivals = (other for other in jobs if other.waits and other.partition == job.partition)
+    return 1 + sum(1 for other in rivals if rank(other) < rank(job))
+
+
+def rank(job: Job) -> tuple[int, int, int]:
+    """Return what Slurm sorts waiting jobs by: priority, then how long they have waited."""
+    return -job.priority, job.submitted, number(job.id)

@@ -1,0 +1,76 @@
+"""What Slurm's commands print becomes jobs and nodes, whatever stands around it."""
+
+from spawners.slurm_jobs import SEPARATOR, Job, ended_of, jobs_of, nodes_of, position
+
+NODE = (
+    "NodeName=node1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=1 CPUEfctv=8 CPUTot=8 CPULoad=10.17 "
+    "AvailableFeatures=(null) Gres=gpu:1 NodeAddr=10.247.76.11 NodeHostName=vm Version=22.05.8 "
+    "OS=Linux 6.18.44-fc-v769 #1 SMP @0  RealMemory=32000 AllocMem=500 FreeMem=10957 "
+    "State=MIXED ThreadsPerCore=1 Partitions=interactive,preempt  "
+    "CfgTRES=cpu=8,mem=32000M,billing=8,gres/gpu=1 AllocTRES=cpu=1,mem=500M CapWatts=n/a "
+    "Comment=State=DOWN is not it"
+)
+
+
+def line(*fields):
+    return SEPARATOR.join(["beamhub", *fields])
+
+
+def job(number, **more):
+    return Job(number, "PENDING", partition="p", **more)
+
+
+def test_banners_and_other_peoples_lines_are_passed_over():
+    running = line("7", "RUNNING", "ada", "None", "100", "200", "90", "5", "p", "node1", "name")
+    output = f"*** Welcome ***\n\nJOBID|STATE\n{running}\nbeamhub\n{SEPARATOR}x\n"
+    [found] = jobs_of(output).values()
+    assert found == Job("7", "RUNNING", "ada", "None", 100, 200, 90, 5, "p", "node1", "name")
+    assert found.runs
+    assert not found.waits
+    assert not found.over
+
+
+def test_times_that_slurm_does_not_know_are_none():
+    waiting = line("8", "PENDING", "ada", "Priority", "N/A", "N/A", "90", "5", "p", "n/a", "x")
+    assert (jobs_of(waiting)["8"].start, jobs_of(waiting)["8"].end) == (0, 0)
+
+
+def test_a_name_that_holds_a_separator_spoils_no_other_line():
+    hostile = line("9", "RUNNING", "eve", "None", "1", "2", "3", "4", "p", "n", f"x{SEPARATOR}y")
+    good = line("7", "RUNNING", "ada", "None", "1", "2", "3", "5", "p", "n", "name")
+    assert list(jobs_of(f"{hostile}\n{good}")) == ["9", "7"]
+
+
+def test_how_jobs_ended():
+    output = "Welcome\n7|CANCELLED by 1000|node1\n8|TIMEOUT|node2\n8.batch|CANCELLED|node2\n"
+    assert {n: job.state for n, job in ended_of(output).items()} == {
+        "7": "CANCELLED",
+        "8": "TIMEOUT",
+    }
+
+
+def test_a_node_and_what_is_idle():
+    [node] = nodes_of(f"banner\n{NODE}").values()
+    assert (node.name, node.address, node.usable) == ("node1", "10.247.76.11", True)
+    assert (node.cores, node.cores_idle, node.memory_idle_mb) == (8, 7, 31_500)
+    assert (node.gpus, node.gpus_idle) == (1, 1)
+    assert node.partitions == {"interactive", "preempt"}
+
+
+def test_nodes_that_take_no_jobs():
+    for state in ("DOWN*", "IDLE+DRAIN", "MIXED+MAINTENANCE", "ALLOCATED+COMPLETING+DRAIN"):
+        [node] = nodes_of(NODE.replace("State=MIXED", f"State={state}", 1)).values()
+        assert not node.usable, state
+
+
+def test_the_place_in_the_queue():
+    mine = job("5", priority=10, submitted=100)
+    others = [
+        job("1", priority=10, submitted=50),
+        job("2", priority=99, submitted=200),
+        job("3", priority=1, submitted=1),
+        job("6", priority=10, submitted=100),
+        Job("4", "RUNNING", partition="p", priority=99),
+        Job("7", "PENDING", partition="other", priority=99),
+    ]
+    assert position(mine, [*others, mine]) == 3
