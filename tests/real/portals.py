@@ -110,6 +110,8 @@ class RunningPortal:
     def stop_server(self, client: httpx.Client, use_case: str) -> None:
         """Stop a use case and wait until it's gone."""
         page = client.get(f"/hub/stop/{use_case}")
+        if page.url.path != f"/hub/stop/{use_case}":
+            return  # it isn't running any more
         client.post(f"/hub/stop/{use_case}", data={"_xsrf": xsrf(page.text)})
         end = time.monotonic() + 60
         while f"/hub/stop/{use_case}" in client.get("/hub/home").text:

@@ -50,7 +50,7 @@ def servers(client: httpx.Client, user: str) -> dict:
     return found
 
 
-def wait_for_page(client: httpx.Client, path: str, text: str, seconds: float = 60) -> str:
+def wait_for_page(client: httpx.Client, path: str, text: str, seconds: float = 120) -> str:
     """Return a page once it says something."""
     end = time.monotonic() + seconds
     while text not in (page := client.get(path).text):
