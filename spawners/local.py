@@ -50,11 +50,12 @@ class LocalBackend(Backend):
         }
 
     def obstacles(self, launch: Launch) -> list[str]:
-        """Return which of the launch's programs are not on the PATH."""
-        return [
-            f"The program '{program}' is not installed on this machine."
-            for program in missing(launch.programs, launch.environment)
-        ]
+        """Return which of the launch's programs are not on the PATH, in one sentence."""
+        *others, last = [f"'{p}'" for p in missing(launch.programs, launch.environment)] or [""]
+        if others:
+            names = f"{', '.join(others)} and {last}"
+            return [f"The programs {names} are not installed on this machine."]
+        return [f"The program {last} is not installed on this machine."] if last else []
 
     def free(self) -> Free | None:
         """Return what this machine has and what nobody uses now."""

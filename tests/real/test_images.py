@@ -51,7 +51,7 @@ def images(docker, registry, tmp_path_factory) -> Iterator[Say]:
 
     call.state = folder / "state"
     call.registry = registry
-    done = call("build", "base", *READY)
+    done = call("build", "base", "hub", *READY)
     assert done.returncode == 0, done.stdout + done.stderr
     yield call
     for reference in read_record(call.state):
