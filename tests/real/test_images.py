@@ -269,6 +269,7 @@ def test_a_use_case_from_elsewhere_is_built_and_a_gated_program_is_refused(image
         manifest.write(
             "\nlicence_gates:\n- program: Tini\n  terms: Stands for one that nobody may pass on.\n"
             "  url: https://example.org\n"
+            "  declaration: I have obtained this program under the conditions of its authors.\n"
         )
     done = images("build", "mine", own)
     assert done.returncode == 1
@@ -297,10 +298,11 @@ def test_of_upstreams_image_only_crystfels_own_programs_are_taken(images, tmp_pa
     done = images("build", "crystfel", f"--build-arg=CRYSTFEL={upstream}")
     run("docker", "image", "rm", "--force", upstream)
     assert done.returncode == 0, done.stdout + done.stderr
-    done = images("test", "crystfel")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "7 programs answer" in done.stdout
-    listing = inside(reference_of(images, "crystfel"), "ls", "/usr/local/bin").split()
+    # Its tutorials need the real programs; these only answer.
+    reference = reference_of(images, "crystfel")
+    asked = [f"--program={name}" for name in ("indexamajig", "partialator")]
+    assert "2 programs answer" in inside(reference, "python", "-m", "workbench.parts", *asked)
+    listing = inside(reference, "ls", "/usr/local/bin").split()
     assert listing == sorted(programs.split())
     beside = json.loads((images.state / "images/crystfel.cdx.json").read_text())
     [part] = [p for p in beside["components"] if p["name"] == "CrystFEL"]
