@@ -116,7 +116,7 @@ class DockerBackend(Backend):
         """The address of this machine in the portal's first network."""
         from .networks import hub_address
 
-        return "0.0.0.0" if self.companions else hub_address(self.addresses)  # noqa: S104
+        return hub_address(self.addresses)
 
     def prepare(self) -> None:
         """Make the network at whose gateway the hub listens.
