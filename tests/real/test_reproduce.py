@@ -314,7 +314,6 @@ def test_only_a_size_of_the_site_reaches_a_launch(ruth: httpx.Client, size: str)
     ("use_case", "says"),
     [
         ("spectra", "doesn't offer"),
-        ("crystfel", "can't be opened yet"),
         (None, "names no use case"),
     ],
 )
