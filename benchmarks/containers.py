@@ -18,7 +18,7 @@ import time
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from start import QUIET, compare, end, start_stock, stock_client
+from start import compare, end, start_stock, stock_client, stock_hub
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/real"))
 from conftest import remove_all_of
@@ -48,26 +48,6 @@ def bridge() -> str:
     return str(IPv4Network(json.loads(about)[0]["IPAM"]["Config"][0]["Subnet"])[1])
 
 
-def stock_hub(folder: Path, image: str, port: int) -> subprocess.Popen[bytes]:
-    """Start a plain JupyterHub whose servers run in containers of the image."""
-    from hub.proxy import proxy_command
-
-    config = folder / "jupyterhub_config.py"
-    config.write_text(
-        STOCK.format(
-            port=port,
-            hub=port + 81,
-            api=port + 1,
-            proxy=proxy_command(),
-            bridge=bridge(),
-            image=image,
-            prefix=PREFIX,
-        )
-    )
-    program = str(Path(sys.executable).with_name("jupyterhub"))
-    return subprocess.Popen([program, "-f", str(config)], cwd=folder, **QUIET)
-
-
 def main(runs: int, use_case: str) -> None:
     state = Path(tempfile.mkdtemp(prefix="beamhub-bench-"))
     state.chmod(0o711)
@@ -91,7 +71,8 @@ def main(runs: int, use_case: str) -> None:
         ).strip()
         portal.stop_server(ada, use_case)
         port = free_port()
-        stock = stock_hub(state, image, port)
+        names = {"bridge": bridge(), "image": image, "prefix": PREFIX}
+        stock = stock_hub(STOCK, state, port, **names)
         plain = stock_client(port)
         start_stock(plain)
         print(f"first start, image here:       {first:6.2f} s")

@@ -70,22 +70,13 @@ def start_stock(client: httpx.Client) -> float:
     return seconds
 
 
-def stock_hub(folder: Path, environment: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start a plain JupyterHub whose servers run in the given environment."""
+def stock_hub(template: str, folder: Path, port: int, **names: object) -> subprocess.Popen[bytes]:
+    """Start a plain JupyterHub by a template of its configuration."""
     from hub.proxy import proxy_command
 
+    ports = {"port": port, "hub": port + 81, "api": port + 1}
     config = folder / "jupyterhub_config.py"
-    config.write_text(
-        STOCK.format(
-            port=port,
-            hub=port + 81,
-            api=port + 1,
-            proxy=proxy_command(),
-            folder=folder,
-            environment=environment,
-            args=["--allow-root"] if os.geteuid() == 0 else [],
-        )
-    )
+    config.write_text(template.format(folder=folder, proxy=proxy_command(), **ports, **names))
     program = str(Path(sys.executable).with_name("jupyterhub"))
     return subprocess.Popen([program, "-f", str(config)], cwd=folder, **QUIET)
 
@@ -116,7 +107,8 @@ def main(runs: int, use_case: str) -> None:
         first = start_ours(ada, use_case)
         environment = next(p for p in (state / "environments").iterdir() if p.is_dir())
         port = free_port()
-        stock = stock_hub(state, environment, port)
+        args = ["--allow-root"] if os.geteuid() == 0 else []
+        stock = stock_hub(STOCK, state, port, environment=environment, args=args)
         plain = stock_client(port)
         start_stock(plain)
         print(f"first start, environment made: {first:6.1f} s")

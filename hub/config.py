@@ -188,21 +188,21 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     c.Spawner.apply_user_options = launcher(deployment)
     c.Spawner.http_timeout = 120
     c.TellingSpawner.state_folder = str(deployment.state)
-    if same := backend.configured():
-        c[backend.spawner_class.rpartition(".")[2]].update(same)
+    own = Config(backend.configured())
     if isinstance(backend, DockerBackend):
-        c.ContainerSpawner.portal = identity_of(deployment.state)
-        c.ContainerSpawner.build_command = build_command(deployment)
-        c.ContainerSpawner.repositories = [
+        own.portal = identity_of(deployment.state)
+        own.build_command = build_command(deployment)
+        own.repositories = [
             repository(deployment.site.registry, name) for name in deployment.offered
         ]
     if isinstance(backend, SlurmBackend):
-        c.JobSpawner.portal = identity_of(deployment.state)
-        c.JobSpawner.workbench_folder = str(Path(workbench.__file__).parent)
-        c.JobSpawner.constraints_file = str(CONSTRAINTS)
-    if isinstance(backend, LocalBackend):
-        c.EnvironmentSpawner.workbench_folder = str(Path(workbench.__file__).parent)
-        c.EnvironmentSpawner.constraints_file = str(CONSTRAINTS)
+        own.portal = identity_of(deployment.state)
+    if isinstance(backend, SlurmBackend | LocalBackend):
+        own.workbench_folder = str(Path(workbench.__file__).parent)
+        own.constraints_file = str(CONSTRAINTS)
+    # Of a stock class nothing is set here, not even that nothing is.
+    if own:
+        c[backend.spawner_class.rpartition(".")[2]] = own
 
 
 def build_command(deployment: Deployment) -> list[str]:
