@@ -37,6 +37,14 @@ def verdict_of(page: Page) -> Locator:
     return verdict.first
 
 
+def open_hdf5(page: Page, name: str) -> Locator:
+    """Open an HDF5 file by double click, and return the figure that its data become."""
+    page.get_by_role("listitem", name=f"Name: {name}").dblclick(timeout=60_000)
+    figure = page.get_by_role("figure", name="frames")
+    expect(figure).to_be_visible(timeout=60_000)
+    return figure
+
+
 def stop(page: Page, url: str, use_case: str) -> None:
     """Stop a use case by its page, and wait until nothing is running."""
     page.goto(f"{url}/hub/stop/{use_case}")
