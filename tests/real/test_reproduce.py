@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
@@ -99,23 +100,20 @@ def ruth(portal: RunningPortal) -> httpx.Client:
     return portal.login("ruth")
 
 
-@pytest.mark.browser
-@pytest.mark.slow
-def test_a_run_is_archived_and_somebody_else_reproduces_it(
-    portal: RunningPortal, browser: Browser, tmp_path: Path
-) -> None:
-    rosalind = portal.login("rosalind")
-    portal.start_server(rosalind, "pyfai")
+def archive_of(portal: RunningPortal, browser: Browser, user: str, folder: Path) -> Path:
+    """Run a small notebook in JupyterLab, press its button, and return the archive."""
+    client = portal.login(user)
+    portal.start_server(client, "pyfai")
     body = notebook([code(source, i) for i, source in enumerate(CELLS)])
-    token = {"X-XSRFToken": rosalind.cookies.get("_xsrf", path="/user/rosalind/pyfai/") or ""}
-    where = "/user/rosalind/pyfai/api/contents/beamhub/pyfai/small.ipynb"
-    made = rosalind.put(where, json={"type": "notebook", "content": body}, headers=token)
+    token = {"X-XSRFToken": client.cookies.get("_xsrf", path=f"/user/{user}/pyfai/") or ""}
+    where = f"/user/{user}/pyfai/api/contents/beamhub/pyfai/small.ipynb"
+    made = client.put(where, json={"type": "notebook", "content": body}, headers=token)
     assert made.status_code == 201, made.text
 
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    log_in(page, portal, "rosalind")
-    page.goto(f"{portal.url}/user/rosalind/pyfai/lab/tree/beamhub/pyfai/small.ipynb")
+    log_in(page, portal, user)
+    page.goto(f"{portal.url}/user/{user}/pyfai/lab/tree/beamhub/pyfai/small.ipynb")
     run_all(page)
     button = page.get_by_role("button", name="Archive this notebook")
     expect(button).to_be_visible(timeout=120_000)
@@ -127,13 +125,29 @@ def test_a_run_is_archived_and_somebody_else_reproduces_it(
     button.click()
     link = page.get_by_role("link").filter(has_text=re.compile(r"small-.*[.]crate[.]zip"))
     expect(link).to_be_visible(timeout=30_000)
-    shot(page, "archive-button", full=False)
+    shot(page, f"archive-button-{user}", full=False)
     with page.expect_download() as coming:
         link.click()
-    path = tmp_path / "small.crate.zip"
+    path = folder / "small.crate.zip"
     coming.value.save_as(path)
     context.close()
+    return path
 
+
+def show_it(page: Page, path: Path) -> None:
+    """Send an archive, and wait for the page that tells what it is."""
+    page.get_by_role("link", name="Reproduce it here").click()
+    page.get_by_label("Archive, up to 50 MB").set_input_files(path)
+    page.get_by_role("button", name="Show what it is").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("small.ipynb")
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_run_is_archived_and_somebody_else_reproduces_it(
+    portal: RunningPortal, browser: Browser, tmp_path: Path
+) -> None:
+    path = archive_of(portal, browser, "rosalind", tmp_path)
     with zipfile.ZipFile(path) as packed:
         told = Archived.model_validate_json(packed.read("run.json"))
         original = packed.read("small.ipynb")
@@ -154,10 +168,7 @@ def test_a_run_is_archived_and_somebody_else_reproduces_it(
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     log_in(page, portal, "bob")
-    page.get_by_role("link", name="Reproduce it here").click()
-    page.get_by_label("Archive, up to 50 MB").set_input_files(path)
-    page.get_by_role("button", name="Show what it is").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("small.ipynb")
+    show_it(page, path)
     expect(page.get_by_text("The same version of the use case")).to_be_visible()
     expect(page.get_by_text("packages that are pinned here had the same version")).to_be_visible()
     expect(page.get_by_text("All of its cells of code are as they were run")).to_be_visible()
@@ -195,6 +206,42 @@ def cookies_of(context: BrowserContext) -> httpx.Cookies:
     for cookie in context.cookies():
         jar.set(cookie["name"], cookie["value"], path=cookie["path"])
     return jar
+
+
+@pytest.mark.browser
+@pytest.mark.docker
+@pytest.mark.slow
+def test_a_run_in_a_container_tells_its_image(
+    docker_portal: RunningPortal, browser: Browser, tmp_path: Path
+) -> None:
+    path = archive_of(docker_portal, browser, "maria", tmp_path)
+    with zipfile.ZipFile(path) as packed:
+        told = Archived.model_validate_json(packed.read("run.json"))
+        graph = json.loads(packed.read("ro-crate-metadata.json"))["@graph"]
+    assert told.record.image == container_image("maria")
+    (image,) = [thing for thing in graph if thing["@type"] == "ContainerImage"]
+    assert image["identifier"] == told.record.image
+    assert b"maria" not in packed_text(path)
+
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    log_in(page, docker_portal, "bert")
+    show_it(page, path)
+    shot(page, "found-of-a-container")
+    page.get_by_role("button", name="Open in Powder diffraction with pyFAI").click()
+    page.wait_for_url("**/user/bert/pyfai/lab/tree/**", timeout=300_000)
+    expect(page.locator(".jp-NotebookPanel").get_by_text("All 2 checks passed")).to_be_visible(
+        timeout=60_000
+    )
+    context.close()
+
+
+def container_image(user: str) -> str:
+    """Return the image of a user's container, as Docker was asked for it."""
+    names = ["docker", "ps", "--quiet", "--filter", f"name=-{user}--pyfai$"]
+    found = subprocess.check_output(names, text=True).strip()
+    about = ["docker", "inspect", "--format={{.Config.Image}}", found]
+    return subprocess.check_output(about, text=True).strip()
 
 
 @pytest.mark.browser
