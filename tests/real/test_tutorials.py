@@ -1,11 +1,13 @@
 """Each ready use case, as a scientist uses it: in the browser, and without a person."""
 
+import os
 import subprocess
 
 import pytest
 from lab import run_all, start, verdict_of
 from playwright.sync_api import BrowserContext, expect
 from portals import BEAMHUB, ROOT, RunningPortal, log_in, shot, violations
+from widgets import Heard, drive, show_all_cells
 
 from hub.cli.run import runnable
 from hub.usecases import NOTEBOOKS, load_use_cases
@@ -14,19 +16,36 @@ READY = {n: u for n, u in load_use_cases([NOTEBOOKS]).items() if not u.manifest.
 PASSED = r"All \d+ checks passed"
 
 
+def chosen() -> list[tuple[str, str]]:
+    """Return which notebooks are run in the browser: of each use case the first, or all."""
+    every = os.environ.get("BEAMHUB_TEST_WIDGETS") == "all"
+    return [
+        (name, notebook)
+        for name, use_case in READY.items()
+        for notebook in runnable(use_case, list(use_case.notebooks))[0][: None if every else 1]
+    ]
+
+
 @pytest.mark.browser
 @pytest.mark.portal
 @pytest.mark.slow
-@pytest.mark.parametrize("name", READY)
-def test_first_notebook_runs_in_jupyterlab(
-    context: BrowserContext, portal: RunningPortal, name: str
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("name", "notebook"), chosen())
+def test_a_notebook_runs_in_jupyterlab_and_its_controls_answer(
+    context: BrowserContext, portal: RunningPortal, name: str, notebook: str
 ) -> None:
     page = context.new_page()
+    heard = Heard(page)
     log_in(page, portal, "tess")
     start(page, READY[name].manifest.title)
+    server = f"{portal.url}/user/tess/{name}/"
+    show_all_cells(page, server)
+    page.goto(f"{server}lab/tree/beamhub/{name}/{notebook}?reset")
     run_all(page)
     verdict_of(page)
-    shot(page, f"jupyterlab-{name}", full=False)
+    heard.failures.clear()
+    drive(page, heard)
+    shot(page, f"jupyterlab-{name}-{notebook}", full=False)
     page.goto(f"{portal.url}/hub/home")
     expect(page.get_by_role("listitem").filter(has_text="ends in")).to_have_count(1)
     shot(page, f"home-{name}")
