@@ -1,19 +1,17 @@
 """Ptychography's recipes: the how-to followed word by word, and the notebooks' controls pressed."""
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from portals import ROOT
+from ptycho import copied, run_code
 
-from hub.cli.run import environment, variables
-from hub.usecases import NOTEBOOKS, load_use_cases
-
-PTYCHO = load_use_cases([NOTEBOOKS])["ptycho"]
 HOW_TO = ROOT / "docs/how-to/ptychography-recipes.md"
-BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+\.(?:py|yaml))\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^```(?:python|yaml)\n# (\S+\.(?:py|yaml))\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
 
 RAW = """
 from pathlib import Path
@@ -97,44 +95,25 @@ for cell in notebook.cells:
 
 
 @pytest.fixture(scope="module")
-def ptycho(state_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable:
-    """Runs code in the environment of the use case, in a copy of its folder."""
-    python = environment(PTYCHO, state_folder())
-    folder = tmp_path_factory.mktemp("recipes") / "ptycho"
-    subprocess.run(["cp", "-r", str(ROOT / "notebooks/ptycho"), str(folder)], check=True)
-
-    def run(code: str, *arguments: str) -> str:
-        done = subprocess.run(
-            [str(python), "-c", code, *arguments],
-            env=variables(PTYCHO, python, folder),
-            cwd=folder,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    run.folder = folder  # type: ignore[attr-defined]
-    return run
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the use case's folder."""
+    return copied(tmp_path_factory.mktemp("recipes") / "ptycho")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_how_to_is_true(ptycho: Callable) -> None:
+def test_how_to_is_true(state_folder: Callable[[], Path], folder: Path) -> None:
     """A new engine and a new detector, each one small file, and a recipe that stacks them."""
+    state = state_folder()
     files = dict(BLOCK.findall(HOW_TO.read_text(encoding="utf-8")))
     assert {"recipe.yaml", "run_recipe.py", "mine.yaml"} < set(files)
-    ptycho(RAW)
-    said = ptycho(files.pop("run_recipe.py")) if not write(ptycho.folder, files) else ""
-    assert re.fullmatch(r"distance to the data 0\.0[12]\d\d\n", said)
-    assert (ptycho.folder / "result.cxi").stat().st_size > 100_000
-    ptycho(MINE)
-
-
-def write(folder: Path, files: dict[str, str]) -> None:
-    """Write texts into a folder, as a reader of the page would."""
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
+    run_code(RAW, state, folder, folder)
+    said = run_code(files["run_recipe.py"], state, folder, folder)
+    assert re.fullmatch(r"distance to the data 0\.0[12]\d\d\n", said)
+    assert (folder / "result.cxi").stat().st_size > 100_000
+    run_code(MINE, state, folder, folder)
 
 
 @pytest.mark.slow
@@ -163,6 +142,6 @@ def write(folder: Path, files: dict[str, str]) -> None:
         ),
     ],
 )
-def test_controls(ptycho: Callable, name: str, press: str) -> None:
+def test_controls(state_folder: Callable[[], Path], folder: Path, name: str, press: str) -> None:
     """Recipes are put together and run with controls; the live figure is stored as a picture."""
-    assert "a picture" in ptycho(PRESS, name, press)
+    assert "a picture" in run_code(PRESS, state_folder(), folder, folder, name, press)

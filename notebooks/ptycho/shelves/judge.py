@@ -35,9 +35,9 @@ class Verdict:
     truth: np.ndarray
 
     @property
-    def fine(self) -> float:
-        """Mean correlation of the upper half of the frequencies: what is two pixels and less."""
-        return float(self.frc[self.rings >= 0.5].mean())
+    def weakest(self) -> float:
+        """The lowest correlation below three quarters of the Nyquist frequency."""
+        return float(self.frc[self.rings < 0.75].min())
 
     def resolution_m(self, pixel_m: float) -> float:
         """Return half the period at the cut, metres."""
