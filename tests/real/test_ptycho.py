@@ -88,12 +88,16 @@ words = "the GPU's memory is too small for faulty with 120 frames of 64 x 64 pix
 says(words, lambda: reconstruct(recipe, scan), MemoryError)
 
 def raises():
-    raise MemoryError
+    torch.empty(2**60)
 says("the memory of this server is too small", lambda: reconstruct(recipe, scan), MemoryError)
+
+def raises():
+    raise RuntimeError("shapes differ")
+says("shapes differ", lambda: reconstruct(recipe, scan), RuntimeError)
 
 # One place decides, and engines compute where it says.
 here = "cuda" if torch.cuda.is_available() else "cpu"
-assert seen == [here] * 3 and device.choose() == here and device.choose("cpu") == "cpu"
+assert seen == [here] * 4 and device.choose() == here and device.choose("cpu") == "cpu"
 assert device.words("cpu").startswith("the processor, ")
 if here == "cpu":
     says("PyTorch sees none here", lambda: device.choose("cuda"))

@@ -72,7 +72,9 @@ def room(scan: Scan, engine: str) -> Iterator[None]:
             "fewer frames or smaller ones ('thin', 'centre'), a GPU with more memory, or the "
             "processor (device: cpu)"
         ) from error
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
+            raise
         raise MemoryError(
             f"the memory of this server is too small for {engine} with {size}: keep fewer frames or "
             "smaller ones ('thin', 'centre'), or start a server with more"
