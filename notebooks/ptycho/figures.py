@@ -1,6 +1,7 @@
 """Small helpers for the figures of these notebooks."""
 
 import numpy as np
+from IPython.display import DisplayHandle, display
 from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
@@ -97,11 +98,37 @@ def footprints(axes: Axes, positions_px: np.ndarray, diameter_px: float) -> None
 
 
 class Live:
-    """A reconstruction as it goes: sample, probe and error; give it as ``watch``."""
+    """A reconstruction as it goes: sample, probe and error; give it as ``watch``.
+
+    >>> with Live(pixel_m) as live:  # doctest: +SKIP
+    ...     report = reconstruct(recipe, scan, watch=live)
+
+    A notebook stores a figure as it was when it was shown. So when the reconstruction is done, it
+    is shown once more in the same place: what is stored, or archived, has the last picture.
+    """
 
     def __init__(self, pixel_m: float) -> None:
-        self.pixel_m, self.sample = pixel_m, None
+        self.pixel_m = pixel_m
         self.figure, self.axes = live_figure(1, 3, figsize=(10, 3.4), layout="constrained")
+        self.place: DisplayHandle | None = None
+
+    def __enter__(self) -> "Live":
+        """Show the figure."""
+        self.show()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        """Leave its last picture."""
+        self.keep()
+
+    def show(self) -> None:
+        """Show the figure below the cell that runs."""
+        self.place = display(self.figure.canvas, display_id=True)
+
+    def keep(self) -> None:
+        """Let the notebook store the figure as it is now."""
+        if self.place:
+            self.place.update(self.figure.canvas)
 
     def __call__(self, state: object) -> None:
         """Draw a state."""

@@ -1,42 +1,10 @@
-"""The shelves of the ptychography use case, in its own environment."""
+"""Ptychography's shelves in their own environment: conventions, engines, the device."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from portals import ROOT
-
-from hub.cli.run import environment, variables
-from hub.usecases import NOTEBOOKS, load_use_cases
-
-PTYCHO = load_use_cases([NOTEBOOKS])["ptycho"]
-BEGIN = """
-import sys
-from pathlib import Path
-import h5py
-import numpy as np
-
-sys.path.insert(0, sys.argv[1])
-import simulation
-from shelves import Recipe, Scan, State, judge, reconstruct, shelf
-from shelves.recipe import read
-from shelves.scan import Model
-
-simulation.scan(Path(), 7)
-scan = read(Path("scan.cxi"))
-with h5py.File("truth.h5") as file:
-    sample, probe, at = (file[n][()] for n in ("object", "probe", "positions_px"))
-    initial = file["initial_probe"][()]
-
-def refused(words, **recipe):
-    try:
-        Recipe(**recipe)
-    except ValueError as problem:
-        assert words in str(problem), problem
-    else:
-        raise AssertionError(words)
-"""
+from ptycho import BEGIN, copied, run_code
 
 CONVENTIONS = """
 mine = scan.positions_px()[0]
@@ -72,52 +40,71 @@ for name in shelf.engines:
     assert held.errors[-1][2] < 0.1, (name, held.errors)
 """
 
-LAYOUTS = """
-# As PtychoShelves writes it: the direct beam at the corner, MATLAB's axes turned or not.
-counts, good = np.fft.ifftshift(scan.frames, axes=(1, 2)), np.fft.ifftshift(scan.good)
-corner = np.rint(at - 32).astype(np.uint32)
-geometry = {"wavelength_m": 2e-10, "distance_m": 2.2, "pixel_m": 172e-6}
-for turned in (False, True):
-    turn = np.transpose if turned else np.asarray
-    with h5py.File("prepared.h5", "w") as file:
-        file["measurement/n0/data"], file["measurement/n0/positions"] = counts, turn(corner)
-        file["detector/n0/modules"] = turn(np.array([[64, 64, 0, 0]], np.uint32))
-        file["detector/n0/bad_pixels"] = turn(np.argwhere(~good).astype(np.uint32))
-    again = shelf.readers["ptychoshelves"](Path("prepared.h5"), **geometry)
-    assert (again.frames == scan.frames).all() and (again.good == scan.good).all()
-    assert np.abs(again.positions_m / again.object_pixel_m - (at - 32)).max() < 0.51
-try:
-    read(Path("prepared.h5"))
-except ValueError as problem:
-    assert "give wavelength_m, distance_m and pixel_m" in str(problem)
-else:
-    raise AssertionError
+POSITIONS = """
+rng = np.random.default_rng(7)
+off = rng.normal(0, 1.0, scan.positions_m.shape) * scan.object_pixel_m
+wrong = scan.changed(positions_m=scan.positions_m + off)
+begin = {
+    "use": "zone_plate", "defocus_m": 1.8e-4, "diameter_m": 1.7e-4, "outermost_zone_m": 1e-7,
+    "central_stop_m": 5e-5
+}
 
-state = State(sample, probe[None], at)
-for name in shelf.outputs:
-    shelf.outputs[name](Path(name), scan, state)
-with h5py.File("cxi") as file:
-    assert (file["entry_1/data_1/data"][()] == sample).all()
-    moved = file["entry_1/sample_1/geometry_1/translation"][()]
-original = h5py.File("scan.cxi")["entry_1/sample_1/geometry_1/translation"][()]
-assert np.ptp(moved - original, axis=0).max() < 1e-12
-with h5py.File("ptychoshelves") as file:
-    assert (file["reconstruction/object"][()].T == sample).all()
-    assert (file["reconstruction/probes"][()].T[:, :, 0] == probe).all()
+def run(**options):
+    recipe = Recipe(start=begin, engines=[{"use": "Adam", "epochs": 24, **options}])
+    return reconstruct(recipe, wrong, every=24).state
+
+def away(state):
+    off = state.positions_px - at
+    return float(np.sqrt(np.mean((off - off.mean(axis=0)) ** 2)))
+
+held, refined = run(), run(position_step=0.02)
+errors = [judge.compare(state.sample, sample, 48).error for state in (held, refined)]
+print(away(held), away(refined), errors)
+assert away(held) > 0.8 and away(refined) < 0.5 * away(held)
+assert errors[0] > 1.4 * errors[1] and errors[1] < 0.3
 """
 
-REFUSED = """
-ok = [{"use": "LSQML", "epochs": 1}]
-refused("did you mean 'LSQML'?", engines=[{"use": "LSQLM", "epochs": 1}])
-refused("did you mean 'batch'?", engines=[{"use": "LSQML", "epochs": 1, "bach": 3}])
-refused("preparation 'centre' has no option 'egde': did you mean 'edge'?", engines=ok,
-        preparations=[{"use": "centre", "egde": 64}])
-refused("engines", engines=[])
-Path(sys.argv[1], "shelves/engines/mine.py").write_text(
-    "from ..shelf import engines\\n@engines.put('mine')\\n"
-    "def mine(scan, state, pace, seed, device):\\n    'Do nothing.'\\n    return state\\n"
-)
-assert ("mine", "Do nothing.") in shelf.engines.table()
+DEVICE = """
+import torch
+from shelves import device
+
+seen = []
+raises = lambda: None
+
+@shelf.engines.put("faulty")
+def faulty(scan, state, pace, seed, device):
+    seen.append(device)
+    raises()
+    state.sample[:] = np.nan
+    pace.note(4, state)
+    return state
+
+recipe = Recipe(engines=[{"use": "faulty", "epochs": 4}])
+says("faulty diverged: by epoch 4", lambda: reconstruct(recipe, scan), FloatingPointError)
+
+def raises():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+words = "the GPU's memory is too small for faulty with 120 frames of 64 x 64 pixels: take a smaller"
+says(words, lambda: reconstruct(recipe, scan), MemoryError)
+
+def raises():
+    torch.empty(2**60)
+says("the memory of this server is too small", lambda: reconstruct(recipe, scan), MemoryError)
+
+def raises():
+    raise RuntimeError("shapes differ")
+says("shapes differ", lambda: reconstruct(recipe, scan), RuntimeError)
+
+# One place decides, and engines compute where it says.
+here = "cuda" if torch.cuda.is_available() else "cpu"
+assert seen == [here] * 4 and device.choose() == here and device.choose("cpu") == "cpu"
+assert device.words("cpu").startswith("the processor, ")
+if here == "cpu":
+    says("PyTorch sees none here", lambda: device.choose("cuda"))
+torch.cuda.is_available = lambda: True
+assert (device.choose(), device.choose("cuda"), device.choose("cpu")) == ("cuda", "cuda", "cpu")
+ok = Recipe(engines=[{"use": "LSQML", "epochs": 1}], device="cpu")
+assert reconstruct(ok, scan).device == "cpu"
 """
 
 
@@ -125,18 +112,9 @@ assert ("mine", "Do nothing.") in shelf.engines.table()
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "code",
-    [CONVENTIONS, JUDGE, ENGINES, LAYOUTS, REFUSED],
-    ids=["conventions", "judge", "engines", "layouts", "refused"],
+    [CONVENTIONS, JUDGE, ENGINES, POSITIONS, DEVICE],
+    ids=["conventions", "judge", "engines", "positions", "device"],
 )
 def test_shelves(state_folder: Callable[[], Path], tmp_path: Path, code: str) -> None:
-    python = environment(PTYCHO, state_folder())
-    folder = tmp_path / "ptycho"
-    subprocess.run(["cp", "-r", str(ROOT / "notebooks/ptycho"), str(folder)], check=True)
-    done = subprocess.run(
-        [str(python), "-c", BEGIN + code, str(folder)],
-        env=variables(PTYCHO, python, folder),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    folder = copied(tmp_path / "ptycho")
+    run_code(BEGIN + code, state_folder(), folder, tmp_path, str(folder))

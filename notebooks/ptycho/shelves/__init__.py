@@ -5,8 +5,9 @@ new. To add a detector, a preparation or an engine, put one small file on its sh
 this file, whose modules are found by themselves.
 """
 
-from .recipe import Recipe, Report, reconstruct
+from .recipe import Recipe, read
 from .scan import Scan, State
+from .series import Report, reconstruct
 from .shelf import SHELVES, Shelf
 
-__all__ = ["SHELVES", "Recipe", "Report", "Scan", "Shelf", "State", "reconstruct"]
+__all__ = ["SHELVES", "Recipe", "Report", "Scan", "Shelf", "State", "read", "reconstruct"]

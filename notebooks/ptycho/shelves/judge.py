@@ -34,6 +34,11 @@ class Verdict:
     image: np.ndarray
     truth: np.ndarray
 
+    @property
+    def weakest(self) -> float:
+        """The lowest correlation below three quarters of the Nyquist frequency."""
+        return float(self.frc[self.rings < 0.75].min())
+
     def resolution_m(self, pixel_m: float) -> float:
         """Return half the period at the cut, metres."""
         return pixel_m / self.cut if self.cut else np.inf
@@ -67,21 +72,47 @@ def compare(image: np.ndarray, truth: np.ndarray, edge: int, shift_px: float = 6
 def align(wide: np.ndarray, truth: np.ndarray, window: np.ndarray) -> np.ndarray:
     """Return the middle of an image with shift, linear phase and factor removed.
 
-    The phase of the ratio of both images gives ramp and factor, the phase of their cross spectrum
-    the shift; in turns, as each is a little wrong until the other is right.
+    The phase of the ratio of both images gives a ramp, the peak of their cross correlation a shift;
+    each is a little wrong until the other is right. From there all are refined at once.
     """
     edge = len(truth)
-    for _ in range(6):
-        image = middle(wide, edge)
-        ramp = phase_ramp(image * truth.conj() * window)
-        wide = wide * slope(len(wide), -ramp)
-        image = middle(wide, edge)
-        shift = offset(truth * window, image * window)
-        wide = moved(wide, -shift)
-        if np.abs(shift).max() < 1e-3 and np.abs(ramp).max() < 1e-5:
+    for _ in range(3):
+        wide = wide * slope(len(wide), -phase_ramp(middle(wide, edge) * truth.conj() * window))
+        wide = moved(wide, -offset(truth * window, middle(wide, edge) * window))
+    for _ in range(20):
+        ramp, shift, factor = step_nearer(wide, truth, window)
+        wide = moved(wide * slope(len(wide), ramp), shift) * factor
+        if np.abs(shift).max() < 1e-4 and np.abs(ramp).max() < 1e-6:
             break
+    return middle(wide, edge)
+
+
+def step_nearer(
+    wide: np.ndarray, truth: np.ndarray, window: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, complex]:
+    """Return by which ramp, shift and factor an image comes nearest to the truth.
+
+    One step of Gauss and Newton: the image is linear in small ramps (rad a pixel) and shifts
+    (pixels), and the weighted squared differences are the least.
+    """
+    edge = len(truth)
+    axis = np.arange(edge) - edge // 2
     image = middle(wide, edge)
-    return image * np.sum(truth * image.conj() * window) / np.sum(np.abs(image) ** 2 * window)
+    down, right = (middle(slopes, edge) for slopes in derivatives(wide))
+    parts = [1j * axis[:, None] * image, 1j * axis * image, -down, -right, image, 1j * image]
+    columns = np.stack([(part * window).ravel() for part in parts], axis=1)
+    off = ((truth - image) * window).ravel()
+    found = np.linalg.lstsq(
+        np.concatenate([columns.real, columns.imag]), np.concatenate([off.real, off.imag]), rcond=None
+    )[0]
+    return found[:2], np.clip(found[2:4], -0.5, 0.5), 1 + found[4] + 1j * found[5]
+
+
+def derivatives(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how an image changes a pixel further down, and further right, by Fourier transforms."""
+    spectrum = np.fft.fft2(image)
+    rows, columns = (2j * np.pi * np.fft.fftfreq(n) for n in image.shape)
+    return np.fft.ifft2(spectrum * rows[:, None]), np.fft.ifft2(spectrum * columns)
 
 
 def middle(image: np.ndarray, edge: int) -> np.ndarray:
@@ -133,6 +164,23 @@ def moved(image: np.ndarray, by_px: np.ndarray) -> np.ndarray:
     rows, columns = (np.fft.fftfreq(n) for n in image.shape)
     ramp = np.exp(-2j * np.pi * rows * by_px[0])[:, None] * np.exp(-2j * np.pi * columns * by_px[1])
     return np.fft.ifft2(np.fft.fft2(image) * ramp)
+
+
+def orthogonal(modes: np.ndarray) -> np.ndarray:
+    """Return the same light in orthogonal probe modes, the strongest first: (modes, n, n) complex.
+
+    Modes that add up incoherently may be mixed by any unitary matrix without a change of what the
+    detector sees. The singular vectors are the one choice that is orthogonal (Thibault and Menzel
+    2013, doi:10.1038/nature11806): only these can be compared.
+    """
+    _, sizes, rows = np.linalg.svd(modes.reshape(len(modes), -1), full_matrices=False)
+    return (sizes[:, None] * rows).reshape(modes.shape)
+
+
+def shares(modes: np.ndarray) -> np.ndarray:
+    """Return how much of the light each orthogonal mode holds, the strongest first: (modes,)."""
+    power = np.sum(np.abs(orthogonal(modes)) ** 2, axis=(1, 2))
+    return power / power.sum()
 
 
 def hann(edge: int) -> np.ndarray:

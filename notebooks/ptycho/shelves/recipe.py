@@ -1,19 +1,16 @@
 """A recipe: which modules of the shelves are stacked, in which order, with which options."""
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .scan import Model, Scan, State
+from .device import Wanted
+from .scan import Scan, ScanError, State
 from .shelf import Shelf, engines, outputs, preparations, readers, starts
 
-Watch = Callable[[State], None]
-"""Is given the state after some epochs, to draw it."""
+WORDS = {"missing": "is missing", "extra_forbidden": "a recipe has no such part"}
 
 
 class Step(BaseModel):
@@ -57,6 +54,13 @@ class Recipe(BaseModel):
         How the result is written.
     seed : int
         Of everything random.
+    device : {"auto", "cpu", "cuda"}
+        Where engines compute; ``auto`` takes the GPU where there is one.
+
+    Raises
+    ------
+    ValueError
+        Something in it makes no sense; every finding is a line.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,14 +69,21 @@ class Recipe(BaseModel):
     start: Step = Step(use="mean_pattern")
     engines: list[EngineStep] = Field(min_length=1)
     output: Step = Step(use="cxi")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**31)
+    device: Wanted = "auto"
+
+    def __init__(self, **parts: object) -> None:
+        try:
+            super().__init__(**parts)
+        except ValidationError as error:
+            raise ValueError("\n".join(findings(error))) from None
 
     @model_validator(mode="after")
     def on_the_shelves(self) -> "Recipe":
         """Refuse names and options that no module has, before anything runs."""
         for shelf, steps, given in self.places():
             for step in steps:
-                if step.use == "auto":
+                if step.use == "auto" and shelf is readers:
                     continue
                 try:
                     shelf.check(step.use, step.options, given)
@@ -92,8 +103,22 @@ class Recipe(BaseModel):
 
     @classmethod
     def from_yaml(cls, text: str) -> "Recipe":
-        """Return the recipe that a YAML text holds."""
-        return cls.model_validate(yaml.safe_load(text))
+        """Return the recipe that a YAML text holds.
+
+        Raises
+        ------
+        ValueError
+            The text is no YAML, or the recipe makes no sense.
+        """
+        try:
+            parts = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f"line {mark.line + 1}" if mark else "the text"
+            raise ValueError(f"the recipe is no YAML: {where} can't be read") from None
+        if not isinstance(parts, dict):
+            raise ValueError("a recipe consists of lines such as 'engines:', see its how-to")
+        return cls(**{str(name): value for name, value in parts.items()})
 
     def to_yaml(self) -> str:
         """Return the recipe as YAML."""
@@ -105,24 +130,54 @@ class Recipe(BaseModel):
         Raises
         ------
         ValueError
-            No reader knows the file.
+            There is no such file, no reader knows it, or what it says can't be.
         """
-        scan = read(path) if self.reader.use == "auto" else readers[self.reader.use](
-            path, **self.reader.options
-        )
-        return self.prepare(scan)
+        name = self.reader.use
+        if name == "auto":
+            return self.prepare(read(path)).checked()
+        existing(path)
+        try:
+            return self.prepare(readers.use(name, self.reader.options, Path(path))).checked()
+        except (KeyError, OSError, ValueError) as error:
+            raise ScanError(f"{Path(path).name} by reader {name!r}: {sentence(error)}") from error
 
     def prepare(self, scan: Scan) -> Scan:
         """Return a scan after all preparations, in their order."""
         for step in self.preparations:
-            scan = preparations[step.use](scan, **step.options)
+            scan = preparations.use(step.use, step.options, scan)
         return scan
 
     def begin(self, scan: Scan) -> State:
-        """Return the first guess: the object is empty, the probe from the start's module."""
+        """Return the first guess: the object is empty, the probe from the start's module.
+
+        Raises
+        ------
+        ScanError
+            The positions can't be, or the first guess of the probe holds no light.
+        """
         at, shape = scan.positions_px()
-        probe = np.asarray(starts[self.start.use](scan, **self.start.options), np.complex64)
+        probe = np.asarray(starts.use(self.start.use, self.start.options, scan), np.complex64)
+        if not np.isfinite(probe).all() or not probe.any():
+            raise ScanError(
+                f"start {self.start.use!r} made a probe without light: check its options against "
+                "the scan's wavelength, distance and pixel, and that the frames hold counts"
+            )
         return State(np.ones(shape, np.complex64), probe, at)
+
+
+def findings(error: ValidationError) -> list[str]:
+    """Return what is wrong with a recipe, a line each: ``engines, number 1, epochs: ...``."""
+    found = []
+    for problem in error.errors(include_url=False):
+        words = WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+        where = ", ".join(map(place, problem["loc"]))
+        found.append(f"{where}: {words}" if where else words)
+    return found
+
+
+def place(part: str | int) -> str:
+    """Return a part of a recipe's place in words: counted from 1."""
+    return f"number {part + 1}" if isinstance(part, int) else part
 
 
 def read(path: Path) -> Scan:
@@ -131,112 +186,26 @@ def read(path: Path) -> Scan:
     Raises
     ------
     ValueError
-        No reader knows the file.
+        There is no such file, no reader knows it, or what it says can't be.
     """
+    existing(path)
     reasons = []
     for name in readers:
         try:
             return readers[name](Path(path))
-        except (KeyError, OSError, ValueError) as error:
-            reasons.append(f"  {name}: {' '.join(str(error.args[0] if error.args else error).split())}")
-    raise ValueError(f"no reader knows {Path(path).name}:\n" + "\n".join(reasons))
+        except ScanError as error:
+            raise ScanError(f"{Path(path).name}: {error}") from error
+        except Exception as error:  # a reader is anybody's code, given a file of any kind
+            reasons.append(f"  {name}: {sentence(error)}")
+    raise ScanError(f"no reader knows {Path(path).name}:\n" + "\n".join(reasons))
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a recipe made of a scan.
-
-    Parameters
-    ----------
-    scan : Scan
-        As prepared.
-    states : list of State
-        The first guess, then what each engine returned.
-    """
-
-    recipe: Recipe
-    scan: Scan
-    states: list[State]
-
-    @property
-    def state(self) -> State:
-        """The last."""
-        return self.states[-1]
-
-    def write(self, path: Path) -> Path:
-        """Write the result as the recipe says."""
-        step = self.recipe.output
-        outputs[step.use](path, self.scan, self.state, **step.options)
-        return path
+def existing(path: Path) -> None:
+    """Refuse a path where no file is."""
+    if not Path(path).is_file():
+        raise ScanError(f"there is no file {path}, seen from {Path.cwd()}")
 
 
-def reconstruct(
-    recipe: Recipe, scan: Scan, *, start: State | None = None, watch: Watch | None = None, every: int = 5
-) -> Report:
-    """Run the engines of a recipe in series.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    scan : Scan
-        Prepared.
-    start : State, optional
-        Another beginning than the recipe's.
-    watch : callable, optional
-        Is given the state now and then.
-    every : int, optional
-        Epochs between two errors, and two calls of `watch`.
-    """
-    settle(scan)
-    model = Model(scan)
-    states = [start.copy() if start else recipe.begin(scan)]
-    for number, step in enumerate(recipe.engines):
-        state, before = states[-1].copy(), states[-1].epochs
-
-        def note(epoch: int, state: State, name: str = step.use, before: int = before) -> None:
-            state.errors.append((name, before + epoch, model.error(state)))
-            if watch:
-                watch(state)
-
-        pace = Pace(step.epochs, every, note)
-        engine = engines[step.use]
-        states.append(engine(scan, state, pace, recipe.seed + number, device(), **step.options))
-    return Report(recipe, scan, states)
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How far an engine runs before it shows where it is.
-
-    Parameters
-    ----------
-    epochs : int
-        In all.
-    every : int
-        Between two looks.
-    note : callable
-        Is given the epoch and the state.
-    """
-
-    epochs: int
-    every: int
-    note: Callable[[int, State], None]
-
-    def stretches(self) -> list[tuple[int, int]]:
-        """Return how many epochs to run each time, and how many that makes."""
-        ends = sorted({*range(self.every, self.epochs, self.every), self.epochs})
-        return [(end - begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
-
-
-def settle(scan: Scan) -> None:
-    """Let frames too small to be shared among cores be computed on one, which is faster."""
-    import torch
-
-    torch.set_num_threads(1 if scan.edge <= 128 else len(os.sched_getaffinity(0)))
-
-
-def device() -> str:
-    """Return where engines compute: the GPU where there is one."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def sentence(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    return " ".join(str(error.args[0] if error.args else error).split())

@@ -10,6 +10,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+POSSIBLE_M = {
+    "wavelength_m": ((1e-12, 2e-6), "Is it in nm or Å, or was an energy in eV taken for joules?"),
+    "distance_m": ((1e-4, 200.0), "Is it in mm?"),
+    "pixel_m": ((1e-8, 1e-2), "Is it in µm or mm?"),
+}
+FEWEST = 4  # frames that can tell sample and probe apart at all
+LARGEST_PX = 16384  # along an object's edge: 2 GiB of complex numbers, beyond any scan of today
+
+
+class ScanError(ValueError):
+    """A file of a known kind, or its scan, that can't be right: what is wrong, and what to do."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -41,18 +53,46 @@ class Scan:
     origin: str = ""
 
     def __post_init__(self) -> None:
+        if self.frames.ndim != 3 or not self.frames.size:
+            raise ScanError(f"frames must be (positions, rows, columns), not {self.frames.shape}")
         count, shape = len(self.frames), self.frames.shape[1:]
         if self.good.shape != shape:
-            raise ValueError(f"frames of {shape} pixels, but a mask of {self.good.shape}")
+            raise ScanError(f"frames of {shape} pixels, but a mask of {self.good.shape}")
         if self.positions_m.shape != (count, 2):
-            raise ValueError(f"{count} frames, but positions of shape {self.positions_m.shape}")
+            raise ScanError(
+                f"there are {count} frames, but positions of shape {self.positions_m.shape}: one row "
+                "and one column coordinate is needed for each frame"
+            )
+        if not np.isfinite(self.positions_m).all():
+            raise ScanError("some positions are no numbers: leave those frames out, or mend them")
+        if not self.good.any():
+            raise ScanError("the mask leaves no pixel: does 0 mean a bad one in it?")
+
+    def checked(self) -> "Scan":
+        """Return the same scan if its wavelength, distance and pixel are possible.
+
+        Raises
+        ------
+        ScanError
+            One of them is missing, or no experiment has such a value.
+        """
+        for name, ((low, high), guess) in POSSIBLE_M.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                said = (
+                    "the file doesn't say it."
+                    if np.isnan(value)
+                    else f"{value:.3g} m, but possible are {low:g} to {high:g} m. {guess}"
+                )
+                raise ScanError(f"{name}: {said} Set it with the preparation 'geometry'")
+        return self
 
     @property
     def edge(self) -> int:
         """Pixels along a frame's edge; engines want square frames."""
         rows, columns = self.frames.shape[1:]
         if rows != columns:
-            raise ValueError(f"frames must be square, not {rows} x {columns}: use 'centre'")
+            raise ScanError(f"frames must be square, not {rows} x {columns}: use 'centre'")
         return rows
 
     @property
@@ -65,9 +105,22 @@ class Scan:
 
         The object holds every position with half a probe and two pixels around; pixel centres are
         at whole numbers.
+
+        Raises
+        ------
+        ScanError
+            There are too few frames, or the positions fit no experiment: their unit is likely wrong.
         """
+        if len(self.frames) < FEWEST:
+            raise ScanError(f"{len(self.frames)} frames are too few: ptychography needs many that overlap")
         at = self.positions_m / self.object_pixel_m
         low, high = at.min(axis=0), at.max(axis=0)
+        extent, about = float((high - low).max()), f"pixels of {self.object_pixel_m:.3g} m"
+        unit = "Positions must be in metres: is that so, and are distance and pixel right?"
+        if extent > LARGEST_PX:
+            raise ScanError(f"the positions reach over {extent:.3g} {about}. {unit}")
+        if extent < 1:
+            raise ScanError(f"all {len(at)} positions lie within {extent:.2g} {about}. {unit}")
         shape = 2 * np.ceil((high - low + self.edge + 4) / 2).astype(int)
         return at - (low + high) / 2 + shape // 2, (int(shape[0]), int(shape[1]))
 
@@ -96,6 +149,12 @@ class State:
     probe: np.ndarray
     positions_px: np.ndarray
     errors: list[tuple[str, int, float]] = field(default_factory=list)
+
+    def within(self, positions_px: np.ndarray) -> np.ndarray:
+        """Return positions with those moved back that would take the probe off the object."""
+        half = self.probe.shape[-1] // 2
+        last = np.array(self.sample.shape) - (self.probe.shape[-1] - half) - 1e-3
+        return np.clip(positions_px, half, last)
 
     @property
     def epochs(self) -> int:

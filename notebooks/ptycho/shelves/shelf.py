@@ -4,7 +4,17 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from inspect import signature
+from inspect import Parameter, signature
+from typing import Annotated, get_type_hints
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+# Of options in a recipe: what a function's parameter is annotated with is what it is checked for.
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Shelf:
@@ -57,8 +67,12 @@ class Shelf:
             raise KeyError(f"no {self.noun} {name!r}: {hint}")
         return self._functions[name]
 
-    def check(self, name: str, options: dict, given: int) -> None:
-        """Refuse options that a function doesn't have.
+    def use(self, name: str, options: dict, *given: object) -> object:
+        """Call a function with what its shelf gives and with the options of a recipe."""
+        return self[name](*given, **self.check(name, options, len(given)))
+
+    def check(self, name: str, options: dict, given: int) -> dict:
+        """Return options as a function takes them, such as a number that YAML took for a text.
 
         Parameters
         ----------
@@ -73,18 +87,44 @@ class Shelf:
         KeyError
             Nothing of this name lies on the shelf.
         ValueError
-            The function has no such option.
+            The function has no such option, needs another one, or can't take a value.
         """
-        known = list(signature(self[name]).parameters)[given:]
-        for option in options:
+        function = self[name]
+        known = dict(list(signature(function).parameters.items())[given:])
+        types = get_type_hints(function, include_extras=True)
+        lacking = [o for o, p in known.items() if p.default is Parameter.empty and o not in options]
+        taken = {}
+        for option, value in options.items():
             if option not in known:
                 near = get_close_matches(option, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"
                 raise ValueError(f"{self.noun} {name!r} has no option {option!r}: {hint}")
+            try:
+                taken[option] = fit(types.get(option, object), value)
+            except ValueError as problem:
+                raise ValueError(f"{self.noun} {name!r}: {option}: {problem}") from None
+        if lacking:
+            raise ValueError(f"{self.noun} {name!r} needs {' and '.join(lacking)}")
+        return taken
 
     def table(self) -> list[tuple[str, str]]:
         """Return a name and a sentence for everything on the shelf."""
         return [(name, (self[name].__doc__ or "").strip().splitlines()[0]) for name in self]
+
+
+def fit(kind: object, value: object) -> object:
+    """Return a value as a kind, such as ``Count``.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    try:
+        return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
+    except ValidationError as error:
+        words = error.errors(include_url=False)[0]["msg"]
+        raise ValueError(f"{words[0].lower()}{words[1:]}, not {value!r}") from None
 
 
 readers = Shelf("readers", "reader")

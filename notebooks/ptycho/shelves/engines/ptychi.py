@@ -3,18 +3,20 @@
 import contextlib
 import io
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
-from ..recipe import Pace
 from ..scan import Scan, State
-from ..shelf import engines
+from ..series import Pace
+from ..shelf import Count, Positive, Share, Whole, engines
 
 
 @engines.put("LSQML")
 def lsqml(
     scan: Scan, state: State, pace: Pace, seed: int, device: str,
-    batch: int = 20, momentum: float = 0.0, noise: str = "gaussian", compact: bool = False,
+    batch: Count = 20, momentum: Share = 0.0, noise: Literal["gaussian", "poisson"] = "gaussian",
+    compact: bool = False,
 ) -> State:  # fmt: skip
     """Least squares with optimal step sizes (Odstrčil et al. 2018); the work horse of cSAXS."""
     import ptychi.api as api
@@ -32,7 +34,7 @@ def lsqml(
 @engines.put("ePIE")
 def epie(
     scan: Scan, state: State, pace: Pace, seed: int, device: str,
-    batch: int = 1, sample_step: float = 1.0, probe_step: float = 1.0,
+    batch: Count = 1, sample_step: Positive = 1.0, probe_step: Positive = 1.0,
 ) -> State:  # fmt: skip
     """Frame by frame, steps scaled by the brightest pixel (Maiden and Rodenburg 2009)."""
     import ptychi.api as api
@@ -43,7 +45,7 @@ def epie(
 @engines.put("rPIE")
 def rpie(
     scan: Scan, state: State, pace: Pace, seed: int, device: str,
-    batch: int = 1, sample_step: float = 0.1, probe_step: float = 1.0,
+    batch: Count = 1, sample_step: Positive = 0.1, probe_step: Positive = 1.0,
 ) -> State:  # fmt: skip
     """Like ePIE with larger steps where it is dark (Maiden, Johnson and Li 2017)."""
     import ptychi.api as api
@@ -54,7 +56,7 @@ def rpie(
 @engines.put("DM")
 def dm(
     scan: Scan, state: State, pace: Pace, seed: int, device: str,
-    sample_inertia: float = 0.0, probe_inertia: float = 0.0, probe_from: int = 0,
+    sample_inertia: Share = 0.0, probe_inertia: Share = 0.0, probe_from: Whole = 0,
 ) -> State:  # fmt: skip
     """Difference map, all frames at once (Thibault et al. 2008): robust, and noisy at the end."""
     import ptychi.api as api
@@ -70,7 +72,7 @@ def dm(
 @engines.put("RAAR")
 def raar(
     scan: Scan, state: State, pace: Pace, seed: int, device: str,
-    beta: float = 0.75, sample_inertia: float = 0.0, probe_inertia: float = 0.0, probe_from: int = 0,
+    beta: Share = 0.75, sample_inertia: Share = 0.0, probe_inertia: Share = 0.0, probe_from: Whole = 0,
 ) -> State:  # fmt: skip
     """Relaxed averaged alternating reflections, all frames at once (Luke 2005)."""
     import ptychi.api as api

@@ -18,25 +18,43 @@ def cxi(path: Path, scan: Scan, state: State) -> None:
     rows, columns = (state.positions_px - np.array(state.sample.shape) // 2).T * pixel
     with h5py.File(path, "w") as file:
         file["cxi_version"], file["number_of_entries"] = 160, 1
-        entry = file.create_group("entry_1")
-        entry.attrs["NX_class"] = "NXentry"
+        file.attrs["default"] = "entry_1"
+        entry = group(file, "entry_1", "NXentry", default="data_1")
         entry["title"] = f"Reconstruction of {scan.origin}"
         image = entry.create_group("image_1")
         image.create_dataset("data", data=state.sample, compression="gzip", shuffle=True)
         image["data_space"], image["data_type"] = "real", "transmission"
-        image["image_size"] = np.array(state.sample.shape[::-1]) * pixel
-        image["image_size"].attrs["units"] = "m"
+        put(image, "image_size", np.array(state.sample.shape[::-1]) * pixel, "m")
         image["process_1/command"] = " then ".join(dict.fromkeys(name for name, _, _ in state.errors))
         image["process_1/epoch"] = [epoch for _, epoch, _ in state.errors]
         image["process_1/error"] = [error for _, _, error in state.errors]
         source = entry.create_group("instrument_1/source_1")
-        source["energy"], source["wavelength"] = HC_J_M / scan.wavelength_m, scan.wavelength_m
+        put(source, "energy", HC_J_M / scan.wavelength_m, "J")
+        put(source, "wavelength", scan.wavelength_m, "m")
         source["illumination"] = state.probe
         source["illumination"].attrs["pixel_size"] = pixel
         detector = entry.create_group("instrument_1/detector_1")
-        detector["distance"] = scan.distance_m
-        detector["x_pixel_size"] = detector["y_pixel_size"] = scan.pixel_m
+        put(detector, "distance", scan.distance_m, "m")
+        for axis in "xy":
+            put(detector, f"{axis}_pixel_size", scan.pixel_m, "m")
         # Of the sample: it goes left and up where the beam goes right and down over it.
         moved = np.stack([columns, rows, np.zeros(len(rows))], axis=1)
-        entry["sample_1/geometry_1/translation"] = moved
-        entry.create_group("data_1")["data"] = h5py.SoftLink("/entry_1/image_1/data")
+        put(entry, "sample_1/geometry_1/translation", moved, "m")
+        # What a NeXus viewer opens by itself.
+        data = group(entry, "data_1", "NXdata", signal="data", axes=["y", "x"])
+        data["data"] = h5py.SoftLink("/entry_1/image_1/data")
+        for axis, length in zip("yx", state.sample.shape, strict=True):
+            put(data, axis, (np.arange(length) - length // 2) * pixel, "m")
+
+
+def put(parent: h5py.Group, name: str, value: np.ndarray | float, units: str) -> None:
+    """Write a number, or an array of them, with its unit."""
+    parent[name] = value
+    parent[name].attrs["units"] = units
+
+
+def group(parent: h5py.Group, name: str, nx_class: str, **attributes: object) -> h5py.Group:
+    """Return a new group of a NeXus class."""
+    made = parent.create_group(name)
+    made.attrs.update({"NX_class": nx_class, **attributes})
+    return made

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..scan import Scan
-from ..shelf import preparations
+from ..shelf import Count, Positive, preparations
 
 
 @preparations.put("orient")
@@ -15,7 +15,7 @@ def orient(scan: Scan, swap: bool = False, flip_rows: bool = False, flip_columns
 
 
 @preparations.put("affine")
-def affine(scan: Scan, scale: float = 1.0, rotation_deg: float = 0.0) -> Scan:
+def affine(scan: Scan, scale: Positive = 1.0, rotation_deg: float = 0.0) -> Scan:
     """Scale and rotate the positions about their middle."""
     middle = scan.positions_m.mean(axis=0)
     angle = np.radians(rotation_deg)
@@ -24,6 +24,6 @@ def affine(scan: Scan, scale: float = 1.0, rotation_deg: float = 0.0) -> Scan:
 
 
 @preparations.put("thin")
-def thin(scan: Scan, every: int) -> Scan:
+def thin(scan: Scan, every: Count) -> Scan:
     """Keep one frame out of so many."""
     return scan.changed(frames=scan.frames[::every], positions_m=scan.positions_m[::every])

@@ -1,1 +1,1 @@
-"""Readers of files: `name(path, **options) -> Scan`, or a KeyError, OSError or ValueError for what is not theirs."""
+"""Readers of files: `name(path, **options) -> Scan`; a ScanError means its kind, but faulty, any other not its."""

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from ..scan import Scan
-from ..shelf import readers
+from ..shelf import Positive, readers
 
 
 @readers.put("tike")
-def tike(path: Path, object_pixel_m: float = 1.0) -> Scan:
-    """Frames and probe; the file counts in pixels, so the geometry is a stand-in unless told."""
+def tike(path: Path, object_pixel_m: Positive = 1e-8) -> Scan:
+    """Frames and probe; the file counts in pixels, which are taken as 10 nm unless told."""
     if Path(path).suffix != ".npz":
         raise ValueError("it is no NumPy archive (.npz)")
     with np.load(path) as file:

@@ -3,12 +3,12 @@
 import numpy as np
 
 from ..scan import Scan
-from ..shelf import starts
+from ..shelf import Count, starts
 from .modes import spread
 
 
 @starts.put("mean_pattern")
-def mean_pattern(scan: Scan, defocus_m: float = 0.0, modes: int = 1) -> np.ndarray:
+def mean_pattern(scan: Scan, defocus_m: float = 0.0, modes: Count = 1) -> np.ndarray:
     """Root of the mean pattern as if the beam came in one phase, moved out of focus."""
     mean = np.where(scan.good, scan.frames.mean(axis=0), 0)
     q = np.fft.fftfreq(scan.edge, scan.object_pixel_m)

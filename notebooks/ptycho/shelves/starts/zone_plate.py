@@ -3,14 +3,14 @@
 import numpy as np
 
 from ..scan import Scan
-from ..shelf import starts
+from ..shelf import Count, NotNegative, Positive, starts
 from .modes import spread
 
 
 @starts.put("zone_plate")
 def zone_plate(
-    scan: Scan, defocus_m: float, diameter_m: float, outermost_zone_m: float,
-    central_stop_m: float = 0.0, modes: int = 1,
+    scan: Scan, defocus_m: float, diameter_m: Positive, outermost_zone_m: Positive,
+    central_stop_m: NotNegative = 0.0, modes: Count = 1,
 ) -> np.ndarray:  # fmt: skip
     """The light of a perfect zone plate, a defocus downstream of its focus."""
     q = np.fft.fftfreq(scan.edge, scan.object_pixel_m)
