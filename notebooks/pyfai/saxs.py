@@ -48,20 +48,22 @@ def saxs_images(folder: Path, seed: int) -> None:
     """
     rng = np.random.default_rng(seed)
     geometry = drawn_geometry(rng, PILATUS_1M)
+    sample = {
+        "radius_nm": rng.uniform(5.5, 6.5),
+        "spread": rng.uniform(0.08, 0.12),
+        "volume_fraction": rng.uniform(1.5e-3, 2.5e-3),
+        "thickness_cm": 0.1 * rng.uniform(0.96, 1.04),
+    }
+    light = stop_transmission(geometry, PILATUS_1M)
+    dead, hot = (rng.random(PILATUS_1M.shape) < share for share in (3e-4, 2e-4))
     truth = Solution(
-        radius_nm=rng.uniform(5.5, 6.5),
-        spread=rng.uniform(0.08, 0.12),
-        volume_fraction=rng.uniform(1.5e-3, 2.5e-3),
-        thickness_cm=0.1 * rng.uniform(0.96, 1.04),
+        **sample,
         contrast_cm2=CONTRAST_CM2,
         water_per_cm=WATER_PER_CM,
-        mask=np.zeros(PILATUS_1M.shape, bool),
+        mask=PILATUS_1M.gaps | dead | hot | (light < 0.99),
         geometry=geometry,
         detector=PILATUS_1M,
     )
-    light = stop_transmission(geometry, PILATUS_1M)
-    dead, hot = (rng.random(PILATUS_1M.shape) < share for share in (3e-4, 2e-4))
-    truth.mask[:] = PILATUS_1M.gaps | dead | hot | (light < 0.99)
     points, kept = subpixels(geometry, PILATUS_1M, 3), losses(geometry, PILATUS_1M) * light
     for name, shot in SHOTS.items():
         photons = FLUX_HZ * shot.seconds * rng.uniform(0.97, 1.03)
@@ -112,7 +114,7 @@ def curve_of(name: str, truth: Solution, photons: float) -> Curve:
     q = 4 * np.pi / truth.geometry.wavelength_angstrom * np.sin(two_theta / 2)
     if name == "agbh":
         return Curve(two_theta, behenate(q, truth.geometry.wavelength_angstrom, two_theta))
-    capillary = 0.03 * (np.maximum(q, 1e-3) / 8e-3) ** -3.5  # scattered share per steradian, /cm * cm
+    capillary = 0.03 * (np.maximum(q, 1e-3) / 8e-3) ** -3.5  # of the light, per steradian
     filled = 0.0 if name == "empty" else truth.water_per_cm
     if name == "sample":
         filled = (1 - truth.volume_fraction) * truth.water_per_cm + cross_section(

@@ -1,4 +1,4 @@
-"""The PyMca use case in its own environment: its simulation against a closed form, and its secret."""
+"""The PyMca use case in its own environment: fluorescence of fluorescence, and a blind sample."""
 
 import subprocess
 from collections.abc import Callable
