@@ -55,11 +55,11 @@ def test_what_a_machine_lacks_is_named_with_whom_to_ask(laptop, user):
 
 
 def test_a_notebook_whose_program_is_missing_is_closed_and_the_others_are_not(laptop, user):
-    one, two, three = laptop.use_cases["pyfai"].manifest.notebooks
+    one, two, *others = laptop.use_cases["pyfai"].manifest.notebooks
     notebooks = [
         one.model_copy(update={"programs": ["no-such-program"]}),
         two.model_copy(update={"programs": ["sh"]}),
-        three,
+        *others,
     ]
     deployment = with_manifest(laptop, "pyfai", notebooks=notebooks)
     shown = card_of(deployment, user)

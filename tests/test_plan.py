@@ -104,10 +104,10 @@ def test_a_launch_holds_nothing_of_the_user(use_cases):
 
 
 def with_programs(use_cases, *programs, everywhere=()):
-    """Return the use cases, a list of programs for each of pyFAI's three notebooks."""
+    """Return the use cases, with a list of programs for each of pyFAI's first notebooks."""
     notebooks = [
         notebook.model_copy(update={"programs": list(names)})
-        for notebook, names in zip(use_cases["pyfai"].manifest.notebooks, programs, strict=True)
+        for notebook, names in zip(use_cases["pyfai"].manifest.notebooks, programs, strict=False)
     ]
     return changed(use_cases, "pyfai", notebooks=notebooks, programs=list(everywhere))
 

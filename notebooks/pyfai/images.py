@@ -12,9 +12,10 @@ from pathlib import Path
 import fabio
 import h5py
 import numpy as np
+from flat_detector import HC_KEV_ANGSTROM, Geometry
 from pyFAI.detectors import detector_factory
+from truths import Truth, read_truth
 
-from simulation import HC_KEV_ANGSTROM, Geometry, Truth, read_truth
 from workbench.data import Files
 
 CEO2_ANGSTROM = 5.41165  # lattice parameter of ceria as NIST certifies it, SRM 674b

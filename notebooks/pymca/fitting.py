@@ -37,7 +37,7 @@ def configuration(setup, groups: Sequence[str], *, fit_kev: tuple[float, float],
 
     Parameters
     ----------
-    setup : simulation.Setup
+    setup : fluorescence.Setup
         What is known of the experiment. Its energy axis and resolution are the fit's start values.
     groups : sequence of str
         Line groups to fit, such as ``"Fe K"``.
@@ -140,15 +140,48 @@ def mass_fractions(result: Mapping, excitation: str) -> dict[str, float]:
     dict of str to float
         Mass fraction by line group.
     """
+    return _concentrations(result, excitation, from_matrix=False)
+
+
+def matrix_echo(result: Mapping) -> dict[str, float]:
+    """Return what PyMca calls mass fractions from the matrix: what was typed in, and no result.
+
+    Parameters
+    ----------
+    result : mapping
+        What `fit` returned.
+
+    Returns
+    -------
+    dict of str to float
+        Mass fraction by line group, as it stands in the configuration's matrix.
+    """
+    return _concentrations(result, "tertiary", from_matrix=True)
+
+
+def _concentrations(result: Mapping, excitation: str, *, from_matrix: bool) -> dict[str, float]:
+    """Return PyMca's mass fraction of each line group."""
     tool = ConcentrationsTool.ConcentrationsTool()
     settings = tool.configure()
     settings.update(result["config"]["concentrations"])
-    settings.update(usematrix=0, usemultilayersecondary=SECONDARY[excitation])
+    settings.update(usematrix=int(from_matrix), usemultilayersecondary=SECONDARY[excitation])
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its timings
         answer = tool.processFitResult(
-            config=settings, fitresult={"result": result}, elementsfrommatrix=False, fluorates=result["rates"]
+            config=settings, fitresult={"result": result}, elementsfrommatrix=from_matrix, fluorates=result["rates"]
         )
     return {group: float(value) for group, value in answer["mass fraction"].items()}
+
+
+def with_matrix(configuration: Mapping, fractions: Mapping[str, float]) -> dict:
+    """Return a configuration with another composition of the sample, all else the same."""
+    changed = deepcopy(dict(configuration))
+    _, _, density, thickness, *_ = changed["attenuators"]["Matrix"]
+    changed["attenuators"]["Matrix"][1] = "Sample"
+    changed["materials"]["Sample"] = {
+        "Comment": "the sample", "Density": density, "Thickness": thickness,
+        "CompoundList": list(fractions), "CompoundFraction": list(fractions.values()),
+    }  # fmt: skip
+    return changed
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import fluorescence
 import h5py
 import mda
 import numpy as np
-import simulation
+import thin_section
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Sample:
     ----------
     spectra : (rows, columns, channels) float32
         Counts.
-    setup : simulation.Setup
+    setup : fluorescence.Setup
         The experiment; its energy axis and resolution are guesses to start from.
     groups : tuple of str
         Line groups to fit.
@@ -41,7 +42,7 @@ class Sample:
     """
 
     spectra: np.ndarray = field(repr=False)
-    setup: simulation.Setup
+    setup: fluorescence.Setup
     groups: tuple[str, ...]
     fit_kev: tuple[float, float]
     fractions: Mapping[str, float]
@@ -68,17 +69,17 @@ def soil(path: Path, name: str = "entry/measurement/xrf") -> Sample:
         spectra = file[name][()].astype(np.float32)
     # Energy, flux, time and geometry are known. The detector's axis and resolution are guessed.
     setup = replace(
-        simulation.SECTION_SETUP, zero_kev=0.0, gain_kev=0.0194, noise_kev=0.100, fano=0.12
+        thin_section.SECTION_SETUP, zero_kev=0.0, gain_kev=0.0194, noise_kev=0.100, fano=0.12
     )
     return Sample(
         spectra,
         setup,
-        groups=simulation.SECTION_GROUPS,
+        groups=thin_section.SECTION_GROUPS,
         fit_kev=(2.6, 15.4),
-        fractions=simulation.RESIN,
+        fractions=fluorescence.RESIN,
         density=1.2,
-        mass_g_cm2=simulation.SECTION_MASS_G_CM2,
-        pixel_um=simulation.PIXEL_UM,
+        mass_g_cm2=thin_section.SECTION_MASS_G_CM2,
+        pixel_um=thin_section.PIXEL_UM,
         bar_um=50.0,
         pairs={"Ti K": ("Ba L", 4.509), "As K": ("Pb L", 10.532)},
         colours=("Fe K", "As K", "Pb L"),
@@ -104,7 +105,7 @@ def film(path: Path, detector: int = 0) -> Sample:
     """
     scan = mda.read_map(path)
     about = settings(path.with_name("maps_fit_parameters_override.txt"))
-    setup = simulation.Setup(
+    setup = fluorescence.Setup(
         energy_kev=float(about["COHERENT_SCT_ENERGY"]),
         flux_hz=1e9,
         time_s=1.0,
@@ -114,7 +115,7 @@ def film(path: Path, detector: int = 0) -> Sample:
         gain_kev=float(about["CAL_SLOPE_[E_LINEAR]"]),
         noise_kev=float(about["FWHM_OFFSET"]),
         # There, the variance of a line is, beside the noise, 2.96 times this number and the energy.
-        fano=2.96 * float(about["FWHM_FANOPRIME"]) / simulation.SI_PAIR_KEV,
+        fano=2.96 * float(about["FWHM_FANOPRIME"]) / fluorescence.SI_PAIR_KEV,
     )
     return Sample(
         scan.spectra[:, :, detector],

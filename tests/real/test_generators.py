@@ -37,8 +37,8 @@ import h5py
 import numpy as np
 
 sys.path.insert(0, str(Path(sys.argv[1])))
+import flat_detector
 import images
-import simulation
 
 class Files(dict):
     label = "pyfai/ceo2-pilatus2m"
@@ -64,8 +64,8 @@ with h5py.File(instrument, "w") as file:
 
 shot = images.read(files)
 assert shot.mask[3, 5] and shot.mask[4, 5] and shot.mask[6, 5] and not shot.mask[7, 5]
-detector = simulation.Detector("Pilatus2M", shape, pixel * 1e-3, (195, 487), (17, 7))
-seen = simulation.angles(shot.geometry, detector)
+detector = flat_detector.Detector("Pilatus2M", shape, pixel * 1e-3, (195, 487), (17, 7))
+seen = flat_detector.angles(shot.geometry, detector)
 
 axis, angle = tilt / np.linalg.norm(tilt), np.linalg.norm(tilt)
 for row, column in ((0, 0), (0, 1474), (1678, 0), (900, 700)):

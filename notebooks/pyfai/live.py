@@ -1,0 +1,158 @@
+"""Frames as they arrive: what a worker makes of one file, and a thread that plays the beamline."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import hdf5plugin  # noqa: F401 - lets h5py read what Eiger detectors compress
+import numpy as np
+import pyFAI
+
+PATIENCE_S = 3.0  # how long a file that can't be read yet may take
+AGAIN_S = 0.3
+
+
+class Reduced(NamedTuple):
+    """One frame's curve."""
+
+    number: int
+    intensity: np.ndarray  # (n,)
+    sigma: np.ndarray  # (n,)
+
+
+@cache
+def integrator(poni: str):
+    """Return pyFAI's integrator, made once in each worker: it keeps its sparse matrix."""
+    return pyFAI.load(poni)
+
+
+def number_of(path: Path) -> int:
+    """Return a frame's number, the last digits of its name: files needn't arrive in order."""
+    return int(re.findall(r"\d+", path.stem)[-1])
+
+
+def read(path: Path, names: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return what a frame's file holds, waiting a little for one that is still being written.
+
+    Parameters
+    ----------
+    path : Path
+    names : mapping of str to str
+        What is wanted, and its path within the file.
+
+    Raises
+    ------
+    OSError, KeyError
+        It can't be read after `PATIENCE_S` either: it is damaged, or lacks something.
+    """
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with h5py.File(path) as file:
+                return {key: file[name][()] for key, name in names.items()}
+        except (OSError, KeyError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(AGAIN_S)
+
+
+def integrate(
+    path: Path, *, poni: str, bins: int, names: Mapping[str, str], settings: Mapping[str, object]
+) -> Reduced:
+    """Return the curve of one file's frame, divided by its monitor.
+
+    Parameters
+    ----------
+    path : Path
+        An HDF5 file with one frame.
+    poni : str
+        Path of the geometry.
+    bins : int
+    names : mapping of str to str
+        Where the file has its ``frame``, ``mask`` and ``monitor``.
+    settings : mapping
+        What else ``integrate1d`` takes.
+    """
+    found = read(path, names)
+    curve = integrator(poni).integrate1d(
+        np.squeeze(found["frame"]),
+        bins,
+        mask=found["mask"] != 0,
+        normalization_factor=float(np.squeeze(found["monitor"])),
+        method=("no", "csr", "cython"),
+        **settings,
+    )
+    return Reduced(number_of(path), curve.intensity, curve.sigma)
+
+
+# ------------------------------------------------------------------------- a beamline, played
+
+
+def whole(path: Path, data: bytes) -> None:
+    """Write a file under another name and rename it, so that nobody sees a part of it."""
+    part = path.with_suffix(".part")
+    part.write_bytes(data)
+    part.rename(path)
+
+
+def slowly(path: Path, data: bytes) -> None:
+    """Write a file in place, with a pause in the middle."""
+    with path.open("wb") as file:
+        file.write(data[: len(data) // 2])
+        file.flush()
+        time.sleep(1.5)
+        file.write(data[len(data) // 2 :])
+
+
+def broken(path: Path, data: bytes) -> None:
+    """Write the first half of a file, and never the rest."""
+    path.write_bytes(data[: len(data) // 2])
+
+
+def play(
+    stack: Path,
+    folder: Path,
+    names: Mapping[str, str],
+    order: list[int],
+    ways: Mapping[int, Callable[[Path, bytes], None]],
+    every_s: float,
+) -> threading.Thread:
+    """Start to write a stack's frames into a folder, a file each, and return the thread.
+
+    Parameters
+    ----------
+    stack, folder : Path
+        Where the frames are, and where they go.
+    names : mapping of str to str
+        As for `integrate`.
+    order : list of int
+        The numbers of the frames, as they come.
+    ways : mapping of int to callable
+        How a frame's file is written, where not `whole`.
+    every_s : float
+        Pause between two frames.
+    """
+
+    def write() -> None:
+        with h5py.File(stack) as source:
+            mask = source[names["mask"]][()]
+            for number in order:
+                scratch = folder / "frame.tmp"
+                with h5py.File(scratch, "w") as file:
+                    packed = hdf5plugin.Bitshuffle(cname="lz4")
+                    frame = source[names["frame"]][number : number + 1]
+                    file.create_dataset(names["frame"], data=frame, chunks=frame.shape, **packed)
+                    file.create_dataset(names["mask"], data=mask, compression="gzip")
+                    file[names["monitor"]] = source[names["monitor"]][number]
+                ways.get(number, whole)(folder / f"frame_{number:04d}.h5", scratch.read_bytes())
+                time.sleep(every_s)
+            scratch.unlink()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    return thread
