@@ -158,12 +158,13 @@ def image_key(entry: h5py.Group, path: Path) -> np.ndarray:
 def stack_of(entry: h5py.Group, path: Path) -> h5py.Dataset:
     """Return the dataset of all frames, which is often a link to a file beside."""
     for name in ("instrument/detector/data", "data/data"):
-        if name in entry:
-            return entry[name]
-        if entry.get(name, getlink=True) is not None:
-            link = entry.get(name, getlink=True)
-            missing = getattr(link, "filename", getattr(link, "path", name))
-            raise ScanError(f"The frames of {path.name} lie in {missing}, which isn't there. Put it beside the scan.")
+        link = entry.get(name, getlink=True)
+        if link is None:
+            continue
+        if (found := entry.get(name)) is not None:
+            return found
+        missing = getattr(link, "filename", getattr(link, "path", name))
+        raise ScanError(f"The frames of {path.name} lie in {missing}, which isn't there. Put it beside the scan.")
     raise ScanError(f"{path.name} has frames neither in {entry.name}/instrument/detector/data nor in {entry.name}/data/data.")
 
 

@@ -1,6 +1,6 @@
 """Write a run as LCLS and Cheetah do, which shares nothing with the tutorials' own layout.
 
-Run as ``python write_cxi.py SIMULATION TARGET [COUNT]`` in the environment of the CrystFEL use case:
+Run as ``python write_cxi.py SIMULATION TARGET [COUNT]`` in the CrystFEL use case's environment:
 SIMULATION is the folder of its ``simulation.py``. TARGET gets ``run7.cxi``, ``run7.geom`` and
 ``thaumatin.cell``: eight panels stacked along the slow scan, half of them upside down, analogue
 counts with noise below zero, a mask for every frame, energies and distance in LCLS' places.
@@ -93,9 +93,17 @@ def main(simulation, target, count):
     with h5py.File(target / "run7.cxi", "w") as file:
         file["cxi_version"] = 140
         data = file.create_group("entry_1/data_1")
-        data.create_dataset("data", data=frames, chunks=(1, *frames.shape[1:]), compression="gzip", compression_opts=1)
+        data.create_dataset(
+            "data",
+            data=frames,
+            chunks=(1, *frames.shape[1:]),
+            compression="gzip",
+            compression_opts=1,
+        )
         bad = np.broadcast_to(stacked(mask.astype(np.uint16)) * 4, frames.shape)
-        data.create_dataset("mask", data=bad, chunks=(1, *frames.shape[1:]), compression="gzip", compression_opts=1)
+        data.create_dataset(
+            "mask", data=bad, chunks=(1, *frames.shape[1:]), compression="gzip", compression_opts=1
+        )
         file["entry_1/instrument_1/detector_1/description"] = "CSPAD, simulated"
         file["LCLS/photon_energy_eV"] = series.energy_ev
         encoder = (detector.distance_m - OFFSET_M) * 1e3
