@@ -90,7 +90,7 @@ def test_what_is_finished_is_kept_and_what_failed_is_tried_again(client, tmp_pat
 
 def test_when_all_is_there_no_cluster_is_started(client, tmp_path, monkeypatch):
     run_chunks(square, CHUNKS, folder=tmp_path, client=client, show=silent)
-    monkeypatch.setattr(compute, "cluster", None)
+    monkeypatch.setattr("workbench.compute.workers.cluster", None)
     again = run_chunks(square, CHUNKS, folder=tmp_path, show=silent)
     assert all(chunk.reused for chunk in again.done)
 

@@ -4,6 +4,8 @@ Everything that CrystFEL computes is computed by its own programs. This module s
 what they said where they fail, and reads streams, reflection lists and tables of shells.
 """
 
+import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -71,14 +73,17 @@ def events(frames: Path, geometry: Path, folder: Path) -> list[str]:
     Parameters
     ----------
     frames : Path
-        A list of files, relative to its own folder, or one HDF5 file.
+        A list of files or of frames ("file //number"), relative to its own folder, or one HDF5 file.
     geometry : Path
         Says where in a file the frames are.
     folder : Path
         For the lists that list_events reads and writes.
     """
-    names = frames.read_text().split() if frames.suffix == ".lst" else [frames.name]
-    (folder / "files.lst").write_text("".join(f"{frames.parent / name}\n" for name in names))
+    names = frames.read_text().splitlines() if frames.suffix == ".lst" else [frames.name]
+    names = [f"{frames.parent / name.strip()}" for name in names if name.strip()]
+    if all(" //" in name for name in names):
+        return names
+    (folder / "files.lst").write_text("".join(f"{name}\n" for name in names))
     run("list_events", "-i", "files.lst", "-g", geometry, "-o", "events.lst", folder=folder)
     return (folder / "events.lst").read_text().splitlines()
 
@@ -98,18 +103,23 @@ def chunks(
         What else `index` needs: geometry, cell, indexing, options.
     """
     parts = [lines[i : i + each] for i in range(0, len(lines), each)]
-    changed = {word: stamp(Path(word)) for word in {line.split()[0] for line in lines}}
+    changed = {name: stamp(Path(name)) for name in {file_of(line) for line in lines}}
     texts = {k: Path(settings[k]).read_text() for k in ("geometry", "cell") if settings.get(k)}
     made = {
         f"frames-{i * each + 1:05d}": {
             **settings,
             **texts,
             "frames": part,
-            "changed": {line.split()[0]: changed[line.split()[0]] for line in part},
+            "changed": {file_of(line): changed[file_of(line)] for line in part},
         }
         for i, part in enumerate(parts)
     }
     return made, {name: len(item["frames"]) for name, item in made.items()}
+
+
+def file_of(line: str) -> str:
+    """Return the file's name of a line of `events`."""
+    return line.partition(" //")[0]
 
 
 def stamp(path: Path) -> tuple[int, int]:
@@ -121,33 +131,57 @@ def stamp(path: Path) -> tuple[int, int]:
 def index(item: Mapping[str, Any], folder: Path) -> dict[str, float]:
     """Index and integrate some frames with indexamajig; return how many were hits and indexed.
 
+    Now and then indexamajig 0.12 crashes in the refinement of a frame, where a singular value
+    decomposition of GSL doesn't converge; it leaves that frame out and goes on. As asdf draws random
+    numbers, the same frame goes well by itself: so what is missing is run once more.
+
     Parameters
     ----------
     item : mapping
         ``frames``, lines of `events`; ``geometry`` and ``cell``, the texts of both files, no cell
-        for none; ``indexing``, the methods; ``options``, further words for indexamajig; ``cores``,
-        1 where left out.
+        for none; ``indexing``, the methods; ``options``, further words for indexamajig;
+        ``at_once``, frames that are worked on at the same time, 1 where left out.
     folder : Path
-        Takes the stream, ``part.stream``, and what indexamajig said, ``indexamajig.log``.
+        Takes the stream, ``part.stream``, and what indexamajig said, ``part.log``.
     """
-    (folder / "frames.lst").write_text("".join(f"{line}\n" for line in item["frames"]))
     (folder / "detector.geom").write_text(item["geometry"])
-    words = ["-i", "frames.lst", "-g", "detector.geom", "-o", "part.stream"]
     if item.get("cell"):
         (folder / "crystal.cell").write_text(item["cell"])
-        words += ["-p", "crystal.cell"]
-    words += ["-j", str(item.get("cores", 1)), f"--indexing={item['indexing']}", *item["options"]]
-    (folder / "indexamajig.log").write_text(run("indexamajig", *words, folder=folder))
-    found = list(read_stream(folder / "part.stream"))
+    stream = folder / "part.stream"
+    found = index_once(item, item["frames"], folder, "part")
+    if missing := [line for line in item["frames"] if line not in {one.line for one in found}]:
+        index_once(item, missing, folder, "again")
+        join([stream, folder / "again.stream"], folder / "both.stream")
+        (folder / "both.stream").replace(stream)
+        found = list(read_stream(stream))
     if len(found) != len(item["frames"]):
         raise ProgramError(
             f"indexamajig wrote {len(found)} of {len(item['frames'])} frames; its log ends:\n"
-            + "\n".join((folder / "indexamajig.log").read_text().splitlines()[-LAST_LINES:])
+            + "\n".join((folder / "again.log").read_text().splitlines()[-LAST_LINES:])
         )
     return {
         "hits": sum(frame.hit for frame in found),
         "indexed": sum(bool(frame.crystals) for frame in found),
     }
+
+
+def index_once(
+    item: Mapping[str, Any], frames: list[str], folder: Path, name: str
+) -> list["Frame"]:
+    """Run indexamajig over frames and return what its stream, named `name`, says of them."""
+    (folder / f"{name}.lst").write_text("".join(f"{line}\n" for line in frames))
+    words = ["-i", f"{name}.lst", "-g", "detector.geom", "-o", f"{name}.stream"]
+    words += ["-p", "crystal.cell"] if item.get("cell") else []
+    words += ["-j", str(min(len(frames), item.get("at_once", 1))), f"--indexing={item['indexing']}"]
+    (folder / f"{name}.log").write_text(run("indexamajig", *words, *item["options"], folder=folder))
+    return list(read_stream(folder / f"{name}.stream"))
+
+
+def pin(client: Any) -> None:
+    """Keep every worker of a cluster, and what it starts, on a core of its own."""
+    cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
+    for worker, core in zip(client.scheduler_info(n_workers=-1)["workers"], cores):
+        client.run(os.sched_setaffinity, 0, [core], workers=[worker])
 
 
 def indexers(item: Mapping[str, Any], folder: Path, names: Iterable[str]) -> list[str]:
@@ -203,6 +237,11 @@ class Frame:
         """Its number within the file, from 0."""
         return int(re.sub(r"\D", "", self.event) or 0)
 
+    @property
+    def line(self) -> str:
+        """Its line of `events`: a file with one frame has no number."""
+        return f"{self.file} {self.event}" if self.event.strip("/") else self.file
+
 
 def read_stream(path: Path) -> Iterator[Frame]:
     """Yield the frames of a stream, complete ones only; a stream that is being written can be read."""
@@ -236,6 +275,26 @@ def read_stream(path: Path) -> Iterator[Frame]:
                 count = 0
             elif line.startswith("----- End chunk"):
                 yield frame
+
+
+def predicted(stream: Path, frame: Frame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where a frame's reflections were integrated: fs, ss, and I / sigma(I), (n,) each."""
+    rows, file, event, inside = [], "", "", False
+    with stream.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("Image filename: "):
+                file = line.partition(": ")[2].strip()
+            elif line.startswith("Event: "):
+                event = line.partition(": ")[2].strip()
+            elif line.startswith("Reflections measured"):
+                inside = (file, event) == (frame.file, frame.event)
+            elif line.startswith("End of reflections"):
+                inside = False
+            elif inside and not line.lstrip().startswith("h "):
+                word = line.split()
+                rows.append((float(word[7]), float(word[8]), float(word[3]) / float(word[4])))
+    fs, ss, snr = np.array(rows).reshape(-1, 3).T
+    return fs, ss, snr
 
 
 def join(parts: Iterable[Path], target: Path) -> None:
@@ -359,8 +418,19 @@ def table_of(path: Path) -> np.ndarray:
 
 def read_cell(path: Path) -> np.ndarray:
     """Return a cell file's a, b, c in angstrom and angles in degrees: (6,)."""
-    found = dict(re.findall(r"^(a|b|c|al|be|ga) = ([\d.]+)", path.read_text(), re.MULTILINE))
-    return np.array([found[k] for k in ("a", "b", "c", "al", "be", "ga")], dtype=float)
+    found = dict(re.findall(r"^(a|b|c|al|be|ga)\s*=\s*([\d.]+ *(?:nm)?)", path.read_text(), re.MULTILINE))
+    values = [found[k] for k in ("a", "b", "c", "al", "be", "ga")]
+    return np.array([float(v.removesuffix("nm")) * (10 if v.endswith("nm") else 1) for v in values])
+
+
+def scaled_cell(text: str, factor: float) -> str:
+    """Return the text of a cell file with all three lengths multiplied: a cell that nothing fits."""
+    return re.sub(
+        r"^(\s*[abc]\s*=\s*)([\d.]+)",
+        lambda m: f"{m[1]}{float(m[2]) * factor:.4f}",
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def write_mtz(path: Path, merged: Merged, cell: np.ndarray, space_group: str) -> None:

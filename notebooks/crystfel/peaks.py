@@ -5,6 +5,7 @@ Barty et al. (2014), doi:10.1107/S1600576714007626. It is what CrystFEL does wit
 tutorial compares the two where CrystFEL is there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 ROUNDS = 5  # of leaving out what is no background
+WHOLE = (slice(0, None), slice(0, None))
 EIGHT = np.ones((3, 3))  # pixels that touch at a corner belong together
 
 
@@ -66,20 +68,6 @@ class Peaks(NamedTuple):
     pixels: np.ndarray
 
 
-def radius_map(shape: tuple[int, int], beam_px: tuple[float, float]) -> np.ndarray:
-    """Return every pixel's distance from the beam: (ny, nx) int64, whole pixels.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (ny, nx)
-    beam_px : tuple of float
-        Where the beam meets the detector: (fast, slow), pixels from the corner of the first one.
-    """
-    slow, fast = np.indices(shape)
-    return np.rint(np.hypot(fast - beam_px[0], slow - beam_px[1])).astype(int)
-
-
 def thresholds(
     frame: np.ndarray, good: np.ndarray, radius: np.ndarray, settings: Settings
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +93,13 @@ def thresholds(
     return mean, high
 
 
-def find(frame: np.ndarray, mask: np.ndarray, radius: np.ndarray, settings: Settings) -> Peaks:
+def find(
+    frame: np.ndarray,
+    mask: np.ndarray,
+    radius: np.ndarray,
+    settings: Settings,
+    panels: Sequence[tuple[slice, slice]] = (WHOLE,),
+) -> Peaks:
     """Return the peaks of a frame.
 
     Parameters
@@ -115,12 +109,25 @@ def find(frame: np.ndarray, mask: np.ndarray, radius: np.ndarray, settings: Sett
     mask : (ny, nx) bool
         True where nothing is measured.
     radius : (ny, nx) int64
-        See `radius_map`.
+        Every pixel's distance from the beam, whole pixels.
     settings : Settings
+    panels : sequence of (slice, slice)
+        Rows and columns of each panel: no peak lies on two of them.
     """
     good = ~mask & (radius > settings.min_res) & (radius < settings.max_res)
     _, high = thresholds(frame, good, radius, settings)
     above = good & (frame > high[radius])
+    found = []
+    for rows, columns in panels:
+        part = on_panel(*(a[rows, columns] for a in (frame, good, above)), settings)
+        found += [(fs + columns.start, ss + rows.start, *rest) for fs, ss, *rest in part]
+    return Peaks(*np.array(found, dtype=float).reshape(-1, 5).T)
+
+
+def on_panel(
+    frame: np.ndarray, good: np.ndarray, above: np.ndarray, settings: Settings
+) -> list[tuple[float, float, float, float, int]]:
+    """Return the peaks of one panel as rows of `Peaks`, counted from its own corner."""
     label, n = ndimage.label(above, EIGHT)
     size = np.bincount(label.ravel(), minlength=n + 1)
     boxes = ndimage.find_objects(label)
@@ -129,8 +136,7 @@ def find(frame: np.ndarray, mask: np.ndarray, radius: np.ndarray, settings: Sett
         for k in range(1, n + 1)
         if settings.min_pix_count <= size[k] <= settings.max_pix_count
     ]
-    kept = [peak for peak in found if peak is not None]
-    return Peaks(*np.array(kept, dtype=float).reshape(-1, 5).T)
+    return [peak for peak in found if peak is not None]
 
 
 def measure(
