@@ -11,7 +11,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 """The use cases that BeamHub ships."""
 
 CONSTRAINTS = NOTEBOOKS / "constraints.txt"
-"""The versions of everything that use cases build on."""
+"""The versions of everything that use cases without constraints of their own build on."""
 
 
 @dataclass(frozen=True)

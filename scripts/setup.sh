@@ -19,7 +19,7 @@ sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null &&
     return 1
 }
 
-# The system packages that are missing for what the arguments name: base, compiler, browser,
+# The system packages that are missing for what the arguments name: base, compiler, qt, browser,
 # docker, slurm. One that ends in '?' is a part of another in some releases.
 missing_packages() {
     for part in "$@"; do
@@ -32,6 +32,10 @@ missing_packages() {
             python=$(find_python) && "$python" -c '
 import os, sys, sysconfig
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || echo python3-dev ;;
+        qt)
+            # Of what PyQt's libraries load, those that a bare system may lack.
+            /sbin/ldconfig -p | grep -q 'libEGL\.so\.1' && /sbin/ldconfig -p | grep -q 'libxkbcommon\.so\.0' ||
+                echo libdbus-1-3 libegl1 libfontconfig1 libgl1 'libglib2.0-0?' 'libglib2.0-0t64?' libxkbcommon0 ;;
         browser)
             have chromium || echo chromium fonts-dejavu-core ;;
         docker)
@@ -102,6 +106,7 @@ set_up() {
     fi
     system_packages base || stop "Without these nothing can be set up."
     system_packages compiler || say "Going on without: PyMca can't be installed then."
+    system_packages qt || say "Going on without: Quasar's notebooks can't start then."
     trust_the_machine
     python=$(find_python) || stop "No Python between 3.11 and 3.13 with its venv module was found.
 Debian 12 and 13 and Ubuntu 24.04 have one."

@@ -80,6 +80,21 @@ class Recipe:
     constraints: Path | None
     workbench: Path
 
+    @classmethod
+    def of(cls, use_case: Path, shared: Path | None, workbench: Path) -> "Recipe":
+        """Return what goes into the environment of the use case in a folder.
+
+        Parameters
+        ----------
+        use_case : Path
+            Its folder, with ``requirements.txt``.
+        shared : Path or None
+            Versions that use cases have in common, for one without constraints of its own.
+        workbench : Path
+            The package that notebooks import.
+        """
+        return cls(use_case / "requirements.txt", constraints_of(use_case, shared), workbench)
+
     @property
     def name(self) -> str:
         """A name that changes with anything that goes in."""
@@ -92,6 +107,12 @@ class Recipe:
             name = str(path.relative_to(self.workbench))
             digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:16]
+
+
+def constraints_of(use_case: Path, shared: Path | None) -> Path | None:
+    """Return the constraints in a use case's folder, or the shared ones where it has none."""
+    own = use_case / "constraints.txt"
+    return own if own.is_file() else shared
 
 
 def workbench_files(workbench: Path) -> list[Path]:

@@ -53,7 +53,7 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
     report_timeout_s = Integer(600, help="See SlurmBackend.report_timeout_min").tag(config=True)
     prologue = Unicode(help="See SlurmBackend.prologue").tag(config=True)
     workbench_folder = Unicode(help="The package that notebooks import").tag(config=True)
-    constraints_file = Unicode("", help="Versions for every environment").tag(config=True)
+    constraints_file = Unicode("", help="Versions for use cases without their own").tag(config=True)
     use_case_folder = Unicode(help="Notebooks, manifest and requirements of the use case")
     command = List(Unicode(), help="What the job runs")
     modules = List(Unicode(), help="Environment modules that it loads first")
@@ -142,10 +142,10 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
         told = {"BEAMHUB_NOTEBOOKS": str(payload(shared / "usecases", use_case))}
         if not self.makes_environment:
             return told
-        recipe = Recipe(
-            requirements=use_case / "requirements.txt",
-            constraints=Path(self.constraints_file) if self.constraints_file else None,
-            workbench=Path(self.workbench_folder),
+        recipe = Recipe.of(
+            use_case,
+            Path(self.constraints_file) if self.constraints_file else None,
+            Path(self.workbench_folder),
         )
         made = await environments.ensure(shared / "environments", recipe, self.report)
         path = f"{made}/bin:/usr/local/bin:/usr/bin:/bin"

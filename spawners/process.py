@@ -32,7 +32,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
     """
 
     workbench_folder = Unicode(help="The package that notebooks import").tag(config=True)
-    constraints_file = Unicode("", help="Versions for every environment").tag(config=True)
+    constraints_file = Unicode("", help="Versions for use cases without their own").tag(config=True)
     use_case_folder = Unicode(help="Notebooks, manifest and requirements of the use case")
     programs = List(Unicode(), help="Programs that must be on the PATH")
     accounts = Enum(["portal", "system"], "portal", help="See LocalBackend.accounts")
@@ -98,10 +98,10 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             )
 
     async def _environment(self) -> Path:
-        recipe = Recipe(
-            requirements=Path(self.use_case_folder) / "requirements.txt",
-            constraints=Path(self.constraints_file) if self.constraints_file else None,
-            workbench=Path(self.workbench_folder),
+        recipe = Recipe.of(
+            Path(self.use_case_folder),
+            Path(self.constraints_file) if self.constraints_file else None,
+            Path(self.workbench_folder),
         )
         return await environments.ensure(self._state / "environments", recipe, self.report)
 

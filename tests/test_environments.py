@@ -38,6 +38,17 @@ def recipe(folder: Path, constraints: str | None = "constraints.txt") -> Recipe:
     )
 
 
+def test_constraints_of_its_own_take_the_place_of_the_shared_ones(parts, tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    shared = parts / "constraints.txt"
+    (folder / "requirements.txt").write_text("one==1\n")
+    assert Recipe.of(folder, shared, WORKBENCH).constraints == shared
+    assert Recipe.of(folder, None, WORKBENCH).constraints is None
+    (folder / "constraints.txt").write_text("three==2\n")
+    assert Recipe.of(folder, shared, WORKBENCH).constraints == folder / "constraints.txt"
+
+
 def test_the_same_parts_give_the_same_name(parts):
     assert recipe(parts).name == recipe(parts).name
     assert len(recipe(parts).name) == 16

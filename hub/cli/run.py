@@ -122,11 +122,7 @@ def environment(use_case: UseCase, state: Path) -> Path:
     import workbench
     from spawners.environments import BuildError, Recipe, ensure
 
-    recipe = Recipe(
-        requirements=use_case.folder / "requirements.txt",
-        constraints=CONSTRAINTS,
-        workbench=Path(workbench.__file__).parent,
-    )
+    recipe = Recipe.of(use_case.folder, CONSTRAINTS, Path(workbench.__file__).parent)
     try:
         made = asyncio.run(
             ensure(state / "environments", recipe, lambda _, text: err.print(f"  {text}"))

@@ -18,6 +18,8 @@ from tornado import web
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
 from tornado.httputil import url_concat
 
+from spawners.environments import constraints_of
+
 from ..crates import LARGEST, CrateError, Kept, Shelf
 from ..likeness import Line, compare, pinned, run_line
 from ..plan import Refused
@@ -111,8 +113,8 @@ class Found(Open):
         image = self.deployment.digests.get(reference, reference)
         if not self.deployment.site.backend.from_images:
             image = ""
-        files = (use_case.folder / "requirements.txt", CONSTRAINTS)
-        pins = pinned(*(f.read_text(encoding="utf-8") for f in files if f.is_file()))
+        files = (use_case.folder / "requirements.txt", constraints_of(use_case.folder, CONSTRAINTS))
+        pins = pinned(*(f.read_text(encoding="utf-8") for f in files if f and f.is_file()))
         return compare(kept.about, use_case, image, pins)
 
 
