@@ -1,8 +1,9 @@
 """What Slurm reports of jobs and nodes, read from its commands' output."""
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 MARK = "beamhub"
 SEPARATOR = "\x1f"
@@ -14,6 +15,8 @@ COMPLETING = "COMPLETING"
 BETWEEN = frozenset({"CONFIGURING", COMPLETING})
 """Of a job that begins, or whose end isn't told yet."""
 RUNNING = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT"})
+ASIDE = r"Dependency.*|JobHeld.*|BeginTime|Reservation.*|PartitionTimeLimit|PartitionNodeLimit"
+"""Why a job waits that takes nobody's place."""
 USABLE = frozenset({"IDLE", "MIXED", "ALLOCATED"})
 
 
@@ -37,6 +40,11 @@ class Job:
     def waits(self) -> bool:
         """Whether it has no node yet."""
         return self.state in WAITING
+
+    @property
+    def in_line(self) -> bool:
+        """Whether it waits for nothing but its turn."""
+        return self.waits and not re.fullmatch(ASIDE, self.reason)
 
     @property
     def runs(self) -> bool:
@@ -63,6 +71,11 @@ class Node:
     memory_idle_mb: int
     gpus: int
     gpus_idle: int
+    gpu_types: Mapping[str, int] = field(default_factory=dict)
+
+    def gpus_of(self, kind: str) -> int:
+        """Return how many GPUs of a type it has; an empty one stands for any."""
+        return self.gpu_types.get(kind, 0) if kind else self.gpus
 
     @property
     def usable(self) -> bool:
@@ -107,16 +120,16 @@ def ended_of(output: str) -> dict[str, Job]:
 
 
 def nodes_of(output: str) -> dict[str, Node]:
-    """Return the nodes in the output of ``scontrol --oneliner show nodes``."""
+    """Return the nodes in the output of ``scontrol --oneliner --details show nodes``."""
     lines = (line for line in output.splitlines() if line.startswith("NodeName="))
     return {node.name: node for node in map(node_of, lines)}
 
 
 def node_of(line: str) -> Node:
-    """Return a node from its line: words ``name=value``, among texts of the site's."""
-    about = dict(re.findall(r"(?:^|\s)([A-Za-z_/:]+)=(\S*)", line))
+    """Return a node from its line."""
+    about = words_of(line)
     cores, memory = number(about.get("CPUEfctv") or about["CPUTot"]), number(about["RealMemory"])
-    gpus = gpus_in(about.get("CfgTRES", ""))
+    gpus = gpus_in(about.get("Gres", ""))
     return Node(
         name=about["NodeName"],
         address=about.get("NodeAddr") or about["NodeName"],
@@ -126,15 +139,26 @@ def node_of(line: str) -> Node:
         cores_idle=cores - number(about["CPUAlloc"]),
         memory_mb=memory,
         memory_idle_mb=memory - number(about["AllocMem"]),
-        gpus=gpus,
-        gpus_idle=gpus - gpus_in(about.get("AllocTRES", "")),
+        gpus=sum(gpus.values()),
+        gpus_idle=sum(gpus.values()) - sum(gpus_in(about.get("GresUsed", "")).values()),
+        gpu_types=gpus,
     )
 
 
-def gpus_in(tres: str) -> int:
-    """Return how many GPUs a list such as ``cpu=8,gres/gpu=2`` has."""
-    found = re.search(r"gres/gpu=(\d+)", tres)
-    return int(found[1]) if found else 0
+def words_of(line: str) -> dict[str, str]:
+    """Return the words ``name=value`` of a line, which stand among texts of the site's."""
+    found: dict[str, str] = {}
+    for name, value in re.findall(r"(?:^|\s)([A-Za-z_/:]+)=(\S*)", line):
+        found.setdefault(name, value)
+    return found
+
+
+def gpus_in(gres: str) -> dict[str, int]:
+    """Return how many GPUs of each type a list such as ``gpu:a100:4(S:0-1),gpu:2`` has."""
+    found: Counter[str] = Counter()
+    for kind, count in re.findall(r"(?:^|,)gpu(?::([^:,(]+))?:(\d+)(?=[,(]|$)", gres):
+        found[kind] += int(count)
+    return dict(found)
 
 
 def number(text: str) -> int:
@@ -143,8 +167,12 @@ def number(text: str) -> int:
 
 
 def position(job: Job, jobs: Collection[Job]) -> int:
-    """Return a waiting job's place among those that wait for the same partition, from 1."""
-    rivals = (other for other in jobs if other.waits and other.partition == job.partition)
+    """Return a waiting job's place among those that wait for the same partition, from 1.
+
+    Jobs that are held, or wait for others, are in nobody's way.
+    """
+    mine = set(job.partition.split(","))
+    rivals = (o for o in jobs if o.in_line and mine & set(o.partition.split(",")))
     return 1 + sum(1 for other in rivals if rank(other) < rank(job))
 
 
