@@ -45,6 +45,7 @@ def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -
         holding=holding,
         standing=standing_of(spawner.user, deployment),
         digests=deployment.digests,
+        bounds=site.backend.bounds(site.sizes, spawner.user.name),
     )
     obstacles = site.backend.obstacles(launch)
     if obstacles:

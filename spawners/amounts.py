@@ -13,10 +13,16 @@ def counted(count: float, what: str) -> str:
     return f"{count:g} {what}{'' if count == 1 else 's'}"
 
 
-def time_text(minutes: int) -> str:
-    """Return a limit of time."""
+def minutes_text(minutes: int) -> str:
+    """Return a duration: ``35 min``, ``2 h 5 min``."""
     hours, rest = divmod(minutes, 60)
-    return " ".join(filter(None, (f"{hours} h" if hours else "", f"{rest} min" if rest else "")))
+    parts = [f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else ""]
+    return " ".join(filter(None, parts))
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a short duration: ``8 s``, ``2 min``."""
+    return f"{max(1, round(seconds))} s" if seconds < 90 else minutes_text(round(seconds / 60))
 
 
 def listed(found: Iterable[str]) -> str:

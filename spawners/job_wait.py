@@ -2,18 +2,23 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.spawner import SpawnException
 from traitlets import Integer
 
 from .job_submit import SubmittingSpawner
-from .slurm_jobs import Job, position
+from .slurm_jobs import Job, share_waited
+from .slurm_outlook import WAITS
 from .slurm_queue import Seen
 from .slurm_words import ending_of, never_text, silence_text, silent_start_text, waiting_text
 from .telling import ending_by_status
+from .times import KeptTimes
 
 LOOK_S = 0.5
+WAIT_FROM, WAIT_TO = 10, 80
+"""Between these lies the wait in the queue, on the bar of the pending page."""
 
 
 class WaitingSpawner(SubmittingSpawner):
@@ -29,7 +34,8 @@ class WaitingSpawner(SubmittingSpawner):
 
     async def _wait_until_up(self) -> tuple[str, int]:
         """Wait for a node, then until the server has reported where it listens."""
-        begun = 0.0
+        begun, told = 0.0, Seen()
+        usual = self._waits.most(self._size) or self._waits.usual(self._size)
         while not (self._address and self._port):
             seen = await self.queue.look(self._stirred_at)
             job = seen.job(self.job_id)
@@ -37,26 +43,42 @@ class WaitingSpawner(SubmittingSpawner):
             if self._problem or (job and job.over):
                 raise SpawnException(self._why(job), reason="ended", status_code=500)
             if job and job.runs:
-                begun = begun or time.monotonic()
+                if not begun:
+                    begun = time.monotonic()
+                    self._remember_wait(job)
                 self.report(92, f"Starting JupyterLab on {job.node}")
                 await self._take_address(job)
                 self._refuse_to_wait_for_ever(begun)
             elif seen.silent_since:
-                self.report(10, silent_start_text(seen.silent_since))
-            elif job:
-                self._tell_waiting(job, seen)
+                self.report(WAIT_FROM, silent_start_text(seen.silent_since))
+            elif job and seen is not told:
+                self._tell_waiting(job, seen, usual)
+                told = seen
             await self._until_stirred()
         self.keep_state()
         return self._address, self._port
 
-    def _tell_waiting(self, job: Job, seen: Seen) -> None:
-        """Tell why the job waits, at which place, and until when."""
+    def _tell_waiting(self, job: Job, seen: Seen, usual: float | None) -> None:
+        """Tell why the job waits, at which place, until when, and how much of that is over."""
         if never := never_text(job):
             raise SpawnException(never, reason="slurm", status_code=409)
-        place, now = position(job, seen.jobs.values()), time.time()
-        total = job.start - job.submitted
-        share = (now - job.submitted) / total if job.start > now and total > 0 else 0
-        self.report(10 + round(70 * min(1, max(0, share))), waiting_text(job, place, now))
+        now = time.time()
+        share = share_waited(job, now, usual)
+        percent = WAIT_FROM + round((WAIT_TO - WAIT_FROM) * share)
+        self.report(percent, waiting_text(job, seen.place(job), now, usual))
+
+    @property
+    def _size(self) -> str:
+        return self.environment.get("BEAMHUB_SIZE", "")
+
+    @property
+    def _waits(self) -> KeptTimes:
+        """How long jobs of each size have waited here."""
+        return KeptTimes(Path(self.state_folder) / WAITS)
+
+    def _remember_wait(self, job: Job) -> None:
+        if self._size and 0 < job.submitted <= job.start:
+            self._waits.record(self._size, job.start - job.submitted)
 
     async def _take_address(self, job: Job) -> None:
         if self._port:

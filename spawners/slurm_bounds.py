@@ -1,11 +1,11 @@
 """Whether a size can run for a user: what Slurm would refuse, or keep waiting for ever."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from .accounts import machine_groups
-from .amounts import counted, gib, listed, time_text
+from .amounts import counted, gib, listed, minutes_text
 from .launch import Bound
 from .slurm_jobs import Node
 from .slurm_limits import Association, Machine, Partition
@@ -13,7 +13,7 @@ from .slurm_rules import Demand, Rule, association, longest, qos_name, rules, ti
 
 CLOSED = {"DOWN": "is down", "DRAIN": "takes no new jobs", "INACTIVE": "is closed"}
 SCOPES = {"per_job": "one job", "per_node": "one job on a node", "per_user": "one user"}
-AMOUNTS = {
+AMOUNTS: Mapping[str, Callable[[float], str]] = {
     "cores": lambda count: counted(count, "core"),
     "memory_mb": gib,
     "gpus": lambda count: counted(count, "GPU"),
@@ -140,8 +140,8 @@ def by_time(demand: Demand, machine: Machine) -> Iterator[str]:
     """Yield that a job would take too long, the tightest limit first."""
     for minutes, whose in sorted(time_limits(demand, machine)):
         if minutes < demand.minutes:
-            asked = time_text(demand.minutes)
-            yield f"longer than {whose} allows: {asked} asked, {time_text(minutes)} possible"
+            asked = minutes_text(demand.minutes)
+            yield f"longer than {whose} allows: {asked} asked, {minutes_text(minutes)} possible"
 
 
 def by_amounts(demand: Demand, partition: Partition, held: list[Rule]) -> Iterator[str]:

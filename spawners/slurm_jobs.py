@@ -1,8 +1,9 @@
 """What Slurm reports of jobs and nodes, read from its commands' output."""
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 MARK = "beamhub"
@@ -15,9 +16,14 @@ COMPLETING = "COMPLETING"
 BETWEEN = frozenset({"CONFIGURING", COMPLETING})
 """Of a job that begins, or whose end isn't told yet."""
 RUNNING = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT"})
+NEARLY = 0.95
 ASIDE = r"Dependency.*|JobHeld.*|BeginTime|Reservation.*|PartitionTimeLimit|PartitionNodeLimit"
 """Why a job waits that takes nobody's place."""
 USABLE = frozenset({"IDLE", "MIXED", "ALLOCATED"})
+HARMLESS = frozenset(
+    {"CLOUD", "DYNAMIC_NORM", "PLANNED", "COMPLETING", "POWERED_DOWN", "POWERING_UP"}
+)
+"""What else may be said of a node on which jobs can begin."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,11 @@ class Job:
     def waits(self) -> bool:
         """Whether it has no node yet."""
         return self.state in WAITING
+
+    @property
+    def partitions(self) -> list[str]:
+        """Where it may run: the first that has room."""
+        return self.partition.split(",")
 
     @property
     def in_line(self) -> bool:
@@ -80,7 +91,7 @@ class Node:
     @property
     def usable(self) -> bool:
         """Whether jobs can begin on it."""
-        return bool(self.states & USABLE) and not self.states - USABLE - {"CLOUD", "DYNAMIC_NORM"}
+        return bool(self.states & USABLE) and not self.states - USABLE - HARMLESS
 
 
 def jobs_of(output: str) -> dict[str, Job]:
@@ -166,16 +177,45 @@ def number(text: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def position(job: Job, jobs: Collection[Job]) -> int:
-    """Return a waiting job's place among those that wait for the same partition, from 1.
+Rank = tuple[int, int, int]
+
+
+def rank(job: Job) -> Rank:
+    """Return what Slurm sorts waiting jobs by: priority, then how long they have waited."""
+    return -job.priority, job.submitted, number(job.id)
+
+
+def ranks_of(jobs: Iterable[Job]) -> dict[str, list[Rank]]:
+    """Return the jobs that wait for their turn in each partition, the first one first.
 
     Jobs that are held, or wait for others, are in nobody's way.
     """
-    mine = set(job.partition.split(","))
-    rivals = (o for o in jobs if o.in_line and mine & set(o.partition.split(",")))
-    return 1 + sum(1 for other in rivals if rank(other) < rank(job))
+    ranks: dict[str, list[Rank]] = {}
+    for job in jobs:
+        if job.in_line:
+            for partition in job.partitions:
+                ranks.setdefault(partition, []).append(rank(job))
+    return {partition: sorted(found) for partition, found in ranks.items()}
 
 
-def rank(job: Job) -> tuple[int, int, int]:
-    """Return what Slurm sorts waiting jobs by: priority, then how long they have waited."""
-    return -job.priority, job.submitted, number(job.id)
+def place(job: Job, ranks: Mapping[str, list[Rank]]) -> int:
+    """Return a waiting job's place in its partition, from 1; of several, the best."""
+    return 1 + min(bisect_left(ranks.get(one, []), rank(job)) for one in job.partitions)
+
+
+def share_waited(job: Job, now: float, usual: float | None) -> float:
+    """Return how much of a job's wait is over, from 0 to 1.
+
+    Parameters
+    ----------
+    job : Job
+        One that waits.
+    now : float
+        Seconds since 1970.
+    usual : float or None
+        How many seconds such jobs wait; asked where Slurm itself expects nothing.
+    """
+    waited = max(0, now - job.submitted)
+    total = job.start - job.submitted if job.start > now else usual or 0
+    # What takes longer than was expected comes near its end, and is told to be there by none.
+    return min(waited / total, NEARLY) if total > 0 else 0

@@ -70,5 +70,5 @@ class Question(Generic[Answer]):
 def backoff(interval_s: float, failures: int) -> float:
     """Return in how many seconds to ask again: later each time, and not all hubs at once."""
     longest = max(interval_s, BACKOFF_MAX_S)
-    wait = min(longest, interval_s * 2 ** min(failures, 10))
+    wait: float = min(longest, interval_s * 2 ** min(failures, 10))
     return wait * random.uniform(0.5, 1)  # noqa: S311

@@ -6,10 +6,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 
 from .slurm_commands import CommandError, run
-from .slurm_jobs import ENDED_FORMAT, FORMAT, Job, Node, ended_of, jobs_of, nodes_of
+from .slurm_jobs import (
+    ENDED_FORMAT,
+    FORMAT,
+    Job,
+    Node,
+    Rank,
+    ended_of,
+    jobs_of,
+    nodes_of,
+    place,
+    ranks_of,
+)
 from .slurm_limits import Machine, ask_machine
 from .slurm_question import Question, backoff
 
@@ -42,6 +53,14 @@ class Seen:
     ended: Mapping[str, Job] = field(default_factory=dict)
     asked_at: float = float("-inf")
     silent_since: datetime | None = None
+
+    def place(self, job: Job) -> int:
+        """Return a waiting job's place in the queue, from 1."""
+        return place(job, self._ranks)
+
+    @cached_property
+    def _ranks(self) -> Mapping[str, list[Rank]]:
+        return ranks_of(self.jobs.values())
 
     def job(self, number: str) -> Job | None:
         """Return a job, None where nothing is known of it now."""

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 
+from .amounts import seconds_text
 from .slurm_jobs import Job
 from .slurm_queue import VANISHED
 
@@ -116,7 +117,7 @@ def refusal_of(text: str) -> str:
     return f"Slurm refused the job: {own}"
 
 
-def waiting_text(job: Job, place: int, now: float) -> str:
+def waiting_text(job: Job, place: int, now: float, usual: float | None = None) -> str:
     """Return how a waiting job's server is told of.
 
     Parameters
@@ -127,12 +128,16 @@ def waiting_text(job: Job, place: int, now: float) -> str:
         Its place in the queue, from 1.
     now : float
         Seconds since 1970.
+    usual : float, optional
+        How many seconds such jobs wait; told where Slurm itself expects nothing.
     """
     text = reason_of(job.reason)
     if text in (TURN, NODE):
         text = f"{text}: number {place} in the queue"
     if job.start > now:
-        text = f"{text}. Slurm expects it to begin {in_text(job.start - now)}"
+        return f"{text}. Slurm expects it to begin {in_text(job.start - now)}"
+    if usual is not None and job.in_line:
+        return f"{text}. Here nearly all begin within {seconds_text(usual)}"
     return text
 
 
