@@ -53,18 +53,15 @@ def obstacles(demand: Demand, machine: Machine, nodes: Mapping[str, Node]) -> It
         yield f"Slurm has no partition '{demand.partition}'"
         return
     yield from by_partition(demand, partition)
-    yield from by_nodes(demand, partition, nodes)
-    yield from by_time(demand, machine)
-    if "associations" not in machine.enforced:
-        return
-    mine = association(demand, machine)
-    if mine is None:
+    mine = association(demand, machine) if "associations" in machine.enforced else None
+    if mine is not None:
+        yield from by_names(partition, mine, qos_name(demand, mine), machine)
+    elif "associations" in machine.enforced:
         yield unknown_account(demand)
-        return
-    qos = qos_name(demand, mine)
-    yield from by_names(partition, mine, qos, machine)
-    if "limits" in machine.enforced:
-        held = rules(partition, mine, qos, machine)
+    yield from by_time(demand, machine)
+    yield from by_nodes(demand, partition, nodes)
+    if mine is not None and "limits" in machine.enforced:
+        held = rules(partition, mine, qos_name(demand, mine), machine)
         yield from by_amounts(demand, partition, held)
         yield from by_groups(demand, partition, mine, held, machine)
 

@@ -126,7 +126,7 @@ async def ask_machine() -> Machine:
     CommandError
         One of them could not be asked.
     """
-    partitions = partitions_of(await run("scontrol", "--oneliner", "show", "partition"))
+    partitions = partitions_of(await run("scontrol", "--all", "--oneliner", "show", "partition"))
     enforced, cluster = enforced_by(await run("scontrol", "show", "config"))
     if not enforced:
         return Machine(partitions)

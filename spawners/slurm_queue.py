@@ -152,7 +152,7 @@ async def ask_nodes() -> Mapping[str, Node]:
     CommandError
         The controller could not be asked.
     """
-    return nodes_of(await run("scontrol", "--oneliner", "--details", "show", "nodes"))
+    return nodes_of(await run("scontrol", "--all", "--oneliner", "--details", "show", "nodes"))
 
 
 async def fates(numbers: list[str]) -> dict[str, Job]:

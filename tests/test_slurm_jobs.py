@@ -14,7 +14,8 @@ from spawners.slurm_jobs import (
 
 NODE = (
     "NodeName=node1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=1 CPUEfctv=8 CPUTot=8 CPULoad=10.17 "
-    "AvailableFeatures=(null) Gres=gpu:1 GresUsed=gpu:0 NodeAddr=10.247.76.11 NodeHostName=vm Version=22.05.8 "
+    "AvailableFeatures=(null) Gres=gpu:1 GresUsed=gpu:0 "
+    "NodeAddr=10.247.76.11 NodeHostName=vm Version=22.05.8 "
     "OS=Linux 6.18.44-fc-v769 #1 SMP @0  RealMemory=32000 AllocMem=500 FreeMem=10957 "
     "State=MIXED ThreadsPerCore=1 Partitions=interactive,preempt  "
     "CfgTRES=cpu=8,mem=32000M,billing=8,gres/gpu=1 AllocTRES=cpu=1,mem=500M CapWatts=n/a "

@@ -5,8 +5,8 @@ import time
 from datetime import UTC, datetime
 
 from spawners.launch import Resources
-from spawners.slurm_jobs import Job, Node
 from spawners.slurm_estimates import Estimate
+from spawners.slurm_jobs import Job, Node
 from spawners.slurm_outlook import (
     age_text,
     estimate_text,
