@@ -18,7 +18,7 @@ ASSOCIATION_FIELDS = (
 )
 DEFAULT_QOS = "normal"
 MEGABYTES = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2, "P": 1024**3}
-ENDLESS = re.compile(r"UNLIMITED|INFINITE|NONE|N/A|\(null\)|")
+ENDLESS = re.compile(r"UNLIMITED|INFINITE|NONE|N/A|\(null\)|", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
