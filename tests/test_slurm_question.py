@@ -1,6 +1,7 @@
 """A question that is asked seldom, and less often where nobody answers."""
 
 import asyncio
+from itertools import pairwise
 
 from spawners import slurm_question
 from spawners.slurm_commands import CommandError
@@ -54,7 +55,7 @@ async def test_doubt_asks_again_but_not_at_once():
 
 def test_later_each_time_not_all_at_once_and_not_for_ever():
     waits = [[backoff(10, failures) for _ in range(50)] for failures in range(1, 20)]
-    for earlier, later in zip(waits, waits[1:], strict=False):
+    for earlier, later in pairwise(waits):
         assert max(later) <= BACKOFF_MAX_S
         assert max(earlier) <= max(later) * 2
     assert all(len(set(some)) > 1 for some in waits)
