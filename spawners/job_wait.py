@@ -1,0 +1,100 @@
+"""Wait for a server that is a batch job: for its turn, for its node, for its report."""
+
+import asyncio
+import time
+from typing import Any
+
+from jupyterhub.spawner import SpawnException
+from traitlets import Integer
+
+from .job_submit import SubmittingSpawner
+from .slurm_jobs import Job, position
+from .slurm_queue import Seen
+from .slurm_words import ending_of, never_text, silence_text, silent_start_text, waiting_text
+from .telling import ending_by_status
+
+LOOK_S = 0.5
+
+
+class WaitingSpawner(SubmittingSpawner):
+    """From the number of a job to the address of a server, told step by step."""
+
+    report_timeout_s = Integer(600, help="See SlurmBackend.report_timeout_min").tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._problem = ""
+        self._stirred = asyncio.Event()
+        self._stirred_at = float("-inf")
+
+    async def _wait_until_up(self) -> tuple[str, int]:
+        """Wait for a node, then until the server has reported where it listens."""
+        begun = 0.0
+        while not (self._address and self._port):
+            seen = await self.queue.look(self._stirred_at)
+            job = seen.job(self.job_id)
+            self._note_silence(seen)
+            if self._problem or (job and job.over):
+                raise SpawnException(self._why(job), reason="ended", status_code=500)
+            if job and job.runs:
+                begun = begun or time.monotonic()
+                self.report(92, f"Starting JupyterLab on {job.node}")
+                await self._take_address(job)
+                self._refuse_to_wait_for_ever(begun)
+            elif seen.silent_since:
+                self.report(10, silent_start_text(seen.silent_since))
+            elif job:
+                self._tell_waiting(job, seen)
+            await self._until_stirred()
+        self.keep_state()
+        return self._address, self._port
+
+    def _tell_waiting(self, job: Job, seen: Seen) -> None:
+        """Tell why the job waits, at which place, and until when."""
+        if never := never_text(job):
+            raise SpawnException(never, reason="slurm", status_code=409)
+        place, now = position(job, seen.jobs.values()), time.time()
+        total = job.start - job.submitted
+        share = (now - job.submitted) / total if job.start > now and total > 0 else 0
+        self.report(10 + round(70 * min(1, max(0, share))), waiting_text(job, place, now))
+
+    async def _take_address(self, job: Job) -> None:
+        if self._port:
+            self._address = await self.queue.address_of(job.node)
+
+    def _refuse_to_wait_for_ever(self, begun: float) -> None:
+        if time.monotonic() - begun > self.report_timeout_s:
+            raise SpawnException(
+                "Its job began, but JupyterLab did not answer from there. It was cancelled.",
+                reason="report",
+                status_code=500,
+            )
+
+    async def _until_stirred(self) -> None:
+        self._stirred.clear()
+        try:
+            async with asyncio.timeout(LOOK_S):
+                await self._stirred.wait()
+        except TimeoutError:
+            return
+
+    def take_report(self, port: int, problem: str, output: str) -> None:
+        """Take what the job itself reports: where its server listens, or why it doesn't."""
+        if output:
+            self.keep_log(output.encode())
+        self._problem = problem
+        if port and not self._address:
+            self._port = port
+        self._stirred_at = time.monotonic()
+        self._stirred.set()
+
+    def _why(self, job: Job | None) -> str:
+        """Return why the job ended."""
+        if self._problem or job is None:
+            return self._problem
+        return ending_of(job) or ending_by_status(0)
+
+    def _note_silence(self, seen: Seen) -> None:
+        """Tell that nothing is known of the server, since when."""
+        since = seen.silent_since
+        self.silence = silence_text(since) if since else ""
