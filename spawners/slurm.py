@@ -158,15 +158,17 @@ class SlurmBackend(Backend, Where):
 
     async def outlook(self, resources: Mapping[str, Resources]) -> dict[str, str]:
         """Return how many nodes have room for each size, and how many jobs wait."""
-        from .slurm_outlook import fresh, outlook_text
+        from .slurm_outlook import fresh, outlook_text, whole_only
         from .slurm_queue import queue_of
 
         queue = queue_of(self.query_s)
         await fresh(queue)
-        return {
-            name: outlook_text(r, self.where(name).partition or "", queue.seen, queue.nodes)
-            for name, r in resources.items()
-        }
+        told = {}
+        for name, r in resources.items():
+            where = self.where(name)
+            nodes = whole_only(queue.nodes) if where.exclusive else queue.nodes
+            told[name] = outlook_text(r, where.partition or "", queue.seen, nodes)
+        return told
 
     def live_checks(self) -> list[str]:
         """Return what is missing to run jobs from here."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,6 +63,14 @@ def has_room(node: Node, r: Resources) -> bool:
     """Return whether nobody has what is asked for on a node."""
     memory = node.memory_idle_mb >= r.memory_gib * 1024
     return memory and node.cores_idle >= r.cores and node.gpus_idle >= r.gpus
+
+
+def whole_only(nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """Return the nodes as those see them who need one for themselves: free or not at all."""
+    return {
+        name: node if node.cores_idle == node.cores else replace(node, cores_idle=0)
+        for name, node in nodes.items()
+    }
 
 
 def idle_text(nodes: list[Node]) -> str:
