@@ -32,6 +32,7 @@ class JobSpawner(WaitingSpawner):
         super().__init__(**kwargs)
         self._http_timeout = self.http_timeout
         self._unwanted = False
+        self._ends_soon = False
 
     async def start(self) -> tuple[str, int]:
         """Start the server; what it waits for is told on the pending page."""
@@ -81,7 +82,10 @@ class JobSpawner(WaitingSpawner):
             return
         self.ends_at = datetime.fromtimestamp(job.end, UTC).replace(tzinfo=None)
         left = job.end - time.time()
-        self.notice = ending_soon_text(left) if job.runs and left < WARN_S else ""
+        if job.runs and left < WARN_S:
+            self.notice, self._ends_soon = ending_soon_text(left), True
+        elif self._ends_soon:  # an operator has given it more
+            self.notice, self._ends_soon = "", False
 
     async def get_url(self) -> str:
         """Return the server's address.

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from .slurm_jobs import Job, share_waited
 from .slurm_outlook import WAITS
 from .slurm_queue import Seen
 from .slurm_words import ending_of, never_text, silence_text, silent_start_text, waiting_text
-from .telling import ending_by_status
+from .telling import ending_by_status, memory_full_text
 from .times import KeptTimes
 
 LOOK_S = 0.5
@@ -100,10 +101,14 @@ class WaitingSpawner(SubmittingSpawner):
         except TimeoutError:
             return
 
-    def take_report(self, port: int, problem: str, output: str) -> None:
+    def take_report(self, port: int, problem: str, output: str, memory_full: bool) -> None:
         """Take what the job itself reports: where its server listens, or why it doesn't."""
         if output:
             self.keep_log(output.encode())
+        if memory_full:
+            memory_gib = int(self.req_memory.rstrip("M")) / 1024
+            self.notice = memory_full_text(datetime.now(UTC), memory_gib)
+            return
         self._problem = problem
         if port and not self._address:
             self._port = port

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,9 +27,14 @@ UNDER_WAY: set[asyncio.Future[Any]] = set()
 async def fresh(queue: Queue) -> None:
     """Look at everything, or begin to where that takes long."""
     looking = asyncio.gather(queue.look(), queue.nodes.fresh(), queue.machine.fresh())
-    UNDER_WAY.add(looking)
-    looking.add_done_callback(UNDER_WAY.discard)
-    await asyncio.wait([looking], timeout=PATIENCE_S)
+    await asyncio.wait([keep(looking)], timeout=PATIENCE_S)
+
+
+def keep(asking: asyncio.Future[Any]) -> asyncio.Future[Any]:
+    """Return what goes on whether somebody waits for it or not."""
+    UNDER_WAY.add(asking)
+    asking.add_done_callback(UNDER_WAY.discard)
+    return asking
 
 
 def room_text(resources: Resources, partition: str, seen: Seen, nodes: Mapping[str, Node]) -> str:
@@ -71,6 +77,14 @@ def has_room(node: Node, r: Resources) -> bool:
     """Return whether nobody has what is asked for on a node."""
     memory = node.memory_idle_mb >= r.memory_gib * 1024
     return memory and node.cores_idle >= r.cores and node.gpus_idle >= r.gpus
+
+
+def whole_only(nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """Return the nodes as those see them who need one for themselves: free or not at all."""
+    return {
+        name: node if node.cores_idle == node.cores else replace(node, cores_idle=0)
+        for name, node in nodes.items()
+    }
 
 
 def idle_text(nodes: list[Node]) -> str:

@@ -49,6 +49,11 @@ class Question(Generic[Answer]):
                 await self._renew()
         return self.answer
 
+    @property
+    def due(self) -> bool:
+        """Whether the answer is old, and nobody asks at the moment."""
+        return time.monotonic() >= self._next and not self._asking.locked()
+
     def doubt(self, after_s: float) -> None:
         """Let the next who wants to know ask again, unless the answer is younger than that."""
         if not self._failures:

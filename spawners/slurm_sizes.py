@@ -1,5 +1,6 @@
 """The sizes of a profile on the machine as it is: what bounds them, and what they would find."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +15,10 @@ from .slurm_outlook import (
     estimate_text,
     fresh,
     granted_text,
+    keep,
     room_text,
     waits_text,
+    whole_only,
 )
 from .slurm_queue import queue_of
 from .slurm_rules import Demand
@@ -49,8 +52,13 @@ def demand(backend: "SlurmBackend", size: str, resources: Resources, user: str) 
 def bounds(
     backend: "SlurmBackend", resources: Mapping[str, Resources], user: str
 ) -> dict[str, Bound]:
-    """Return what bounds each size for a user, by what Slurm said last."""
+    """Return what bounds each size for a user, by what Slurm said last.
+
+    Nothing is waited for: what is old is asked for again in the background.
+    """
     queue = queue_of(backend.query_s)
+    if queue.machine.due:
+        keep(asyncio.ensure_future(fresh(queue)))
     found = {
         size: bound(
             demand(backend, size, r, user),
@@ -78,10 +86,10 @@ async def outlook(
         if bounded[size].closed:
             told[size] = f"Not for you: {bounded[size].closed}"
             continue
-        partition = backend.where(size).partition or ""
-        granted = bounded[size].walltime_h
+        where, granted = backend.where(size), bounded[size].walltime_h
+        partition, nodes = where.partition or "", queue.nodes.answer
         parts = [
-            room_text(r, partition, queue.seen, queue.nodes.answer),
+            room_text(r, partition, queue.seen, whole_only(nodes) if where.exclusive else nodes),
             granted_text(granted, partition),
         ]
         if not queue.seen.silent_since:

@@ -110,7 +110,10 @@ def ending_of(job: Job) -> str:
 
 def refusal_of(text: str) -> str:
     """Return why sbatch refused, with its own words behind."""
-    own = " ".join(re.sub(r"(sbatch|sudo): (error: )?", "", text).split())[:200]
+    lines = [re.sub(r"^(sbatch|sudo): ", "", line) for line in text.splitlines()]
+    # Beside errors stand the site's announcements, as long as it likes.
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    own = " ".join(" ".join(errors or lines).split())[:200]
     for pattern, words in REFUSALS:
         if re.search(pattern, text, re.IGNORECASE):
             return words if words == NO_CONTROLLER else f"{words} Slurm says: {own}"

@@ -14,6 +14,7 @@ from spawners.slurm_outlook import (
     granted_text,
     room_text,
     waits_text,
+    whole_only,
 )
 from spawners.slurm_queue import Seen
 from spawners.times import KeptTimes
@@ -55,6 +56,11 @@ def test_no_room_for_want_of_cores_memory_or_gpus():
         assert text.startswith("no room now; 0 jobs waiting; ")
     gpu = Resources(cores=1, memory_gib=4, gpus=1)
     assert room_text(gpu, "p", Seen(), nodes(gpus_idle=0)).startswith("no room now")
+
+
+def test_who_needs_a_whole_node_finds_room_only_on_one_that_nobody_uses():
+    assert room_text(SMALL, "p", Seen(), whole_only(nodes())).startswith("room now on 2 of 2")
+    assert room_text(SMALL, "p", Seen(), whole_only(nodes(idle=7))).startswith("no room now")
 
 
 def test_those_who_wait_are_counted_with_slurms_own_estimate():

@@ -135,6 +135,16 @@ async def until_checked(spawner: Any) -> None:
 class Pending(AboutAServer, SpawnPendingHandler):
     """JupyterHub's page of a server that starts, stops or failed."""
 
+    async def get(self, user_name: str, server_name: str = "") -> None:
+        """Show it; what was stopped before it ran has no page any more."""
+        user = self.current_user
+        mine = user is not None and user.name == user_name
+        if mine and server_name in self.settings["beamhub"].offered:
+            if server_name not in user.spawners:
+                self.redirect(url_path_join(self.hub.base_url, "home"))
+                return
+        await super().get(user_name, server_name)
+
 
 class ToOpen(Page):
     """JupyterHub's own address to start a server: goes to ours, which asks first."""

@@ -27,6 +27,8 @@ function show(event) {
 }
 
 const source = new EventSource(box.dataset.progress);
+// Who stops it goes elsewhere: its end must not load this page again.
+document.addEventListener("submit", () => source.close());
 source.onmessage = (raw) => {
   const event = JSON.parse(raw.data);
   if (event.ready || event.failed) {
