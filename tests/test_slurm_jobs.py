@@ -68,6 +68,18 @@ def test_a_node_and_what_is_idle():
     assert node.partitions == {"interactive", "preempt"}
 
 
+def test_a_node_of_slurm_24_11():
+    [node] = nodes_of(
+        "NodeName=node1 Arch=x86_64 CPUAlloc=3 CPUEfctv=8 CPUTot=8 AvailableFeatures=(null) "
+        "Gres=gpu:a100:4(S:0-1) GresDrain=N/A GresUsed=gpu:a100:1(IDX:2) NodeAddr=127.0.0.1 "
+        "Version=24.11.5 RealMemory=32000 AllocMem=2000 State=MIXED+PLANNED "
+        "Partitions=interactive,short,closed CfgTRES=cpu=8,mem=32000M,billing=8 CurrentWatts=0"
+    ).values()
+    assert (node.gpus, node.gpus_idle, node.gpus_of("a100"), node.gpus_of("v100")) == (4, 3, 4, 0)
+    assert (node.cores_idle, node.memory_idle_mb, node.usable) == (5, 30_000, True)
+    assert node.partitions == {"interactive", "short", "closed"}
+
+
 def test_nodes_that_take_no_jobs():
     for state in ("DOWN*", "IDLE+DRAIN", "MIXED+MAINTENANCE", "ALLOCATED+COMPLETING+DRAIN"):
         [node] = nodes_of(NODE.replace("State=MIXED", f"State={state}", 1)).values()

@@ -96,3 +96,30 @@ def test_a_qos_and_associations():
     assert account.limits.group == Amount(cores=12)
     assert (eve.qos, eve.default_qos) == ({"normal", "short"}, "short")
     assert (eve.limits.minutes, eve.limits.submitted) == (240, 2)
+
+
+NEW_PARTITION = (
+    "PartitionName=short AllowGroups=ALL AllowAccounts=science DenyQos=long AllocNodes=ALL "
+    "Default=NO QoS=normal DefaultTime=NONE ExclusiveTopo=NO Hidden=NO MaxNodes=UNLIMITED "
+    "MaxTime=04:00:00 MinNodes=0 MaxCPUsPerNode=UNLIMITED MaxCPUsPerSocket=UNLIMITED NodeSets=ALL "
+    "Nodes=node1 OverTimeLimit=NONE State=UP TotalCPUs=8 TotalNodes=1 JobDefaults=(null) "
+    "DefMemPerNode=UNLIMITED MaxMemPerCPU=4000 TRES=cpu=8,mem=32000M,node=1,billing=8,gres/gpu=1"
+)
+NEW_ROWS = """\
+root||||normal|||||||
+science|||root|normal|||||cpu=12,gres/gpu=1||
+science|connie|||normal,quick|||cpu=4,mem=8G|||3|
+"""
+
+
+def test_slurm_24_11_is_read_as_22_05_is():
+    """As Debian 13's has printed it."""
+    [short] = partitions_of(NEW_PARTITION).values()
+    assert (short.minutes, short.memory_mb_per_core, short.qos) == (240, 4000, "normal")
+    assert (short.allowed["Accounts"], short.denied["Qos"]) == ({"science"}, {"long"})
+    _, science, connie = associations_of(NEW_ROWS)
+    assert science.limits.group == Amount(cores=12, gpus=1)
+    assert connie.limits.per_job == Amount(cores=4, memory_mb=8192)
+    assert (connie.limits.jobs, connie.qos) == (3, {"normal", "quick"})
+    [quick] = qos_of("quick|OverPartQOS|00:30:00|||cpu=4|||\n").values()
+    assert (quick.limits.minutes, quick.limits.per_user.cores) == (30, 4)

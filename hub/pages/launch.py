@@ -139,10 +139,10 @@ class Pending(AboutAServer, SpawnPendingHandler):
         """Show it; what was stopped before it ran has no page any more."""
         user = self.current_user
         mine = user is not None and user.name == user_name
-        if mine and server_name in self.settings["beamhub"].offered:
-            if server_name not in user.spawners:
-                self.redirect(url_path_join(self.hub.base_url, "home"))
-                return
+        offered = server_name in self.settings["beamhub"].offered
+        if mine and offered and server_name not in user.spawners:
+            self.redirect(url_path_join(self.hub.base_url, "home"))
+            return
         await super().get(user_name, server_name)
 
 
