@@ -131,6 +131,8 @@ class Backend(Declared, ABC):
     """What servers run as, in the words of the page about the portal."""
     ends_servers: ClassVar[bool] = False
     """Whether the backend itself ends a server when its time is over."""
+    queues: ClassVar[bool] = False
+    """Whether a server may have to wait for its turn before it begins."""
     outlives_hub: ClassVar[bool] = True
     """Whether servers go on when the portal ends."""
     from_images: ClassVar[bool] = True

@@ -88,6 +88,7 @@ class SlurmBackend(Backend, Where):
     spawner_class: ClassVar[str] = "spawners.job.JobSpawner"
     title: ClassVar[str] = "Batch jobs of a Slurm cluster"
     ends_servers: ClassVar[bool] = True
+    queues: ClassVar[bool] = True
     kind: Literal["slurm"]
     partition: Word
     software: Software

@@ -84,7 +84,7 @@ async def outlook(
     told = {}
     for size, r in resources.items():
         if bounded[size].closed:
-            told[size] = f"Not for you: {bounded[size].closed}"
+            told[size] = f"Can't run for you: {bounded[size].closed}"
             continue
         where, granted = backend.where(size), bounded[size].walltime_h
         partition, nodes = where.partition or "", queue.nodes.answer

@@ -166,8 +166,11 @@ class Outlook(Page):
 
     @web.authenticated
     async def get(self) -> None:
-        """Answer with a few words a size."""
-        self.finish(await outlook(self))
+        """Answer with a few words a size, and whether it is closed."""
+        told, site = await outlook(self), self.deployment.site
+        bounds = site.backend.bounds(site.sizes, self.current_user.name)
+        closed = {name for name, bound in bounds.items() if bound.closed}
+        self.finish({n: {"text": text, "closed": n in closed} for n, text in told.items()})
 
 
 class Picture(Page):

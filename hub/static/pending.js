@@ -4,7 +4,7 @@ const message = document.getElementById("message");
 const bar = document.getElementById("progress");
 const steps = document.getElementById("steps");
 const elapsed = document.getElementById("elapsed");
-const began = Date.now();
+const began = Date.now() - Number(box.dataset.elapsed) * 1000;
 const AGAIN_MS = 2000;
 
 function seconds() {

@@ -13,6 +13,11 @@ def begin(client: httpx.Client, **options: str) -> httpx.Response:
     return client.post("/hub/open/pyfai", data={"_xsrf": xsrf(page.text), **options})
 
 
+def outlook_of(client: httpx.Client, size: str) -> str:
+    """Return what the page before a start tells of a size."""
+    return str(client.get("/hub/outlook").json()[size]["text"])
+
+
 def pending(user: str) -> str:
     return f"/hub/spawn-pending/{user}/pyfai"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster, wait_until
 from portals import RunningPortal
-from queueing import begin, pending, wait_for_page
+from queueing import begin, outlook_of, pending, wait_for_page
 
 pytestmark = [
     pytest.mark.portal,
@@ -25,7 +25,7 @@ def test_servers_are_kept_while_the_controller_is_away(
     cluster.end_daemon("slurmctld")
     try:
         wait_for_page(client, "/hub/home", "Slurm, which runs it, has not answered since")
-        assert "Slurm has not answered since" in client.get("/hub/outlook").json()["small"]
+        assert "Slurm has not answered since" in outlook_of(client, "small")
         assert client.get("/user/ada/pyfai/api/status").status_code == 200
         eve = slurm_portal.login("eve")
         begin(eve, size="small")

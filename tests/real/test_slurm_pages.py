@@ -69,7 +69,7 @@ def test_a_scientist_waits_in_the_queue_and_gets_jupyterlab(
     page.goto(f"{slurm_portal.url}/hub/usecases/pyfai")
     expect(page.get_by_text("room now on 2 of 2 nodes").first).to_be_visible()
     expect(page.get_by_label("Huge")).to_be_disabled()
-    expect(page.get_by_text("Not for you: 64 cores asked")).to_be_visible()
+    expect(page.get_by_text("Can't run for you: 64 cores asked")).to_be_visible()
     # Slurm is asked in the background, and the page tells it while one chooses.
     expect(page.get_by_text("would begin at once").first).to_be_visible(timeout=60_000)
     assert violations(page) == []

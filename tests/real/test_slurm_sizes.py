@@ -12,6 +12,7 @@ import httpx
 import pytest
 from cluster import HUB, Cluster, wait_until
 from portals import BEAMHUB, RunningPortal, xsrf
+from queueing import outlook_of
 
 from spawners.slurm_jobs import jobs_of
 from spawners.slurm_limits import ask_machine
@@ -77,7 +78,7 @@ def portal(
 def outlook(client: httpx.Client, size: str, words: str, seconds: float = 60) -> str:
     """Return what is told of a size, once that says something."""
     end = time.monotonic() + seconds
-    while words not in (text := client.get("/hub/outlook").json()[size]):
+    while words not in (text := outlook_of(client, size)):
         assert time.monotonic() < end, text
         time.sleep(0.5)
     return str(text)
@@ -92,7 +93,7 @@ def test_what_would_never_run_is_shown_with_the_reason(portal: RunningPortal) ->
         "members": "partition 'closed' is only for members of 'root'",
         "quick": "longer than QOS 'quick' allows: 1 h asked, 30 min possible",
     }.items():
-        assert outlook(client, size, "Not for you: ") == f"Not for you: {why}"
+        assert outlook(client, size, "Can't run for you: ") == f"Can't run for you: {why}"
     page = html.unescape(client.get("/hub/open/pyfai").text)
     disabled = re.findall(r'value="(\w+)"\s+disabled', page)
     assert disabled == ["long", "wide", "gpus", "members", "quick"]
@@ -103,14 +104,14 @@ def test_what_would_never_run_is_shown_with_the_reason(portal: RunningPortal) ->
 def test_another_user_has_other_bounds(portal: RunningPortal) -> None:
     client = portal.login("eve")
     outlook(client, "wide", "room now on 2 of 2 nodes")
-    outlook(client, "quick", "Not for you: Slurm has no QOS 'quick', or not for you")
+    outlook(client, "quick", "Can't run for you: Slurm has no QOS 'quick', or not for you")
 
 
 def test_it_is_refused_before_sbatch_by_form_and_rest(
     portal: RunningPortal, cluster: Cluster
 ) -> None:
     client = portal.login("connie")
-    outlook(client, "long", "Not for you")
+    outlook(client, "long", "Can't run for you")
     page = client.get("/hub/open/pyfai")
     answer = client.post("/hub/open/pyfai", data={"_xsrf": xsrf(page.text), "size": "long"})
     assert answer.status_code == 409

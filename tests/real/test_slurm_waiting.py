@@ -3,7 +3,7 @@
 import pytest
 from cluster import Cluster, wait_until
 from portals import RunningPortal
-from queueing import begin, pending, wait_for_page
+from queueing import begin, outlook_of, pending, wait_for_page
 
 pytestmark = [
     pytest.mark.portal,
@@ -21,8 +21,7 @@ def test_who_waits_is_told_why_and_can_cancel(
     page = wait_for_page(client, pending("ada"), "number 1 in the queue")
     assert "Waiting for" in page
     wait_for_page(client, pending("ada"), "Slurm expects it to begin in about", 30)
-    outlook = client.get("/hub/outlook").json()
-    assert outlook["small"].startswith("no room now; 1 job waiting")
+    assert outlook_of(client, "small").startswith("no room now; 1 job waiting")
     slurm_portal.stop_server(client, "pyfai")
     assert cluster.job_of("ada") == ""
 
