@@ -18,6 +18,7 @@ from .site import Codes
 from .state import identity_of
 
 WALLTIME_CHECK_MS = 30_000
+WAYS_CHECK_MS = 1000
 SWEEP_MS = 60_000
 
 
@@ -64,15 +65,36 @@ class Portal(JupyterHub):
 
     async def start(self) -> None:
         """Start, then watch the servers' time and say where the portal is."""
+        self.waiting = self.being_checked()
         await super().start()
         PeriodicCallback(
             lambda: walltime.stop_expired(self, self.deployment), WALLTIME_CHECK_MS
         ).start()
         PeriodicCallback(self.sweep, SWEEP_MS).start()
+        self.opener = PeriodicCallback(self.open_ways, WAYS_CHECK_MS)
+        self.opener.start()
         if isinstance(self.deployment.site.login, Codes):
             self.when_ready(self.authenticator.code)
         else:
             self.when_ready("")
+
+    async def open_ways(self) -> None:
+        """Open the way to each server that was still waiting at the hub's start, once it is up.
+
+        JupyterHub does so when the last of them is up, which may be hours later, or by chance
+        within five minutes.
+        """
+        still = self.being_checked()
+        if self.waiting - still:
+            await self.proxy.check_routes(self.users, self._service_map)
+        self.waiting = still
+        if not still:
+            self.opener.stop()
+
+    def being_checked(self) -> set[int]:
+        """Return the database's numbers of servers of which the hub doesn't know yet."""
+        spawners = (s for user in self.users.values() for s in user.spawners.values())
+        return {s.orm_spawner.id for s in spawners if s._check_pending}
 
     async def sweep(self) -> None:
         """End what belongs to no server that this hub knows."""

@@ -8,7 +8,7 @@ from spawners import Backend, Launch
 
 from .deployment import Deployment
 from .launching import size_of, standing_of
-from .plan import Asked, Refused, plan
+from .plan import FOR_THE_NEXT, Asked, Refused, plan
 from .usecases import UseCase
 
 State = Literal["ready", "starting", "running", "stopping", "licence", "coming", "unavailable"]
@@ -85,10 +85,11 @@ def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
             site=site,
             user=user.name,
             standing=standing_of(user, deployment),
+            bounds=site.backend.bounds(site.sizes, user.name),
         )
     except Refused as refusal:
-        if refusal.reason == "licence" and spawner is not None and spawner.active:
-            # Begun before its user took the acceptance back: it goes on until it's stopped.
+        if refusal.reason in FOR_THE_NEXT and spawner is not None and spawner.active:
+            # What was begun goes on until it's stopped.
             return Card(use_case, server_state(spawner), size=size_of(spawner))
         state = REFUSALS.get(refusal.reason, "unavailable")
         why = refusal.message

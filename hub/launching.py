@@ -1,13 +1,12 @@
 """Where a user's wish meets a real spawner: the only code that sets one up."""
 
-import grp
-import os
-import pwd
 from collections.abc import Callable
 from typing import Any
 
 from jupyterhub.spawner import Spawner, SpawnException
 from tornado.log import app_log
+
+from spawners.accounts import machine_groups
 
 from .deployment import Deployment
 from .gates import NOBODY, Standing
@@ -46,6 +45,7 @@ def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -
         holding=holding,
         standing=standing_of(spawner.user, deployment),
         digests=deployment.digests,
+        bounds=site.backend.bounds(site.sizes, spawner.user.name),
     )
     obstacles = site.backend.obstacles(launch)
     if obstacles:
@@ -81,15 +81,6 @@ def standing_of(user: Any, deployment: Deployment) -> Standing:
         app_log.error("No licence is taken as accepted: %s", error)
         accepted = {}
     return Standing(accepted, frozenset(groups))
-
-
-def machine_groups(account: str) -> set[str]:
-    """Return the groups of an account of this machine."""
-    try:
-        numbers = os.getgrouplist(account, pwd.getpwnam(account).pw_gid)
-        return {grp.getgrgid(number).gr_name for number in numbers}
-    except KeyError:
-        return set()
 
 
 def size_of(spawner: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from spawners import Launch, Mount, Resources
+from spawners import Bound, Launch, Mount, Resources
 from workbench.manifest import App, Needs, Notebook
 
 from .gates import NOBODY, Gate, Standing, gates
@@ -19,6 +19,8 @@ from .site import SiteProfile, Size
 from .usecases import UseCase
 
 OPTIONS = ("size", "notebook", "app")
+FOR_THE_NEXT = ("licence", "bound")
+"""Refusals that end nothing: an acceptance was taken back, or a limit was set."""
 RESOURCE_WORDS = {
     "cores": "{:g} cores",
     "memory_gib": "{:g} GiB of memory",
@@ -123,6 +125,7 @@ def plan(
     holding: Holding = Holding(),
     standing: Standing = NOBODY,
     digests: Mapping[str, str] = {},
+    bounds: Mapping[str, Bound] = {},
 ) -> Launch:
     """Return the launch of a use case at a site for a user.
 
@@ -144,17 +147,19 @@ def plan(
         What the user has accepted and is vouched for: only that opens licence gates.
     digests : mapping, optional
         Of images that a registry has: what a reference by tag stands for.
+    bounds : mapping, optional
+        What the site's machine makes of sizes for this user, by their names.
 
     Raises
     ------
     Refused
         There is no such use case, size or notebook here, it doesn't work yet, it needs a program
-        whose terms the user hasn't accepted or more than the size grants, or the user's limit is
-        reached.
+        whose terms the user hasn't accepted or more than the size grants, the machine would never
+        run it, or the user's limit is reached.
     """
     use_case = find(name, use_cases, site)
     opened = open_gates(use_case, site, standing)
-    size_name, size = choose_size(use_case, asked.size, site)
+    size_name, size = choose_size(use_case, asked.size, site, bounds)
     refuse_over_limit(size, holding, site)
     page, programs = beginning(use_case, asked, site)
     tagged = reference(site.registry, name, use_case.manifest.version)
@@ -164,7 +169,7 @@ def plan(
         version=use_case.manifest.version,
         folder=use_case.folder,
         image=image,
-        resources=Resources(**size.model_dump(include=set(Resources.model_fields))),
+        resources=granted(size, bounds.get(size_name, Bound())),
         programs=tuple(dict.fromkeys(programs)),
         start_page=page,
         environment={
@@ -255,7 +260,9 @@ def program_paths(opened: Iterable[Gate], site: SiteProfile) -> dict[str, str]:
     return {"BEAMHUB_PATHS": os.pathsep.join(paths)} if paths else {}
 
 
-def choose_size(use_case: UseCase, asked: str | None, site: SiteProfile) -> tuple[str, Size]:
+def choose_size(
+    use_case: UseCase, asked: str | None, site: SiteProfile, bounds: Mapping[str, Bound]
+) -> tuple[str, Size]:
     """Return the size that was asked for, or the one that suits the use case best."""
     fitting = {n: s for n, s in site.sizes.items() if fits(use_case.manifest.resources.least, s)}
     title = use_case.manifest.title
@@ -265,20 +272,38 @@ def choose_size(use_case: UseCase, asked: str | None, site: SiteProfile) -> tupl
             f"{title} does not fit {site.title}: it needs at least {need}. {ask_whom(site)}",
             reason="resources",
         )
-    if asked is None:
-        return default_size(use_case, fitting)
-    if asked not in site.sizes:
+    if asked is not None and asked not in site.sizes:
         raise Refused(
             f"{site.title} has no size {quoted(asked)}. Possible are {', '.join(fitting)}.",
             reason="size",
         )
+    closed = {name: bounds[name].closed for name in fitting if name in bounds}
+    possible = {name: size for name, size in fitting.items() if not closed.get(name)}
+    if asked is None and possible:
+        return default_size(use_case, possible)
+    asked = asked or next(iter(fitting))
     if asked not in fitting:
         raise Refused(
             f"{title} needs at least {words(use_case.manifest.resources.least)}, and the size "
             f"'{asked}' has {words(site.sizes[asked])}. Possible are {', '.join(fitting)}.",
             reason="resources",
         )
+    if asked not in possible:
+        others = f"Possible are {', '.join(possible)}." if possible else "No other size can either."
+        raise Refused(
+            f"{title} can't run in the size '{asked}' for you: {closed[asked]}. {others} "
+            f"{ask_whom(site)}",
+            reason="bound",
+            status=409,
+        )
     return asked, site.sizes[asked]
+
+
+def granted(size: Size, bound: Bound) -> Resources:
+    """Return what a server of a size is given: the machine may bound an undeclared walltime."""
+    resources = size.model_dump(include=set(Resources.model_fields))
+    bounded = {"walltime_h": bound.walltime_h} if bound.walltime_h else {}
+    return Resources(**resources | bounded)
 
 
 def default_size(use_case: UseCase, fitting: Mapping[str, Size]) -> tuple[str, Size]:

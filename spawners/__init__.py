@@ -6,7 +6,7 @@ from pydantic import Field
 
 from .docker import DockerBackend
 from .kubernetes import KubernetesBackend
-from .launch import Backend, Launch, Mount, Resources
+from .launch import Backend, Bound, Launch, Mount, Resources
 from .local import LocalBackend
 from .slurm import SlurmBackend
 
@@ -18,6 +18,7 @@ AnyBackend = Annotated[
 __all__ = [
     "AnyBackend",
     "Backend",
+    "Bound",
     "DockerBackend",
     "Launch",
     "LocalBackend",

@@ -1,5 +1,6 @@
 """Under which system account a user's server runs on the local backend."""
 
+import grp
 import hashlib
 import os
 import pwd
@@ -83,6 +84,15 @@ def person(user: str) -> str:
     if entry.pw_uid < FIRST_PERSON:
         raise AccountError(f"The account '{user}' belongs to a service, so it can't open servers.")
     return entry.pw_name
+
+
+def machine_groups(account: str) -> set[str]:
+    """Return the groups of an account of this machine."""
+    try:
+        numbers = os.getgrouplist(account, pwd.getpwnam(account).pw_gid)
+        return {grp.getgrgid(number).gr_name for number in numbers}
+    except KeyError:
+        return set()
 
 
 def made_account(user: str, home: Path) -> Account:

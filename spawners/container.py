@@ -24,7 +24,7 @@ from .docker_words import NO_DOCKER, ending_of, refusal_of
 from .networks import PORTAL_LABEL, NetworkError
 from .obtaining import ObtainingError, obtain, split
 from .shield import ShieldError, close_ways
-from .telling import TellingSpawner
+from .telling import TellingSpawner, memory_full_text
 
 Answer = TypeVar("Answer")
 LOG_LINES = 200
@@ -224,11 +224,7 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
         self._memory_seen_until = now
         if events:
             at = datetime.fromtimestamp(events[-1]["time"], UTC)
-            self.notice = (
-                f"At {at:%H:%M} UTC its memory of {self._memory_text} was full and a program in it "
-                "was ended, usually a notebook's kernel. Work on less at a time, or stop it and "
-                "start it with a larger size."
-            )
+            self.notice = memory_full_text(at, (self.mem_limit or 0) / 2**30)
 
     @property
     def _memory_text(self) -> str:

@@ -110,6 +110,15 @@ class Free(Declared):
     memory_free_gib: float
 
 
+class Bound(Declared):
+    """What a site's machine makes of a size, for one user."""
+
+    closed: str = Field("", description="Why no server of it could run; empty where one could")
+    walltime_h: PositiveFloat | None = Field(
+        None, description="What is granted where the profile declares no walltime; None for that"
+    )
+
+
 class BackendError(Exception):
     """A backend can't do its part; the text is for the administrator."""
 
@@ -122,6 +131,8 @@ class Backend(Declared, ABC):
     """What servers run as, in the words of the page about the portal."""
     ends_servers: ClassVar[bool] = False
     """Whether the backend itself ends a server when its time is over."""
+    queues: ClassVar[bool] = False
+    """Whether a server may have to wait for its turn before it begins."""
     outlives_hub: ClassVar[bool] = True
     """Whether servers go on when the portal ends."""
     from_images: ClassVar[bool] = True
@@ -180,17 +191,60 @@ class Backend(Declared, ABC):
         """Return what is free now, None where the backend can't tell."""
         return None
 
-    async def outlook(self, resources: Mapping[str, Resources]) -> dict[str, str]:
+    def bounds(self, resources: Mapping[str, Resources], user: str) -> Mapping[str, Bound]:
+        """Return what bounds sizes for a user, as far as it is known now; nothing is asked.
+
+        Parameters
+        ----------
+        resources : mapping
+            What each size grants, by its name.
+        user : str
+            Whose server it would be.
+        """
+        del resources, user
+        return {}
+
+    async def outlook(
+        self, resources: Mapping[str, Resources], *, user: str, state: Path
+    ) -> dict[str, str]:
         """Return what servers of each size would find now, in a few words; empty for nothing.
 
         Parameters
         ----------
         resources : mapping
             What each size grants, by its name.
+        user : str
+            Whose server it would be.
+        state : Path
+            Where the portal keeps its state.
         """
-        del resources
+        del resources, user, state
         return {}
 
     def live_checks(self) -> list[str]:
         """Return what this machine lacks for the backend, a sentence each; empty for nothing."""
         return []
+
+    def size_checks(self, resources: Mapping[str, Resources]) -> list[str]:
+        """Return why servers of some sizes could not run, a sentence each; empty for nothing."""
+        del resources
+        return []
+
+    def job_checks(self, resources: Mapping[str, Resources], user: str, port: int) -> list[str]:
+        """Run a job where servers would run, and return what it lacks there, a sentence each.
+
+        Parameters
+        ----------
+        resources : mapping
+            What each size grants, by its name.
+        user : str
+            Under whose account.
+        port : int
+            Where the hub listens.
+
+        Raises
+        ------
+        BackendError
+            This backend has no jobs.
+        """
+        raise BackendError(f"{self.title}: there are no jobs to run.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat
 
-from .launch import Backend, Declared, Launch, Resources, absolute
+from .launch import Backend, Bound, Declared, Launch, Resources, absolute
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@+-]*$")]
 Feature = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.&|()\[\]*-]*$")]
@@ -88,6 +88,7 @@ class SlurmBackend(Backend, Where):
     spawner_class: ClassVar[str] = "spawners.job.JobSpawner"
     title: ClassVar[str] = "Batch jobs of a Slurm cluster"
     ends_servers: ClassVar[bool] = True
+    queues: ClassVar[bool] = True
     kind: Literal["slurm"]
     partition: Word
     software: Software
@@ -114,24 +115,31 @@ class SlurmBackend(Backend, Where):
         instead = self.by_size.get(size)
         return Where(**asked | (instead.model_dump(exclude_unset=True) if instead else {}))
 
+    def requests(self, size: str, r: Resources) -> dict[str, str]:
+        """Return what stands behind ``#SBATCH`` in jobs of a size, by the template's names."""
+        where = self.where(size)
+        return {
+            "partition": where.partition or "",
+            "account": where.account or "",
+            "qos": where.qos or "",
+            "reservation": where.reservation or "",
+            "constraint": where.constraint or "",
+            "nprocs": str(max(1, round(r.cores))),
+            "memory": f"{round(r.memory_gib * 1024)}M",
+            "runtime": str(max(1, round(r.walltime_h * 60))),
+            "gres": gres(r, where.gpu_type),
+        }
+
     def traits(self, launch: Launch) -> dict[str, Any]:
         """Return the job's requests, and the command that it runs."""
-        r, where = launch.resources, self.where(launch.environment.get("BEAMHUB_SIZE", ""))
-        threads = str(max(1, round(r.cores)))
+        size = launch.environment.get("BEAMHUB_SIZE", "")
+        requests = self.requests(size, launch.resources)
         return {
-            "req_partition": where.partition or "",
-            "req_account": where.account or "",
-            "req_qos": where.qos or "",
-            "req_reservation": where.reservation or "",
-            "req_constraint": where.constraint or "",
-            "req_exclusive": where.exclusive,
-            "req_nprocs": threads,
-            "req_memory": f"{round(r.memory_gib * 1024)}M",
-            "req_runtime": str(max(1, round(r.walltime_h * 60))),
-            "req_gres": gres(r, where.gpu_type),
+            **{f"req_{name}": value for name, value in requests.items()},
+            "req_exclusive": self.where(size).exclusive,
             "use_case_folder": str(launch.folder),
             "default_url": launch.start_page,
-            "environment": {"OMP_NUM_THREADS": threads, **launch.environment},
+            "environment": {"OMP_NUM_THREADS": requests["nprocs"], **launch.environment},
             "start_timeout": round((self.start_timeout_min + self.report_timeout_min) * 60),
             **self.software.traits(launch),
         }
@@ -156,23 +164,37 @@ class SlurmBackend(Backend, Where):
 
         return await cancel_strays({s.job_id for s in spawners}, portal, self.query_s)
 
-    async def outlook(self, resources: Mapping[str, Resources]) -> dict[str, str]:
-        """Return how many nodes have room for each size, and how many jobs wait."""
-        from .slurm_outlook import fresh, outlook_text
-        from .slurm_queue import queue_of
+    def bounds(self, resources: Mapping[str, Resources], user: str) -> dict[str, Bound]:
+        """Return what partitions, QOS and the user's account make of sizes, as last heard."""
+        from .slurm_sizes import bounds
 
-        queue = queue_of(self.query_s)
-        await fresh(queue)
-        return {
-            name: outlook_text(r, self.where(name).partition or "", queue.seen, queue.nodes)
-            for name, r in resources.items()
-        }
+        return bounds(self, resources, user)
+
+    async def outlook(
+        self, resources: Mapping[str, Resources], *, user: str, state: Path
+    ) -> dict[str, str]:
+        """Return room, who waits, and when a job of this user's would begin, for each size."""
+        from .slurm_sizes import outlook
+
+        return await outlook(self, resources, user, state)
 
     def live_checks(self) -> list[str]:
         """Return what is missing to run jobs from here."""
         from .slurm_checks import findings
 
         return list(findings(self))
+
+    def size_checks(self, resources: Mapping[str, Resources]) -> list[str]:
+        """Return what Slurm has against jobs of each size; none is started."""
+        from .slurm_checks import size_findings
+
+        return list(size_findings(self, resources))
+
+    def job_checks(self, resources: Mapping[str, Resources], user: str, port: int) -> list[str]:
+        """Run a job of a minute wherever servers would run, and return what it lacks there."""
+        from .slurm_probe import job_findings
+
+        return list(job_findings(self, resources, user, port))
 
 
 def gres(resources: Resources, gpu_type: str | None) -> str:

@@ -1,23 +1,29 @@
 """Whether this machine can give jobs to the cluster, and the cluster takes them."""
 
+import asyncio
 import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .accounts import FIRST_PERSON, own_name
-from .slurm_commands import plain_environment
-from .slurm_script import job_name, job_script
+from .launch import Resources
+from .slurm_bounds import bound
+from .slurm_commands import CommandError, plain_environment
+from .slurm_jobs import Node
+from .slurm_limits import Machine, ask_machine
+from .slurm_queue import ask_nodes
+from .slurm_sizes import demand, trial_script
 from .slurm_words import refusal_of
 
 if TYPE_CHECKING:
-    from .slurm import SlurmBackend, Where
+    from .slurm import SlurmBackend
 
-COMMANDS = ("sbatch", "scancel", "squeue", "sacct", "scontrol", "sudo")
-ASKED = ("partition", "account", "qos", "reservation", "constraint")
+COMMANDS = ("sbatch", "scancel", "squeue", "sacct", "sacctmgr", "scontrol", "sudo")
+AS = ("sudo", "-n", "-u")
 SECONDS = 30
 NOBODY = 65_534
 SUDO_RULE = (
@@ -29,22 +35,50 @@ SUDO_RULE = (
 
 def findings(backend: "SlurmBackend") -> Iterator[str]:
     """Yield what is missing, a sentence each."""
-    missing = [command for command in COMMANDS if shutil.which(command) is None]
-    for command in missing:
+    for command in filter(missing, COMMANDS):
         yield f"The command '{command}' is not on the PATH of this machine."
     yield from unshared(getattr(backend.software, "folder", None), backend.software.kind)
-    if missing:
+    if any(map(missing, COMMANDS)):
         return
     if problem := failure("squeue", "--noheader", "--me"):
         yield f"Slurm's controller doesn't answer here: {problem}"
         return
-    person = somebody()
-    if person is None:
+    if somebody() is None:
         programs = {name: shutil.which(name) for name in ("sbatch", "scancel")}
         yield SUDO_RULE.format(hub=own_name(), **programs)
+
+
+def missing(command: str) -> bool:
+    """Return whether this machine lacks a command."""
+    return shutil.which(command) is None
+
+
+def size_findings(backend: "SlurmBackend", resources: Mapping[str, Resources]) -> Iterator[str]:
+    """Yield what Slurm has against jobs of each size, in the name of somebody who may use it."""
+    for size in backend.by_size.keys() - resources.keys():
+        yield f"backend.by_size.{size}: there is no size of that name."
+    person = None if any(map(missing, COMMANDS)) else somebody()
+    if person is None:
         return
-    for size in ("", *backend.by_size):
-        yield from refused(person, size, backend.where(size))
+    try:
+        machine, nodes = asyncio.run(ask_both())
+    except CommandError as error:
+        yield f"What bounds jobs can't be read from Slurm: {error}"
+        return
+    for size, r in resources.items():
+        declared = "walltime_h" in r.model_fields_set
+        closed = bound(demand(backend, size, r, person), declared, machine, nodes).closed
+        if closed:
+            yield f"sizes.{size}: no job of {person} could run: {closed}."
+            continue
+        script = trial_script(backend, size, r)
+        if said := failure(*AS, person, "sbatch", "--test-only", text=script):
+            yield f"sizes.{size}: a job of {person} would not be taken. {refusal_of(said)}"
+
+
+async def ask_both() -> tuple[Machine, Mapping[str, Node]]:
+    """Return what bounds jobs, and the nodes."""
+    return await ask_machine(), await ask_nodes()
 
 
 def unshared(folder: Path | None, kind: str) -> Iterator[str]:
@@ -63,34 +97,19 @@ def somebody() -> str | None:
     """Return an account for which sudo lets this one start jobs, None where there is none."""
     people = (entry for entry in pwd.getpwall() if FIRST_PERSON <= entry.pw_uid < NOBODY)
     for entry in people:
-        if may_run_as(entry.pw_name, "sbatch", "--parsable") and may_run_as(
-            entry.pw_name, "scancel", "1"
-        ):
+        if may_start_as(entry.pw_name):
             return entry.pw_name
     return None
+
+
+def may_start_as(person: str) -> bool:
+    """Return whether sudo lets this account start and cancel jobs of an account."""
+    return may_run_as(person, "sbatch", "--parsable") and may_run_as(person, "scancel", "1")
 
 
 def may_run_as(person: str, *command: str) -> bool:
     """Return whether sudo allows a command under an account; nothing is run."""
     return failure("sudo", "-n", "-l", "-u", person, *command) == ""
-
-
-def refused(person: str, size: str, where: "Where") -> Iterator[str]:
-    """Yield what Slurm has against a small job where those of a size go; nothing is started."""
-    requests = {name: str(getattr(where, name) or "") for name in ASKED}
-    smallest = {"nprocs": "1", "memory": "100M", "runtime": "1", "gres": ""}
-    script = job_script(
-        {"name": job_name("check", "check"), **requests, **smallest},
-        command=["true"],
-        variables={},
-        modules=[],
-        prologue="",
-        exclusive=where.exclusive,
-    )
-    problem = failure("sudo", "-n", "-u", person, "sbatch", "--test-only", text=script)
-    if problem:
-        what = f"backend.by_size.{size}" if size else "backend"
-        yield f"{what}: a job of {person} would not be taken. {refusal_of(problem)}"
 
 
 def failure(*command: str, text: str = "") -> str:

@@ -19,7 +19,9 @@ class NoAnswerError(CommandError):
     """A command isn't here, or took too long."""
 
 
-async def run(*command: str, text: str = "", longest_s: float = LONGEST_S) -> str:
+async def run(
+    *command: str, text: str = "", longest_s: float = LONGEST_S, with_errors: bool = False
+) -> str:
     """Return what a command prints.
 
     Parameters
@@ -30,6 +32,8 @@ async def run(*command: str, text: str = "", longest_s: float = LONGEST_S) -> st
         What it reads.
     longest_s : float, optional
         Seconds after which it is given up.
+    with_errors : bool, optional
+        Whether to return its standard error too.
 
     Raises
     ------
@@ -60,12 +64,12 @@ async def run(*command: str, text: str = "", longest_s: float = LONGEST_S) -> st
     if process.returncode:
         said = err.decode(errors="replace").strip()
         raise CommandError(said or f"{command[0]} ended with status {process.returncode}")
-    return out.decode(errors="replace")
+    return (out + err if with_errors else out).decode(errors="replace")
 
 
-async def run_as(user: str, *command: str, text: str = "") -> str:
+async def run_as(user: str, *command: str, text: str = "", with_errors: bool = False) -> str:
     """Return what a command prints that runs under another account: see `run`."""
-    return await run("sudo", "-n", "-u", user, *command, text=text)
+    return await run("sudo", "-n", "-u", user, *command, text=text, with_errors=with_errors)
 
 
 def plain_environment() -> dict[str, str]:

@@ -1,8 +1,10 @@
 """What Slurm reports of jobs and nodes, read from its commands' output."""
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 MARK = "beamhub"
 SEPARATOR = "\x1f"
@@ -14,7 +16,14 @@ COMPLETING = "COMPLETING"
 BETWEEN = frozenset({"CONFIGURING", COMPLETING})
 """Of a job that begins, or whose end isn't told yet."""
 RUNNING = frozenset({"RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT"})
+NEARLY = 0.95
+ASIDE = r"Dependency.*|JobHeld.*|BeginTime|Reservation.*|PartitionTimeLimit|PartitionNodeLimit"
+"""Why a job waits that takes nobody's place."""
 USABLE = frozenset({"IDLE", "MIXED", "ALLOCATED"})
+HARMLESS = frozenset(
+    {"CLOUD", "DYNAMIC_NORM", "PLANNED", "COMPLETING", "POWERED_DOWN", "POWERING_UP"}
+)
+"""What else may be said of a node on which jobs can begin."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,16 @@ class Job:
     def waits(self) -> bool:
         """Whether it has no node yet."""
         return self.state in WAITING
+
+    @property
+    def partitions(self) -> list[str]:
+        """Where it may run: the first that has room."""
+        return self.partition.split(",")
+
+    @property
+    def in_line(self) -> bool:
+        """Whether it waits for nothing but its turn."""
+        return self.waits and not re.fullmatch(ASIDE, self.reason)
 
     @property
     def runs(self) -> bool:
@@ -63,11 +82,16 @@ class Node:
     memory_idle_mb: int
     gpus: int
     gpus_idle: int
+    gpu_types: Mapping[str, int] = field(default_factory=dict)
+
+    def gpus_of(self, kind: str) -> int:
+        """Return how many GPUs of a type it has; an empty one stands for any."""
+        return self.gpu_types.get(kind, 0) if kind else self.gpus
 
     @property
     def usable(self) -> bool:
         """Whether jobs can begin on it."""
-        return bool(self.states & USABLE) and not self.states - USABLE - {"CLOUD", "DYNAMIC_NORM"}
+        return bool(self.states & USABLE) and not self.states - USABLE - HARMLESS
 
 
 def jobs_of(output: str) -> dict[str, Job]:
@@ -107,16 +131,16 @@ def ended_of(output: str) -> dict[str, Job]:
 
 
 def nodes_of(output: str) -> dict[str, Node]:
-    """Return the nodes in the output of ``scontrol --oneliner show nodes``."""
+    """Return the nodes in the output of ``scontrol --oneliner --details show nodes``."""
     lines = (line for line in output.splitlines() if line.startswith("NodeName="))
     return {node.name: node for node in map(node_of, lines)}
 
 
 def node_of(line: str) -> Node:
-    """Return a node from its line: words ``name=value``, among texts of the site's."""
-    about = dict(re.findall(r"(?:^|\s)([A-Za-z_/:]+)=(\S*)", line))
+    """Return a node from its line."""
+    about = words_of(line)
     cores, memory = number(about.get("CPUEfctv") or about["CPUTot"]), number(about["RealMemory"])
-    gpus = gpus_in(about.get("CfgTRES", ""))
+    gpus = gpus_in(about.get("Gres", ""))
     return Node(
         name=about["NodeName"],
         address=about.get("NodeAddr") or about["NodeName"],
@@ -126,15 +150,26 @@ def node_of(line: str) -> Node:
         cores_idle=cores - number(about["CPUAlloc"]),
         memory_mb=memory,
         memory_idle_mb=memory - number(about["AllocMem"]),
-        gpus=gpus,
-        gpus_idle=gpus - gpus_in(about.get("AllocTRES", "")),
+        gpus=sum(gpus.values()),
+        gpus_idle=sum(gpus.values()) - sum(gpus_in(about.get("GresUsed", "")).values()),
+        gpu_types=gpus,
     )
 
 
-def gpus_in(tres: str) -> int:
-    """Return how many GPUs a list such as ``cpu=8,gres/gpu=2`` has."""
-    found = re.search(r"gres/gpu=(\d+)", tres)
-    return int(found[1]) if found else 0
+def words_of(line: str) -> dict[str, str]:
+    """Return the words ``name=value`` of a line, which stand among texts of the site's."""
+    found: dict[str, str] = {}
+    for name, value in re.findall(r"(?:^|\s)([A-Za-z_/:]+)=(\S*)", line):
+        found.setdefault(name, value)
+    return found
+
+
+def gpus_in(gres: str) -> dict[str, int]:
+    """Return how many GPUs of each type a list such as ``gpu:a100:4(S:0-1),gpu:2`` has."""
+    found: Counter[str] = Counter()
+    for kind, count in re.findall(r"(?:^|,)gpu(?::([^:,(]+))?:(\d+)(?=[,(]|$)", gres):
+        found[kind] += int(count)
+    return dict(found)
 
 
 def number(text: str) -> int:
@@ -142,12 +177,45 @@ def number(text: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def position(job: Job, jobs: Collection[Job]) -> int:
-    """Return a waiting job's place among those that wait for the same partition, from 1."""
-    rivals = (other for other in jobs if other.waits and other.partition == job.partition)
-    return 1 + sum(1 for other in rivals if rank(other) < rank(job))
+Rank = tuple[int, int, int]
 
 
-def rank(job: Job) -> tuple[int, int, int]:
+def rank(job: Job) -> Rank:
     """Return what Slurm sorts waiting jobs by: priority, then how long they have waited."""
     return -job.priority, job.submitted, number(job.id)
+
+
+def ranks_of(jobs: Iterable[Job]) -> dict[str, list[Rank]]:
+    """Return the jobs that wait for their turn in each partition, the first one first.
+
+    Jobs that are held, or wait for others, are in nobody's way.
+    """
+    ranks: dict[str, list[Rank]] = {}
+    for job in jobs:
+        if job.in_line:
+            for partition in job.partitions:
+                ranks.setdefault(partition, []).append(rank(job))
+    return {partition: sorted(found) for partition, found in ranks.items()}
+
+
+def place(job: Job, ranks: Mapping[str, list[Rank]]) -> int:
+    """Return a waiting job's place in its partition, from 1; of several, the best."""
+    return 1 + min(bisect_left(ranks.get(one, []), rank(job)) for one in job.partitions)
+
+
+def share_waited(job: Job, now: float, usual: float | None) -> float:
+    """Return how much of a job's wait is over, from 0 to 1.
+
+    Parameters
+    ----------
+    job : Job
+        One that waits.
+    now : float
+        Seconds since 1970.
+    usual : float or None
+        How many seconds such jobs wait; asked where Slurm itself expects nothing.
+    """
+    waited = max(0, now - job.submitted)
+    total = job.start - job.submitted if job.start > now else usual or 0
+    # What takes longer than was expected comes near its end, and is told to be there by none.
+    return min(waited / total, NEARLY) if total > 0 else 0

@@ -2,20 +2,33 @@
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 
 from .slurm_commands import CommandError, run
-from .slurm_jobs import ENDED_FORMAT, FORMAT, Job, Node, ended_of, jobs_of, nodes_of
+from .slurm_jobs import (
+    ENDED_FORMAT,
+    FORMAT,
+    Job,
+    Node,
+    Rank,
+    ended_of,
+    jobs_of,
+    nodes_of,
+    place,
+    ranks_of,
+)
+from .slurm_limits import Machine, ask_machine
+from .slurm_question import Question, backoff
 
 LOG = logging.getLogger(__name__)
 GAP_S = 1.0
 """However often somebody asks for news, the controller isn't asked more often than this."""
-BACKOFF_MAX_S = 120.0
+MACHINE_S = 300.0
+"""Partitions, QOS and accounts change seldom."""
 VANISHED = "VANISHED"
 """The state of a job that neither the controller nor the accounting knows."""
 
@@ -41,6 +54,14 @@ class Seen:
     asked_at: float = float("-inf")
     silent_since: datetime | None = None
 
+    def place(self, job: Job) -> int:
+        """Return a waiting job's place in the queue, from 1."""
+        return place(job, self._ranks)
+
+    @cached_property
+    def _ranks(self) -> Mapping[str, list[Rank]]:
+        return ranks_of(self.jobs.values())
+
     def job(self, number: str) -> Job | None:
         """Return a job, None where nothing is known of it now."""
         return self.ended.get(number) or self.jobs.get(number)
@@ -58,13 +79,12 @@ class Queue:
     def __init__(self, interval_s: float) -> None:
         self.interval_s = interval_s
         self.seen = Seen()
-        self.nodes: Mapping[str, Node] = {}
-        self._nodes_at = float("-inf")
+        self.nodes: Question[Mapping[str, Node]] = Question(ask_nodes, {}, interval_s)
+        self.machine = Question(ask_machine, Machine(), MACHINE_S)
         self._watched: dict[str, float] = {}
         self._failures = 0
         self._next = float("-inf")
         self._asking = asyncio.Lock()
-        self._asking_nodes = asyncio.Lock()
 
     def watch(self, number: str) -> None:
         """Find out how the job ends when it's gone."""
@@ -97,7 +117,9 @@ class Queue:
             self._note_silence(error)
             return
         self._failures = 0
-        self._next = time.monotonic() + self.interval_s
+        # A controller that takes long to answer is given as long to do its own work.
+        took = time.monotonic() - now
+        self._next = time.monotonic() + max(self.interval_s, took)
         self.seen = Seen(jobs, ended, now)
 
     async def _fates(self, jobs: Mapping[str, Job], now: float) -> dict[str, Job]:
@@ -111,27 +133,26 @@ class Queue:
     def _note_silence(self, error: CommandError) -> None:
         """Keep what was known; ask again later, and later each time, not all hubs at once."""
         self._failures += 1
-        wait = min(BACKOFF_MAX_S, self.interval_s * 2 ** min(self._failures, 10))
-        self._next = time.monotonic() + wait * random.uniform(0.5, 1)  # noqa: S311
+        self._next = time.monotonic() + backoff(self.interval_s, self._failures)
         since = self.seen.silent_since or datetime.now(UTC)
         LOG.warning("Slurm's controller doesn't answer since %s: %s", since, error)
         self.seen = Seen(self.seen.jobs, self.seen.ended, self.seen.asked_at, since)
 
-    async def look_at_nodes(self) -> Mapping[str, Node]:
-        """Return the nodes; the controller is asked if what is known is old."""
-        async with self._asking_nodes:
-            if time.monotonic() - self._nodes_at >= self.interval_s and not self._failures:
-                try:
-                    self.nodes = nodes_of(await run("scontrol", "--oneliner", "show", "nodes"))
-                except CommandError as error:
-                    LOG.warning("scontrol: %s", error)
-                self._nodes_at = time.monotonic()
-        return self.nodes
-
     async def address_of(self, node: str) -> str:
         """Return a node's address; its name where the controller names none."""
-        known = self.nodes.get(node) or (await self.look_at_nodes()).get(node)
+        known = self.nodes.answer.get(node) or (await self.nodes.fresh()).get(node)
         return known.address if known else node
+
+
+async def ask_nodes() -> Mapping[str, Node]:
+    """Return the nodes of the cluster.
+
+    Raises
+    ------
+    CommandError
+        The controller could not be asked.
+    """
+    return nodes_of(await run("scontrol", "--all", "--oneliner", "--details", "show", "nodes"))
 
 
 async def fates(numbers: list[str]) -> dict[str, Job]:

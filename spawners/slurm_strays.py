@@ -5,13 +5,13 @@ import time
 from collections.abc import Collection
 
 from .accounts import AccountError, person
-from .slurm_commands import CommandError, run_as
+from .slurm_commands import LONGEST_S, CommandError, run_as
 from .slurm_queue import queue_of
 from .slurm_script import job_name
 
 LOG = logging.getLogger(__name__)
-YOUNG_S = 120
-"""One that has just been submitted may not have told its number yet."""
+YOUNG_S = 2 * LONGEST_S
+"""One that has just been submitted may not have told its number yet: sbatch may be slow."""
 
 
 async def cancel_strays(known: Collection[str], portal: str, interval_s: float) -> int:

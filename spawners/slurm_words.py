@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 
+from .amounts import seconds_text
 from .slurm_jobs import Job
 from .slurm_queue import VANISHED
 
@@ -109,14 +110,17 @@ def ending_of(job: Job) -> str:
 
 def refusal_of(text: str) -> str:
     """Return why sbatch refused, with its own words behind."""
-    own = " ".join(re.sub(r"(sbatch|sudo): (error: )?", "", text).split())[:200]
+    lines = [re.sub(r"^(sbatch|sudo): ", "", line) for line in text.splitlines()]
+    # Beside errors stand the site's announcements, as long as it likes.
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    own = " ".join(" ".join(errors or lines).split())[:200]
     for pattern, words in REFUSALS:
         if re.search(pattern, text, re.IGNORECASE):
             return words if words == NO_CONTROLLER else f"{words} Slurm says: {own}"
     return f"Slurm refused the job: {own}"
 
 
-def waiting_text(job: Job, place: int, now: float) -> str:
+def waiting_text(job: Job, place: int, now: float, usual: float | None = None) -> str:
     """Return how a waiting job's server is told of.
 
     Parameters
@@ -127,12 +131,16 @@ def waiting_text(job: Job, place: int, now: float) -> str:
         Its place in the queue, from 1.
     now : float
         Seconds since 1970.
+    usual : float, optional
+        How many seconds such jobs wait; told where Slurm itself expects nothing.
     """
     text = reason_of(job.reason)
     if text in (TURN, NODE):
         text = f"{text}: number {place} in the queue"
     if job.start > now:
-        text = f"{text}. Slurm expects it to begin {in_text(job.start - now)}"
+        return f"{text}. Slurm expects it to begin {in_text(job.start - now)}"
+    if usual is not None and job.in_line:
+        return f"{text}. Here nearly all begin within {seconds_text(usual)}"
     return text
 
 

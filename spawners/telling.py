@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,15 @@ def ending_by_status(status: int, output: str = "") -> str:
     if status:
         return f"JupyterLab ended by itself, with exit status {status}."
     return "JupyterLab was shut down from inside."
+
+
+def memory_full_text(at: datetime, memory_gib: float) -> str:
+    """Return that something in a server was ended because its memory was full."""
+    return (
+        f"At {at.astimezone(UTC):%H:%M} UTC its memory of {memory_gib:g} GiB was full and a "
+        "program in it was ended, usually a notebook's kernel. Work on less at a time, or stop it "
+        "and start it with a larger size."
+    )
 
 
 def log_path(state: Path, user_id: int, server: str) -> Path:

@@ -111,3 +111,30 @@ def test_a_server_that_ends_by_itself_is_reported_with_its_last_words(hub, monke
     assert job.main() == 1
     [(_, _, told)] = hub
     assert told == {"problem": "JupyterLab ended by itself, with exit status 1.", "output": ""}
+
+
+@pytest.mark.parametrize(
+    ("groups", "file"),
+    [
+        (
+            "9:pids:/slurm\n4:memory:/slurm/job_1\n0::/\n",
+            "memory/slurm/job_1/memory.oom_control",
+        ),
+        ("0::/slurm/job_1\n", "slurm/job_1/memory.events"),
+    ],
+)
+def test_what_the_kernel_ended_is_counted_in_both_versions_of_control_groups(
+    tmp_path, groups, file
+):
+    table = tmp_path / "cgroup"
+    table.write_text(groups)
+    assert job.memory_kills(table, tmp_path) == 0
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
+    assert job.memory_kills(table, tmp_path) == 3
+
+
+def test_a_home_that_was_full_when_the_server_ended_is_said():
+    said = job.ending(1, "OSError: [Errno 28] No space left on device: 'x'")
+    assert "your home folder (No space left on device)" in said

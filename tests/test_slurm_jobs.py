@@ -1,10 +1,21 @@
 """What Slurm's commands print becomes jobs and nodes, whatever stands around it."""
 
-from spawners.slurm_jobs import SEPARATOR, Job, ended_of, jobs_of, nodes_of, position
+from spawners.slurm_jobs import (
+    SEPARATOR,
+    Job,
+    ended_of,
+    gpus_in,
+    jobs_of,
+    nodes_of,
+    place,
+    ranks_of,
+    share_waited,
+)
 
 NODE = (
     "NodeName=node1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=1 CPUEfctv=8 CPUTot=8 CPULoad=10.17 "
-    "AvailableFeatures=(null) Gres=gpu:1 NodeAddr=10.247.76.11 NodeHostName=vm Version=22.05.8 "
+    "AvailableFeatures=(null) Gres=gpu:1 GresUsed=gpu:0 "
+    "NodeAddr=10.247.76.11 NodeHostName=vm Version=22.05.8 "
     "OS=Linux 6.18.44-fc-v769 #1 SMP @0  RealMemory=32000 AllocMem=500 FreeMem=10957 "
     "State=MIXED ThreadsPerCore=1 Partitions=interactive,preempt  "
     "CfgTRES=cpu=8,mem=32000M,billing=8,gres/gpu=1 AllocTRES=cpu=1,mem=500M CapWatts=n/a "
@@ -57,6 +68,18 @@ def test_a_node_and_what_is_idle():
     assert node.partitions == {"interactive", "preempt"}
 
 
+def test_a_node_of_slurm_24_11():
+    [node] = nodes_of(
+        "NodeName=node1 Arch=x86_64 CPUAlloc=3 CPUEfctv=8 CPUTot=8 AvailableFeatures=(null) "
+        "Gres=gpu:a100:4(S:0-1) GresDrain=N/A GresUsed=gpu:a100:1(IDX:2) NodeAddr=127.0.0.1 "
+        "Version=24.11.5 RealMemory=32000 AllocMem=2000 State=MIXED+PLANNED "
+        "Partitions=interactive,short,closed CfgTRES=cpu=8,mem=32000M,billing=8 CurrentWatts=0"
+    ).values()
+    assert (node.gpus, node.gpus_idle, node.gpus_of("a100"), node.gpus_of("v100")) == (4, 3, 4, 0)
+    assert (node.cores_idle, node.memory_idle_mb, node.usable) == (5, 30_000, True)
+    assert node.partitions == {"interactive", "short", "closed"}
+
+
 def test_nodes_that_take_no_jobs():
     for state in ("DOWN*", "IDLE+DRAIN", "MIXED+MAINTENANCE", "ALLOCATED+COMPLETING+DRAIN"):
         [node] = nodes_of(NODE.replace("State=MIXED", f"State={state}", 1)).values()
@@ -73,4 +96,35 @@ def test_the_place_in_the_queue():
         Job("4", "RUNNING", partition="p", priority=99),
         Job("7", "PENDING", partition="other", priority=99),
     ]
-    assert position(mine, [*others, mine]) == 3
+    assert place(mine, ranks_of([*others, mine])) == 3
+
+
+def test_jobs_that_are_held_or_wait_for_others_take_nobodys_place():
+    mine = job("5", priority=10)
+    for reason in ("Dependency", "DependencyNeverSatisfied", "JobHeldUser", "BeginTime"):
+        other = job("1", priority=99, reason=reason)
+        assert place(mine, ranks_of([other, mine])) == 1, reason
+
+
+def test_a_job_that_may_go_to_several_partitions_has_its_best_place():
+    both = Job("5", "PENDING", partition="p,q", priority=10)
+    first = job("1", priority=99)
+    assert place(both, ranks_of([first, both])) == 1
+    assert place(job("6", priority=1), ranks_of([first, both])) == 3
+
+
+def test_gpus_are_counted_by_type():
+    assert gpus_in("gpu:a100:4(S:0-1),gpu:v100:2,lustre:1") == {"a100": 4, "v100": 2}
+    assert gpus_in("gpu:2(IDX:0-1)") == {"": 2}
+    assert gpus_in("gpu:1g.5gb:7") == {"1g.5gb": 7}
+    assert gpus_in("(null)") == {}
+
+
+def test_how_much_of_a_wait_is_over():
+    waiting = job("5", submitted=1000, start=1400)
+    assert share_waited(waiting, 1100, None) == 0.25
+    assert share_waited(waiting, 1100, 40) == 0.25
+    late = job("5", submitted=1000, start=1050)
+    assert share_waited(late, 1100, None) == 0
+    assert share_waited(late, 1100, 200) == 0.5
+    assert share_waited(late, 1100, 10) == 0.95

@@ -96,6 +96,12 @@ def test_what_sbatch_refuses(said, words):
     assert "sbatch: error" not in text
 
 
+def test_what_a_site_announces_hides_no_error():
+    announced = "".join(f"sbatch: Notice {number} of the site\n" for number in range(40))
+    text = refusal_of(f"{announced}sbatch: error: Your project is over\nsbatch: error: Failed")
+    assert text == "Slurm refused the job: Your project is over Failed"
+
+
 def test_silence_and_the_end_are_told_with_a_time():
     assert "since 16:05 UTC" in silence_text(datetime(2026, 1, 1, 16, 5, tzinfo=UTC))
     assert "ends it in 5 min" in ending_soon_text(300)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from jupyterhub.utils import utcnow
 
-from hub.timing import KEPT, StartTimes
+from hub.timing import StartTimes
 
 
 def started(seconds_ago: float, name: str = "pyfai") -> SimpleNamespace:
@@ -29,7 +29,7 @@ def test_one_long_start_does_not_change_what_is_usual(tmp_path):
 
 def test_only_the_last_ones_count(tmp_path):
     times = StartTimes(tmp_path / "times.json")
-    for seconds in [100] * KEPT + [3] * KEPT:
+    for seconds in [100] * StartTimes.KEPT + [3] * StartTimes.KEPT:
         times.record("pyfai", seconds)
     assert times.usual("pyfai") == 3
 

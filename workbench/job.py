@@ -6,6 +6,7 @@ learns the port only once the server itself has it: nobody else on the node can 
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -26,10 +27,13 @@ PATIENCE_S = 600
 """How long a hub that is away is told again: it may be updated just now."""
 LISTENING = "0A"
 """The state of a socket that listens, in /proc/net/tcp."""
+LOOK_S = 5.0
 NO_HOME = (
-    "The job could not write into your home folder ({reason}), so nothing was started. Make room "
+    "The job could not write into your home folder ({reason}), so JupyterLab can't run. Make room "
     "there, or ask whoever runs the file system."
 )
+FULL = re.compile("No space left on device|Disk quota exceeded")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def main() -> int:
@@ -53,9 +57,10 @@ def main() -> int:
         signal.signal(signal.SIGTERM, lambda *_: server.terminate())
         if wait_for(server, port):
             report({"port": port})
-        status = server.wait()
+        status = watch(server)
         if status > 0:
-            report({"problem": ending(status), "output": tail(log)})
+            output = tail(log)
+            report({"problem": home_problem() or ending(status, output), "output": output})
     return status
 
 
@@ -116,8 +121,60 @@ def listens_here(port: int) -> bool:
     return False
 
 
-def ending(status: int) -> str:
+def watch(server: "subprocess.Popen[bytes]") -> int:
+    """Return the server's exit status; meanwhile tell when something was ended for its memory."""
+    told = memory_kills()
+    while True:
+        try:
+            return server.wait(LOOK_S)
+        except subprocess.TimeoutExpired:
+            now = memory_kills()
+        if now > told:
+            report({"memory_full": True})
+            told = now
+
+
+def memory_kills(table: Path = Path("/proc/self/cgroup"), root: Path = CGROUPS) -> int:
+    """Return how many of the job's processes the kernel has ended because its memory was full.
+
+    Parameters
+    ----------
+    table : Path, optional
+        The control groups of this process: ``number:controllers:path`` a line.
+    root : Path, optional
+        Where control groups are mounted.
+
+    Returns
+    -------
+    int
+        0 too where nothing limits the job's memory.
+    """
+    try:
+        lines = table.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    kills = 0
+    for _, controllers, path in (line.split(":", 2) for line in lines):
+        # The second version has one hierarchy, the first has one of each kind.
+        kind, name = ("memory", "memory.oom_control") if controllers else (".", "memory.events")
+        if controllers in ("", "memory"):
+            kills += kills_in(root / kind / path.lstrip("/") / name)
+    return kills
+
+
+def kills_in(file: Path) -> int:
+    """Return the number behind ``oom_kill`` in a control group's file."""
+    try:
+        found = re.search(r"^oom_kill (\d+)$", file.read_text(encoding="ascii"), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def ending(status: int, output: str) -> str:
     """Return in words how the server ended by itself."""
+    if reason := FULL.search(output):
+        return NO_HOME.format(reason=reason[0])
     return f"JupyterLab ended by itself, with exit status {status}."
 
 

@@ -112,6 +112,7 @@ STATE = {
     "the text. Readable by the portal only.",
     "reproduce": "Archives of notebooks that users have sent to be opened, one a user, for a day.",
     "start_times.json": "How long the last starts of each use case took.",
+    "waits.json": "How long the last batch jobs of each size waited in the queue.",
 }
 """What lies in the state folder; the build fails where the code doesn't name one."""
 

@@ -5,6 +5,7 @@ import os
 import typer
 
 from spawners import LocalBackend
+from spawners.launch import BackendError
 
 from ..deployment import Deployment
 from ..software import load_software
@@ -25,6 +26,11 @@ def check(
     declarations_only: bool = typer.Option(
         False, "--declarations-only", help="Leave out what depends on this machine."
     ),
+    job_as: str = typer.Option(
+        "",
+        help="Also run a job of a minute as this account wherever servers would run, and tell "
+        "what it lacks there. Only for sites with a batch system.",
+    ),
 ) -> None:
     """Check a site profile, all manifests, and this machine.
 
@@ -39,6 +45,8 @@ def check(
     findings = [f"to fill in: {sentence}" for sentence in deployment.site.template]
     if not declarations_only:
         findings += machine_findings(deployment.site.backend.live_checks())
+        findings += deployment.site.backend.size_checks(deployment.site.sizes)
+        findings += job_findings(deployment, job_as) if job_as else []
         findings += data_findings(deployment)
         findings += program_findings(deployment)
     for finding in findings:
@@ -60,6 +68,15 @@ def data_findings(deployment: Deployment) -> list[str]:
             f"install -d -m 1777 {data.cache}"
         )
     return findings
+
+
+def job_findings(deployment: Deployment, account: str) -> list[str]:
+    """Return what a job lacks wherever servers would run."""
+    site = deployment.site
+    try:
+        return site.backend.job_checks(site.sizes, account, site.serving.hub_port)
+    except BackendError as error:
+        return [str(error)]
 
 
 def program_findings(deployment: Deployment) -> list[str]:

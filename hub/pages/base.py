@@ -5,7 +5,7 @@ from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.spawner import SpawnException
-from jupyterhub.utils import url_escape_path, url_path_join
+from jupyterhub.utils import url_escape_path, url_path_join, utcnow
 
 from spawners.telling import ENDING, last_output, log_path
 
@@ -62,9 +62,16 @@ class AboutAServer(StrictPolicy):
             "failed_message": reason_of(names.get("exception")),
             "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
             "own_server": user is self.current_user,
+            "elapsed_seconds": elapsed(names.get("spawner")),
             "usual_seconds": self.settings["start_times"].usual(server),
         }
         return super().render_template(name, **names)  # type: ignore[misc]
+
+
+def elapsed(spawner: Any) -> int:
+    """Return for how many seconds a server has been starting."""
+    started = spawner.orm_spawner.started if spawner else None
+    return round((utcnow(with_tz=False) - started).total_seconds()) if started else 0
 
 
 def ending_of(user: Any, server: str) -> str:

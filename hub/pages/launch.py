@@ -1,18 +1,24 @@
 """From a wish to a running server: the link, the question, the wait, the failure."""
 
 import asyncio
+from contextlib import aclosing
+from typing import Any
 
+from jupyterhub.apihandlers.users import SpawnProgressAPIHandler
 from jupyterhub.handlers.pages import SpawnPendingHandler
-from jupyterhub.utils import url_path_join
+from jupyterhub.scopes import needs_scope
+from jupyterhub.utils import iterate_until, url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
 from spawners import Launch
 
 from ..launching import holding_of, standing_of
-from ..plan import OPTIONS, Asked, Refused, ask, plan
+from ..plan import FOR_THE_NEXT, OPTIONS, Asked, Refused, ask, plan
 from .base import AboutAServer, Page
 from .usecases import use_case_names
+
+CHECKED_S = 0.5
 
 
 class Open(Page):
@@ -29,8 +35,8 @@ class Open(Page):
         try:
             asked, launch = self.planned(name, self.request.query_arguments)
         except Refused as refusal:
-            if refusal.reason == "licence" and spawner is not None and spawner.ready:
-                # Its user took an acceptance back; what runs goes on until it's stopped.
+            if refusal.reason in FOR_THE_NEXT and spawner is not None and spawner.ready:
+                # What runs goes on until it's stopped.
                 self.redirect(self.server_page(name))
                 return
             await self.show_refusal(refusal)
@@ -73,6 +79,7 @@ class Open(Page):
             user=self.current_user.name,
             holding=holding_of(self.current_user, deployment, besides=name),
             standing=standing_of(self.current_user, deployment),
+            bounds=deployment.site.backend.bounds(deployment.site.sizes, self.current_user.name),
         )
 
     async def begin(self, name: str, asked: Asked) -> None:
@@ -97,8 +104,46 @@ class Open(Page):
         return str(url_concat(url, {"next": self.server_page(name, page)}))
 
 
+class Progress(SpawnProgressAPIHandler):
+    """The steps of a start as they come, those too of one that a hub before this one began."""
+
+    @needs_scope("read:servers")  # type: ignore[untyped-decorator]
+    async def get(self, user_name: str, server_name: str = "") -> None:
+        """Stream them, and whether it succeeded."""
+        user = self.find_user(user_name)
+        spawner = user.spawners.get(server_name) if user else None
+        if spawner is None or spawner.pending != "check":
+            await super().get(user_name, server_name)
+            return
+        self.set_header("Cache-Control", "no-cache")
+        kept_open = asyncio.ensure_future(self.keepalive())
+        checked = asyncio.ensure_future(until_checked(spawner))
+        async with aclosing(iterate_until(checked, spawner.progress())) as events:
+            async for event in events:
+                await self.send_event(event)
+        await checked
+        kept_open.cancel()
+        await self.send_event({"ready": True} if spawner.ready else {"failed": True})
+
+
+async def until_checked(spawner: Any) -> None:
+    """Wait until JupyterHub knows of a server it has found at its own start."""
+    while spawner.pending == "check":  # noqa: ASYNC110 - JupyterHub tells nobody
+        await asyncio.sleep(CHECKED_S)
+
+
 class Pending(AboutAServer, SpawnPendingHandler):
     """JupyterHub's page of a server that starts, stops or failed."""
+
+    async def get(self, user_name: str, server_name: str = "") -> None:
+        """Show it; what was stopped before it ran has no page any more."""
+        user = self.current_user
+        mine = user is not None and user.name == user_name
+        offered = server_name in self.settings["beamhub"].offered
+        if mine and offered and server_name not in user.spawners:
+            self.redirect(url_path_join(self.hub.base_url, "home"))
+            return
+        await super().get(user_name, server_name)
 
 
 class ToOpen(Page):
@@ -127,6 +172,7 @@ class ToOpen(Page):
 
 
 HANDLERS = [
+    (r"/api/users/([^/]+)/servers/([^/]*)/progress", Progress),
     (r"/open/([^/]+)", Open),
     (r"/spawn", ToOpen),
     (r"/spawn/([^/]+)", ToOpen),

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 
 from tornado import web
 
+from spawners import Bound
+from spawners.amounts import minutes_text
 from workbench.citations import bibtex_of
 from workbench.data.cache import Cache
 from workbench.data.catalogue import Known
@@ -15,6 +17,7 @@ from ..deployment import Deployment
 from ..gates import gates
 from ..launching import standing_of
 from ..plan import Asked, Refused, find, fits, windows, words
+from ..site import Size
 from ..usecases import UseCase
 from .base import Page
 
@@ -55,6 +58,9 @@ async def use_case_names(
 ) -> dict[str, object]:
     """Return what a template needs to show a use case and to offer its start."""
     site = page.deployment.site
+    # First: it learns what bounds the sizes.
+    found = await outlook(page)
+    bounds = site.backend.bounds(site.sizes, page.current_user.name)
     shown = card(use_case, page.deployment, page.current_user)
     standing = standing_of(page.current_user, page.deployment)
     least = use_case.manifest.resources.least
@@ -63,7 +69,9 @@ async def use_case_names(
         "use_case": use_case,
         "manifest": use_case.manifest,
         "gates": gates(use_case, site, standing),
-        "sizes": [(n, s, words(s), fits(least, s)) for n, s in site.sizes.items()],
+        "sizes": [
+            SizeShown(n, s, fits(least, s), bounds.get(n, Bound())) for n, s in site.sizes.items()
+        ],
         "chosen_size": asked.size or shown.size,
         "chosen_notebook": asked.notebook or "",
         "chosen_app": use_case.manifest.apps.get(asked.app or ""),
@@ -72,8 +80,48 @@ async def use_case_names(
         "least": words(least),
         "advised": words(use_case.manifest.resources.advised),
         "free": site.backend.free(),
-        "outlook": await site.backend.outlook(site.sizes),
+        "outlook": found,
     }
+
+
+async def outlook(page: Page) -> dict[str, str]:
+    """Return what servers of each size would find now, for the user of a page."""
+    deployment, user = page.deployment, page.current_user.name
+    backend, sizes = deployment.site.backend, deployment.site.sizes
+    return await backend.outlook(sizes, user=user, state=deployment.state)
+
+
+@dataclass(frozen=True)
+class SizeShown:
+    """A size as a user can choose it, or not.
+
+    Parameters
+    ----------
+    name : str
+        As the form sends it.
+    size : Size
+        What the profile declares.
+    enough : bool
+        Whether it is large enough for the use case.
+    bound : Bound
+        What the site's machine makes of it for this user.
+    """
+
+    name: str
+    size: Size
+    enough: bool
+    bound: Bound
+
+    @property
+    def possible(self) -> bool:
+        """Whether it can be chosen."""
+        return self.enough and not self.bound.closed
+
+    @property
+    def amount(self) -> str:
+        """What it grants, in words."""
+        minutes = round((self.bound.walltime_h or self.size.walltime_h) * 60)
+        return f"{words(self.size)}, up to {minutes_text(minutes)}"
 
 
 @dataclass(frozen=True)
@@ -118,9 +166,11 @@ class Outlook(Page):
 
     @web.authenticated
     async def get(self) -> None:
-        """Answer with a few words a size."""
-        site = self.deployment.site
-        self.finish(await site.backend.outlook(site.sizes))
+        """Answer with a few words a size, and whether it is closed."""
+        told, site = await outlook(self), self.deployment.site
+        bounds = site.backend.bounds(site.sizes, self.current_user.name)
+        closed = {name for name, bound in bounds.items() if bound.closed}
+        self.finish({n: {"text": text, "closed": n in closed} for n, text in told.items()})
 
 
 class Picture(Page):

@@ -5,21 +5,10 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
+from spawners.amounts import minutes_text, seconds_text
 from workbench.words import size_text
 
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
-
-
-def minutes_text(minutes: int) -> str:
-    """Return a duration: ``35 min``, ``2 h 5 min``."""
-    hours, rest = divmod(minutes, 60)
-    parts = [f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else ""]
-    return " ".join(filter(None, parts))
-
-
-def seconds_text(seconds: float) -> str:
-    """Return a short duration: ``8 s``, ``2 min``."""
-    return f"{max(1, round(seconds))} s" if seconds < 90 else minutes_text(round(seconds / 60))
 
 
 def left_text(end: datetime | None, now: datetime) -> str:

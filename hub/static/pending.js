@@ -4,7 +4,8 @@ const message = document.getElementById("message");
 const bar = document.getElementById("progress");
 const steps = document.getElementById("steps");
 const elapsed = document.getElementById("elapsed");
-const began = Date.now();
+const began = Date.now() - Number(box.dataset.elapsed) * 1000;
+const AGAIN_MS = 2000;
 
 function seconds() {
   return Math.round((Date.now() - began) / 1000);
@@ -26,6 +27,8 @@ function show(event) {
 }
 
 const source = new EventSource(box.dataset.progress);
+// Who stops it goes elsewhere: its end must not load this page again.
+document.addEventListener("submit", () => source.close());
 source.onmessage = (raw) => {
   const event = JSON.parse(raw.data);
   if (event.ready || event.failed) {
@@ -36,8 +39,19 @@ source.onmessage = (raw) => {
     show(event);
   }
 };
-// The stream also ends when the start was stopped elsewhere: the page itself knows what is true.
+// The stream also ends when the start was stopped elsewhere, or the portal is restarted: the page
+// itself knows what is true, as soon as it can be had.
 source.onerror = () => {
   source.close();
-  setTimeout(() => location.reload(), 2000);
+  setTimeout(reload, AGAIN_MS);
 };
+
+async function reload() {
+  const answer = await fetch(location.href).catch(() => undefined);
+  if (answer && answer.status < 500) {
+    location.reload();
+    return;
+  }
+  show({ message: "The portal does not answer now. This page goes on by itself as soon as it does." });
+  setTimeout(reload, AGAIN_MS);
+}

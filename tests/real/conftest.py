@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from cluster import Cluster, missing
+from cluster import Cluster, missing, wait_until
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from portals import BEAMHUB, ROOT, RunningPortal
 
@@ -242,3 +242,12 @@ def slurm_portal(cluster: Cluster, state_folder: Callable[[], Path]) -> Iterator
     running = cluster.portal(state_folder())
     yield running
     running.stop()
+
+
+@pytest.fixture
+def full(cluster: Cluster) -> Iterator[str]:
+    """A cluster that somebody else has all of, until the test ends."""
+    number = cluster.fill()
+    yield number
+    cluster.run("scancel", number)
+    wait_until(cluster.all_idle, "an idle cluster", 120)

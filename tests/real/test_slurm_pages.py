@@ -3,20 +3,64 @@
 A module of its own: Playwright's loop must not be there where others run theirs.
 """
 
+import re
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
-from cluster import Cluster
-from playwright.sync_api import BrowserContext, expect
+from cluster import Cluster, wait_until
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from portals import RunningPortal, log_in, shot, violations
 
 pytestmark = [
     pytest.mark.portal,
     pytest.mark.slow,
     pytest.mark.slurm,
+    pytest.mark.browser,
     pytest.mark.timeout(600),
 ]
+START = "Start Powder diffraction with pyFAI"
 
 
-@pytest.mark.browser
+@pytest.fixture
+def full(cluster: Cluster) -> Iterator[str]:
+    """A cluster that somebody else has all of, until the test ends."""
+    number = cluster.fill()
+    yield number
+    cluster.run("scancel", number)
+    wait_until(cluster.all_idle, "an idle cluster", 120)
+
+
+def looks(browser: Browser, page: Page, name: str) -> None:
+    """Look at a page in light and dark, wide and narrow: pictures, and what axe finds wrong."""
+    cookies = page.context.storage_state()
+    for scheme in ("light", "dark"):
+        for width in (1280, 360):
+            made = browser.new_context(
+                storage_state=cookies,
+                color_scheme=scheme,
+                viewport={"width": width, "height": 900},
+            )
+            other = made.new_page()
+            other.goto(page.url)
+            other.wait_for_timeout(1500)
+            shot(other, f"{name}-{scheme}-{width}")
+            assert violations(other) == [], (name, scheme, width)
+            sideways = other.evaluate("document.documentElement.scrollWidth > innerWidth")
+            assert not sideways, (name, scheme, width)
+            made.close()
+
+
+def wait_in_the_queue(page: Page, portal: RunningPortal, name: str) -> None:
+    log_in(page, portal, name)
+    page.goto(f"{portal.url}/hub/usecases/pyfai")
+    page.get_by_label("Small").check()
+    page.get_by_role("button", name=START).click()
+    expect(page.get_by_text("number 1 in the queue").first).to_be_visible(timeout=60_000)
+
+
 def test_a_scientist_waits_in_the_queue_and_gets_jupyterlab(
     slurm_portal: RunningPortal, cluster: Cluster, context: BrowserContext
 ) -> None:
@@ -24,10 +68,14 @@ def test_a_scientist_waits_in_the_queue_and_gets_jupyterlab(
     log_in(page, slurm_portal, "ada")
     page.goto(f"{slurm_portal.url}/hub/usecases/pyfai")
     expect(page.get_by_text("room now on 2 of 2 nodes").first).to_be_visible()
+    expect(page.get_by_label("Huge")).to_be_disabled()
+    expect(page.get_by_text("Can't run for you: 64 cores asked")).to_be_visible()
+    # Slurm is asked in the background, and the page tells it while one chooses.
+    expect(page.get_by_text("would begin at once").first).to_be_visible(timeout=60_000)
     assert violations(page) == []
     number = cluster.fill()
     page.get_by_label("Small").check()
-    page.get_by_role("button", name="Start Powder diffraction with pyFAI").click()
+    page.get_by_role("button", name=START).click()
     expect(page.get_by_text("number 1 in the queue").first).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Slurm expects it to begin in").first).to_be_visible(timeout=60_000)
     assert violations(page) == []
@@ -40,3 +88,66 @@ def test_a_scientist_waits_in_the_queue_and_gets_jupyterlab(
     page.get_by_role("link", name="Stop").first.click()
     page.get_by_role("button", name="Stop it").click()
     expect(page.get_by_text("Nothing of yours is running")).to_be_visible(timeout=60_000)
+
+
+def test_cancelling_in_the_queue_really_cancels(
+    slurm_portal: RunningPortal,
+    cluster: Cluster,
+    full: str,
+    browser: Browser,
+    context: BrowserContext,
+) -> None:
+    page = context.new_page()
+    wait_in_the_queue(page, slurm_portal, "eve")
+    number = cluster.job_of("eve")
+    expect(page.get_by_text("Slurm expects it to begin in").first).to_be_visible(timeout=60_000)
+    looks(browser, page, "pending-in-the-queue")
+    page.get_by_role("button", name="Stop").click()
+    wait_until(lambda: cluster.state(number) == "CANCELLED", "the end of the job", 30)
+    expect(page.get_by_text("Nothing of yours is running")).to_be_visible(timeout=60_000)
+    shot(page, "cancelled-in-the-queue")
+    # What somebody who comes now finds, also without a script.
+    page.goto(f"{slurm_portal.url}/hub/open/pyfai")
+    expect(page.get_by_text("Yours would begin in about").first).to_be_visible(timeout=60_000)
+    looks(browser, page, "choosing-a-size")
+    plain = browser.new_context(
+        storage_state=page.context.storage_state(), java_script_enabled=False
+    )
+    unscripted = plain.new_page()
+    unscripted.goto(page.url)
+    expect(unscripted.get_by_text("no room now; 0 jobs waiting").first).to_be_visible()
+    expect(unscripted.get_by_text("Yours would begin in about").first).to_be_visible()
+    plain.close()
+
+
+def test_the_page_goes_on_through_a_restart_of_the_portal(
+    cluster: Cluster,
+    state_folder: Callable[[], Path],
+    full: str,
+    context: BrowserContext,
+) -> None:
+    state = state_folder()
+    with ThreadPoolExecutor(1) as thread:  # which has no loop of Playwright's
+        first = thread.submit(cluster.portal, state).result()
+        page = context.new_page()
+        try:
+            wait_in_the_queue(page, first, "fred")
+            number = cluster.job_of("fred")
+        finally:
+            first.stop(signal.SIGINT)
+        expect(page.get_by_text("The portal does not answer now").first).to_be_visible(
+            timeout=30_000
+        )
+        second = thread.submit(cluster.portal, state, port=first.port).result()
+        try:
+            bar = page.locator("#progress")
+            expect(page.get_by_text("number 1 in the queue").first).to_be_visible(timeout=60_000)
+            # Told by the stream: each step is in the list, and the bar stands where it stood.
+            expect(page.locator("#steps li", has_text="number 1 in the queue")).not_to_have_count(0)
+            assert int(bar.get_attribute("value") or 0) >= 10
+            assert cluster.job_of("fred") == number
+            cluster.said("scancel", full)
+            page.wait_for_url(re.compile(r"/user/fred/pyfai/lab"), timeout=120_000)
+        finally:
+            second.stop(signal.SIGINT)
+            cluster.run("scancel", number)

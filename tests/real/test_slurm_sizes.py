@@ -1,0 +1,221 @@
+"""What the machine makes of sizes, asked of a real Slurm: bounds, estimates, and the check."""
+
+import asyncio
+import html
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from cluster import HUB, Cluster, wait_until
+from portals import BEAMHUB, RunningPortal, xsrf
+from queueing import outlook_of
+
+from spawners.slurm_jobs import jobs_of
+from spawners.slurm_limits import ask_machine
+from spawners.slurm_queue import ask_nodes
+
+pytestmark = [
+    pytest.mark.portal,
+    pytest.mark.slow,
+    pytest.mark.slurm,
+    pytest.mark.timeout(600),
+]
+
+GIB = {"cores": 1, "memory_gib": 4}
+# Sizes of a profile that is extended stay: these are redefined.
+FITTING = {
+    name: {"title": name.title(), **GIB, "walltime_h": 1} for name in ("small", "medium", "large")
+}
+SIZES = {
+    **FITTING,
+    "long": {"title": "Long", **GIB, "walltime_h": 8},
+    "open": {"title": "Open", **GIB},
+    "wide": {"title": "Wide", "cores": 6, "memory_gib": 4, "walltime_h": 1},
+    "gpus": {"title": "GPUs", **GIB, "gpus": 2, "walltime_h": 1},
+    "members": {"title": "Members", **GIB, "walltime_h": 1},
+    "quick": {"title": "Quick", **GIB, "walltime_h": 1},
+}
+BY_SIZE = {
+    "long": {"partition": "short"},
+    "open": {"partition": "short"},
+    "members": {"partition": "closed"},
+    "quick": {"qos": "quick"},
+}
+
+
+@pytest.fixture(scope="module")
+def bounded(cluster: Cluster) -> Iterator[None]:
+    """Partitions and limits as sites have them."""
+    both = ["Nodes=ALL", "State=UP"]
+    cluster.said("scontrol", "create", "PartitionName=short", "MaxTime=04:00:00", *both)
+    cluster.said("scontrol", "create", "PartitionName=closed", "AllowGroups=root", *both)
+    cluster.sacctmgr("add", "qos", "quick", "MaxWall=00:30:00")
+    cluster.sacctmgr("modify", "user", "connie", "set", "qos+=quick", "MaxTRESPerJob=cpu=4")
+    yield
+    cluster.sacctmgr("modify", "user", "connie", "set", "qos-=quick", "MaxTRESPerJob=cpu=-1")
+    cluster.sacctmgr("delete", "qos", "quick")
+    for name in ("short", "closed"):
+        cluster.said("scontrol", "delete", f"PartitionName={name}")
+
+
+@pytest.fixture(scope="module")
+def portal(
+    bounded: None, cluster: Cluster, state_folder: Callable[[], Path]
+) -> Iterator[RunningPortal]:
+    """A portal whose sizes go to those partitions."""
+    profile = cluster.profile(
+        extends="_defaults", sizes=SIZES, backend=cluster.backend(by_size=BY_SIZE)
+    )
+    running = cluster.portal(state_folder(), profile=profile)
+    yield running
+    running.stop()
+
+
+def outlook(client: httpx.Client, size: str, words: str, seconds: float = 60) -> str:
+    """Return what is told of a size, once that says something."""
+    end = time.monotonic() + seconds
+    while words not in (text := outlook_of(client, size)):
+        assert time.monotonic() < end, text
+        time.sleep(0.5)
+    return str(text)
+
+
+def test_what_would_never_run_is_shown_with_the_reason(portal: RunningPortal) -> None:
+    client = portal.login("connie")
+    for size, why in {
+        "long": "longer than partition 'short' allows: 8 h asked, 4 h possible",
+        "wide": "account 'science' allows one job 4 cores: 6 cores asked",
+        "gpus": "2 GPUs asked, and no node of partition 'interactive' has more than 1",
+        "members": "partition 'closed' is only for members of 'root'",
+        "quick": "longer than QOS 'quick' allows: 1 h asked, 30 min possible",
+    }.items():
+        assert outlook(client, size, "Can't run for you: ") == f"Can't run for you: {why}"
+    page = html.unescape(client.get("/hub/open/pyfai").text)
+    disabled = re.findall(r'value="(\w+)"\s+disabled', page)
+    assert disabled == ["long", "wide", "gpus", "members", "quick"]
+    assert "up to 4 h" in page
+    assert "Slurm grants 4 h in partition 'short'" in page
+
+
+def test_another_user_has_other_bounds(portal: RunningPortal) -> None:
+    client = portal.login("eve")
+    outlook(client, "wide", "room now on 2 of 2 nodes")
+    outlook(client, "quick", "Can't run for you: Slurm has no QOS 'quick', or not for you")
+
+
+def test_it_is_refused_before_sbatch_by_form_and_rest(
+    portal: RunningPortal, cluster: Cluster
+) -> None:
+    client = portal.login("connie")
+    outlook(client, "long", "Can't run for you")
+    page = client.get("/hub/open/pyfai")
+    answer = client.post("/hub/open/pyfai", data={"_xsrf": xsrf(page.text), "size": "long"})
+    assert answer.status_code == 409
+    assert "Possible are small, medium, large, open." in html.unescape(answer.text)
+    cookie = client.cookies.get("_xsrf", path="/hub/") or ""
+    rest = client.post(
+        "/hub/api/users/connie/servers/pyfai",
+        headers={"X-XSRFToken": cookie},
+        json={"size": "wide"},
+    )
+    assert rest.status_code == 409
+    assert "allows one job 4 cores" in rest.text
+    assert cluster.job_of("connie") == ""
+    assert "sbatch refused" not in portal.log()
+
+
+def test_a_walltime_that_nobody_declares_is_the_partitions(
+    portal: RunningPortal, cluster: Cluster
+) -> None:
+    client = portal.login("connie")
+    outlook(client, "open", "Slurm grants 4 h")
+    portal.start_server(client, "pyfai", size="open")
+    number = cluster.job_of("connie")
+    assert cluster.said("squeue", "-h", "-j", number, "-o", "%l %P") == "4:00:00 short"
+    portal.stop_server(client, "pyfai")
+    # And how long it waited is remembered, over restarts.
+    assert "Here they usually wait" in outlook(client, "open", "usually wait")
+    assert "open" in (portal.state / "waits.json").read_text()
+
+
+def test_slurm_says_when_a_job_of_this_user_would_begin(
+    portal: RunningPortal, cluster: Cluster
+) -> None:
+    client = portal.login("eve")
+    outlook(client, "small", "Yours would begin at once, by Slurm's estimate")
+    number = cluster.fill()
+    try:
+        outlook(client, "small", "no room now; 0 jobs waiting; 0 cores")
+        outlook(client, "small", "Yours would begin in about", 90)
+    finally:
+        cluster.said("scancel", number)
+        wait_until(cluster.all_idle, "an idle cluster", 120)
+
+
+def test_what_is_read_is_all_that_this_slurm_prints(bounded: None, cluster: Cluster) -> None:
+    machine = asyncio.run(ask_machine())
+    assert machine.partitions["short"].minutes == 240
+    assert machine.partitions["closed"].groups == {"root"}
+    assert machine.enforced >= {"associations", "limits", "qos"}
+    assert machine.qos["quick"].limits.minutes == 30
+    assert machine.accounts["connie"] == "science"
+    [connie] = [one for one in machine.associations if one.user == "connie"]
+    assert connie.limits.per_job.cores == 4
+    assert connie.qos >= {"normal", "quick"}
+    nodes = asyncio.run(ask_nodes())
+    assert {node.gpus for node in nodes.values()} == {1}
+    assert jobs_of("") == {}
+
+
+# The check.
+
+
+def check(
+    cluster: Cluster, *options: str, sizes: object = None, **more: object
+) -> subprocess.CompletedProcess[str]:
+    """Check a profile as the portal's account."""
+    sizes = sizes or FITTING
+    backend = cluster.backend(**more)
+    profile = cluster.profile(extends="_defaults", sizes=sizes, backend=backend)
+    profile.chmod(0o644)
+    user = ["setpriv", f"--reuid={HUB}", f"--regid={HUB}", "--init-groups"]
+    return subprocess.run(
+        [*user, BEAMHUB, "check", profile, "--state=/tmp/beamhub-check", *options],
+        capture_output=True,
+        text=True,
+        env={**cluster.environment, "HOME": "/tmp", "COLUMNS": "400"},
+    )
+
+
+def test_check_measures_each_size(portal: RunningPortal, cluster: Cluster) -> None:
+    said = check(cluster, sizes=SIZES, by_size={**BY_SIZE, "nosuch": {}}).stdout
+    assert "backend.by_size.nosuch: there is no size of that name" in said
+    assert re.search(r"sizes\.long: no job of \w+ could run: longer than partition 'short'", said)
+    assert "sizes.gpus: no job of" in said
+    assert "sizes.small" not in said
+    assert "sizes.open" not in said
+    reserved = check(cluster, by_size={"small": {"reservation": "nosuch"}}).stdout
+    assert "sizes.small: a job of" in reserved
+    assert "would not be taken. The reservation" in reserved
+
+
+def test_check_runs_a_job_that_finds_the_ways(portal: RunningPortal, cluster: Cluster) -> None:
+    good = check(cluster, "--job-as=ada")
+    assert "All is well" in good.stdout, good.stdout + good.stderr
+    assert cluster.job_of("ada") == ""
+
+
+def test_check_says_which_way_is_missing(portal: RunningPortal, cluster: Cluster) -> None:
+    unreached = check(cluster, "--job-as=ada", hub="127.0.0.1").stdout
+    assert "does not reach the portal at 127.0.0.1" in unreached
+    elsewhere = check(cluster, "--job-as=ada", hub="192.0.2.7").stdout
+    assert "the portal can't listen at 192.0.2.7" in elsewhere
+    nobody = check(cluster, "--job-as=root").stdout
+    assert "belongs to a service" in nobody
+    unseen = {"kind": "apptainer", "folder": str(cluster.folder / "munge")}
+    assert "has no program 'apptainer'" in check(cluster, "--job-as=ada", software=unseen).stdout
+    assert cluster.job_of("ada") == ""

@@ -1,0 +1,189 @@
+"""What people can send to a Slurm site, what its jobs keep to themselves, who starts them."""
+
+import re
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from cluster import HUB, Cluster, wait_until
+from kernels import Kernel
+from portals import BEAMHUB, RunningPortal
+from queueing import begin, pending, wait_for_page
+
+pytestmark = [
+    pytest.mark.portal,
+    pytest.mark.slow,
+    pytest.mark.slurm,
+    pytest.mark.timeout(600),
+]
+
+
+@pytest.fixture(scope="module")
+def token(slurm_portal: RunningPortal) -> str:
+    """A token that eve made for herself."""
+    eve = slurm_portal.login("eve")
+    cookie = eve.cookies.get("_xsrf", path="/hub/") or ""
+    answer = eve.post("/hub/api/users/eve/tokens", headers={"X-XSRFToken": cookie})
+    return str(answer.json()["token"])
+
+
+def test_a_home_that_can_not_be_written_is_said(
+    slurm_portal: RunningPortal, cluster: Cluster
+) -> None:
+    home = cluster.folder / "homes/sue"
+    home.chmod(0o500)
+    try:
+        client = slurm_portal.login("sue")
+        begin(client, size="small")
+        page = wait_for_page(client, pending("sue"), "could not write into your home folder")
+        assert "Permission denied" in page
+    finally:
+        home.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("root", "belongs to a service"), ("daemon", "belongs to a service"), ("zoe", "no account")],
+)
+def test_only_people_with_an_account_get_jobs(
+    slurm_portal: RunningPortal, name: str, words: str
+) -> None:
+    client = slurm_portal.login(name)
+    begin(client, size="small")
+    wait_for_page(client, pending(name), words, 30)
+
+
+HOSTILE = {
+    "partition": "x\n#SBATCH --uid=0",
+    "cmd": "touch /tmp/beamhub-hostile",
+    "batch_script": "#!/bin/sh\ntouch /tmp/beamhub-hostile",
+    "prologue": "touch /tmp/beamhub-hostile",
+    "size": "small\ntouch /tmp/beamhub-hostile",
+    "notebook": "'; touch /tmp/beamhub-hostile; '",
+    "homedir": "/root",
+}
+
+
+@pytest.mark.parametrize("option", HOSTILE)
+def test_no_option_reaches_the_script(
+    slurm_portal: RunningPortal, cluster: Cluster, token: str, option: str
+) -> None:
+    client = slurm_portal.login("eve")
+    values = {option: HOSTILE[option]}
+    assert begin(client, **values).status_code in (400, 404)
+    assert client.get("/hub/open/pyfai", params=values).status_code in (400, 404)
+    api = "/hub/api/users/eve/servers/pyfai"
+    headers = {"Authorization": f"token {token}"}
+    answer = client.post(api, headers=headers, json=values)
+    assert answer.status_code in (202, 400, 404), answer.text
+    time.sleep(1)
+    assert cluster.job_of("eve") == ""
+    assert not Path("/tmp/beamhub-hostile").exists()
+
+
+@pytest.mark.parametrize("server", ["..", "x;id", "$(id)", "pyfai\n#SBATCH", "-u root"])
+def test_no_name_of_a_server_reaches_it(
+    slurm_portal: RunningPortal, cluster: Cluster, token: str, server: str
+) -> None:
+    client = slurm_portal.login("eve")
+    url = f"/hub/api/users/eve/servers/{quote(server, safe='')}"
+    answer = client.post(url, headers={"Authorization": f"token {token}"})
+    assert answer.status_code >= 400
+    assert cluster.job_of("eve") == ""
+
+
+def test_a_job_can_tell_its_port_and_nothing_else(
+    slurm_portal: RunningPortal, cluster: Cluster, token: str, full: str
+) -> None:
+    client = slurm_portal.login("eve")
+    begin(client, size="small")
+    wait_until(lambda: cluster.job_of("eve"), "the job")
+    number = cluster.job_of("eve")
+    mine = {"Authorization": f"token {token}"}
+    own = "/hub/api/beamhub/jobs/eve/pyfai"
+    bad = [{"job_id": "1; touch /tmp/beamhub-hostile"}, {"port": 22}, {"port": "8888"}, [], 1]
+    assert {client.post(own, headers=mine, json=body).status_code for body in bad} == {400}
+    stock = client.post("/hub/api/batchspawner", headers=mine, json={"job_id": "1; id"})
+    assert stock.status_code == 404
+    assert client.post("/hub/api/beamhub/jobs/ada/pyfai", headers=mine, json={}).status_code == 404
+    nobody = httpx.post(f"{slurm_portal.url}{own}", json={"port": 8888})
+    assert nobody.status_code == 403
+    slurm_portal.stop_server(client, "pyfai")
+    assert cluster.state(number) == "CANCELLED"
+
+
+def test_the_secret_of_a_server_is_its_users_alone(
+    slurm_portal: RunningPortal, cluster: Cluster
+) -> None:
+    client = slurm_portal.login("ada")
+    slurm_portal.start_server(client, "pyfai", size="small")
+    code = "import os; print(os.environ['JUPYTERHUB_API_TOKEN'])"
+    secret = Kernel(slurm_portal, client, "/user/ada/pyfai/").run(code).strip()
+    assert len(secret) == 32
+    number = cluster.job_of("ada")
+    shown = cluster.said("scontrol", "-dd", "show", "job", number)
+    shown += cluster.said("sacct", "-X", "-j", number, "--format=ALL%500")
+    shown += subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True).stdout
+    assert secret not in shown + slurm_portal.log()
+    for path in cluster.folder.glob(f"spool-*/job{int(number):05}/slurm_script"):
+        assert secret in path.read_text()
+        as_eve = ["setpriv", "--reuid=eve", "--regid=eve", "--clear-groups"]
+        seen = subprocess.run([*as_eve, "cat", path], capture_output=True, text=True)
+        assert "Permission denied" in seen.stderr
+        asked = ["scontrol", "write", "batch_script", number, "-"]
+        written = subprocess.run(
+            [*as_eve, *asked], capture_output=True, text=True, env=cluster.environment
+        )
+        assert "Invalid user id" in written.stderr
+        assert secret not in written.stdout
+    slurm_portal.stop_server(client, "pyfai")
+
+
+def test_the_sudo_rule_allows_these_two_commands_for_people_only(cluster: Cluster) -> None:
+    as_hub = ["setpriv", f"--reuid={HUB}", f"--regid={HUB}", "--init-groups", "sudo", "-n"]
+    refused = [
+        ["id"],
+        ["-u", "ada", "id"],
+        ["-u", "root", "sbatch", "--parsable"],
+        ["-u", "ada", "sbatch", "--parsable", "/etc/passwd"],
+        ["-u", "ada", "sbatch", "--wrap", "id"],
+        ["-u", "ada", "scancel", "--user=ada"],
+    ]
+    for command in refused:
+        done = subprocess.run([*as_hub, *command], capture_output=True, text=True, input="")
+        assert done.returncode != 0, command
+        assert re.search("password is required|not allowed", done.stderr), done.stderr
+
+
+def check(cluster: Cluster, account: str, **backend: object) -> subprocess.CompletedProcess[str]:
+    """Check a profile as somebody."""
+    names = ("small", "medium", "large")  # those of the profile that is extended
+    sizes = {name: {"title": name, "cores": 1, "memory_gib": 2} for name in names}
+    backend = cluster.backend(**backend)
+    profile = cluster.profile(extends="_defaults", sizes=sizes, backend=backend)
+    profile.chmod(0o644)
+    user = ["setpriv", f"--reuid={account}", f"--regid={account}", "--init-groups"]
+    state = ["--state", "/tmp/beamhub-check"]
+    return subprocess.run(
+        [*user, BEAMHUB, "check", profile, *state],
+        capture_output=True,
+        text=True,
+        env={**cluster.environment, "HOME": "/tmp", "COLUMNS": "400"},
+    )
+
+
+def test_check_is_green_or_says_line_by_line_what_is_missing(
+    slurm_portal: RunningPortal, cluster: Cluster
+) -> None:
+    good = check(cluster, HUB)
+    assert "All is well" in good.stdout, good.stdout + good.stderr
+    for where in ({"account": "nonesuch"}, {"partition": "nonesuch"}):
+        said = check(cluster, HUB, by_size={"small": where}).stdout
+        assert "sizes.small: no job of " in said
+        assert "'nonesuch'" in said
+    stranger = check(cluster, "ada").stdout
+    assert "can't write into" in stranger
+    assert "The account 'ada' may not start jobs for users. As root, write into" in stranger
