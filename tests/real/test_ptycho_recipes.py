@@ -86,10 +86,10 @@ for cell in notebook.cells:
         if "figures.Live" in cell.source and "image/png" in output.get("data", {}):
             picture = Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
             pixels = np.asarray(picture.convert("RGB"), float)
-            # A picture of a sample on the left, and of a coloured probe in the middle.
+            # A sample on the left, a probe in the middle: axes without them would be white.
             third = pixels.shape[1] // 3
             inside = pixels[80:-60, 60 : third - 60], pixels[80:-60, third + 60 : 2 * third - 60]
-            assert all(part.std() > 20 for part in inside), [part.std() for part in inside]
+            assert all(part.min() < 128 for part in inside), [part.min() for part in inside]
             print("a picture")
 """
 
