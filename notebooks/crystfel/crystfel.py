@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -352,12 +353,24 @@ class Quality(NamedTuple):
 
 
 def merge(stream: Path, target: Path, *, symmetry: str, options: Iterable[str], cores: int) -> None:
-    """Scale and merge with partialator: `target`, and both halves beside it as .hkl1 and .hkl2."""
-    said = run(
-        "partialator", "-i", stream, "-o", target, "-y", symmetry, "-j", str(cores), *options,
-        folder=target.parent,
-    )  # fmt: skip
-    target.with_suffix(".log").write_text(said)
+    """Scale and merge with partialator: `target`, and both halves beside it as .hkl1 and .hkl2.
+
+    Raises
+    ------
+    ProgramError
+        It failed; where it had rejected crystals, why it did.
+    """
+    words = ["-i", stream, "-o", target, "-y", symmetry, "-j", str(cores), *options]
+    log = target.with_suffix(".log")
+    done = subprocess.run(
+        ["partialator", *map(str, words)], cwd=target.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    log.write_text(done.stdout)
+    if done.returncode:
+        why = Counter(re.findall(r"^Rejecting .* because (.*?)(?: \(|\.?$)", done.stdout, re.MULTILINE))
+        rejected = "; ".join(f"it rejected {n} crystals because {reason}" for reason, n in why.most_common())
+        last = "\n".join(done.stdout.splitlines()[-3:])
+        raise ProgramError(f"partialator ended with status {done.returncode}; {rejected or last}. All it said is in {log}.")
 
 
 def read_hkl(path: Path) -> Merged:

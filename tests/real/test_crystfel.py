@@ -160,7 +160,7 @@ def test_a_measured_runs_layout_goes_through_by_parameters(
     subprocess.run(
         [str(python), str(script), str(CRYSTFEL.folder), str(tmp_path), "24"], check=True
     )
-    told = {"FRAMES": "run7.cxi", "GEOMETRY": "run7.geom", "CELL": "thaumatin.cell"}
+    told = {"FRAMES": "run7.cxi", "GEOMETRY": "run7.geom", "CELL": "run7.cell"}
     settings = [f"--set={name}={tmp_path / file}" for name, file in told.items()]
     if notebook == "01_find_peaks":
         settings = [*settings[:2], "--set=THRESHOLD=300", "--set=LOOK_AT=4"]

@@ -2,7 +2,7 @@
 
 Run as ``python write_cxi.py SIMULATION TARGET [COUNT]`` in the CrystFEL use case's environment:
 SIMULATION is the folder of its ``simulation.py``. TARGET gets ``run7.cxi``, ``run7.geom`` and
-``thaumatin.cell``: eight panels stacked along the slow scan, half of them upside down, analogue
+``run7.cell``: eight panels stacked along the slow scan, half of them upside down, analogue
 counts with noise below zero, a mask for every frame, energies and distance in LCLS' places.
 """
 
@@ -76,7 +76,7 @@ def main(simulation, target, count):
     detector = simulation.Detector(
         (SIDE, SIDE), 110e-6, 71.3e-3, (396.4, 411.9), -0.4, (200, 200), (3, 3), 9.0, 1e-3
     )
-    crystal = simulation.Crystal(a_angstrom=57.8, c_angstrom=150.2, strength=6000.0)
+    crystal = simulation.Crystal(a_angstrom=61.4, c_angstrom=96.8, strength=6000.0)
     experiment = simulation.Experiment(
         detector, simulation.Beam(energy_ev=9120.0), crystal, count, d_min_angstrom=2.0
     )
@@ -109,7 +109,7 @@ def main(simulation, target, count):
         encoder = (detector.distance_m - OFFSET_M) * 1e3
         file["LCLS/detector_1/EncoderValue"] = np.full(count, encoder)
     (target / "run7.geom").write_text(geometry(detector))
-    (target / "thaumatin.cell").write_text(simulation.cell_file(crystal.lengths_angstrom))
+    (target / "run7.cell").write_text(simulation.cell_file(crystal.lengths_angstrom))
 
 
 if __name__ == "__main__":
