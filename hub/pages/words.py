@@ -22,12 +22,10 @@ def seconds_text(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 90 else minutes_text(round(seconds / 60))
 
 
-def left_text(end: datetime | None, now: datetime) -> str:
+def left_text(end: datetime, now: datetime) -> str:
     """Return the time left until `end`, both in UTC."""
-    if end is None:
-        return "no limit"
-    minutes = max(0, round((end - now).total_seconds() / 60))
-    return f"ends in {minutes_text(minutes)}"
+    minutes = round((end - now).total_seconds() / 60)
+    return f"ends in {minutes_text(minutes)}" if minutes > 0 else "ends in less than 1 min"
 
 
 def licence_text(licence: str) -> str:
