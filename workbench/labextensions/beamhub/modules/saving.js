@@ -34,7 +34,7 @@ export class Saving {
   #dirty() {
     const widgets = AREAS.flatMap((area) => [...this.#shell.widgets(area)]);
     const contexts = widgets.map((widget) => this.#documents.contextForWidget(widget));
-    return [...new Set(contexts)].filter((context) => context?.model.dirty);
+    return [...new Set(contexts)].filter((context) => context?.isReady && context.model.dirty);
   }
 
   /** Return the names of the documents that aren't saved, nor their text kept beside. */
