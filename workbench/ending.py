@@ -7,6 +7,7 @@ the end by it, and closes it when it has saved.
 
 import asyncio
 import signal
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from jupyter_server.auth.decorator import ws_authenticated
@@ -18,10 +19,9 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 ADDRESS = "beamhub/ending"
 GRACE_S = 4.0
 """Backends wait five seconds or more before they kill a server that was told to end."""
-LOOK_S = 0.05
 
 
-class EndingSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type: ignore[misc]
+class EndingSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
     """``beamhub/ending``: one a JupyterLab; a message says that the server ends now."""
 
     there: "ClassVar[set[EndingSocket]]" = set()
@@ -40,6 +40,7 @@ class EndingSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type: i
         if self.over:
             self.close()
         else:
+            self.gone = asyncio.Event()
             self.there.add(self)
 
     def on_message(self, message: str | bytes) -> None:
@@ -47,22 +48,22 @@ class EndingSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):  # type: i
 
     def on_close(self) -> None:
         """Count on it no longer: it has saved, or is gone."""
-        self.there.discard(self)
+        if self in self.there:
+            self.there.discard(self)
+            self.gone.set()
         super().on_close()
 
 
 async def let_save() -> None:
     """Tell all that the server ends, and wait until they have saved, but not for ever."""
     EndingSocket.over = True
-    for socket in tuple(EndingSocket.there):
-        try:
+    sockets = tuple(EndingSocket.there)
+    for socket in sockets:
+        with suppress(WebSocketClosedError):
             await socket.write_message("ending")
-        except WebSocketClosedError:
-            EndingSocket.there.discard(socket)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + GRACE_S
-    while EndingSocket.there and loop.time() < end:
-        await asyncio.sleep(LOOK_S)
+    if sockets:
+        waits = [asyncio.create_task(socket.gone.wait()) for socket in sockets]
+        await asyncio.wait(waits, timeout=GRACE_S)
 
 
 class Ending:
