@@ -10,15 +10,29 @@ from .launching import size_of
 
 
 def ends_at(spawner: Any, deployment: Deployment) -> datetime | None:
-    """Return when a server's time is over (UTC, without zone), None where nobody limits it."""
-    told: datetime | None = getattr(spawner, "ends_at", None)
-    if told is not None:
+    """Return when a server's time is over (UTC, without zone), None where nobody knows an end."""
+    if deployment.site.backend.ends_servers:
+        # Only the batch system knows: waiting for its turn doesn't count, operators may change it.
+        told: datetime | None = getattr(spawner, "ends_at", None)
         return told
     size = deployment.site.sizes.get(size_of(spawner))
     started: datetime | None = spawner.orm_spawner.started
     if size is None or started is None:
         return None
     return started + timedelta(hours=size.walltime_h)
+
+
+def seconds_left(spawner: Any, deployment: Deployment, now: datetime) -> float | None:
+    """Return the seconds that a server has from `now` (UTC, without zone) on, None as above."""
+    end = ends_at(spawner, deployment)
+    return None if end is None else max(0.0, (end - now).total_seconds())
+
+
+def grants_longer(spawner: Any, deployment: Deployment) -> bool:
+    """Return whether this site has a size that grants more time than a server's."""
+    sizes = deployment.site.sizes
+    size = sizes.get(size_of(spawner))
+    return size is not None and any(s.walltime_h > size.walltime_h for s in sizes.values())
 
 
 async def stop_expired(app: Any, deployment: Deployment) -> None:
@@ -37,11 +51,14 @@ async def stop_expired(app: Any, deployment: Deployment) -> None:
 
 
 async def stop_one(app: Any, user: Any, spawner: Any) -> None:
-    """Stop a server; what goes wrong with one must not keep the others from their end."""
+    """Stop a server; what goes wrong with one must not keep the others from their end.
+
+    Its route goes last, unlike when its user stops it: till then JupyterLab can save what is open.
+    """
     app.log.info("The time of %s is over, stopping it", spawner._log_name)
     spawner.ending = "Its time was over. Start it again to go on."
     try:
-        await app.proxy.delete_user(user, spawner.name)
         await user.stop(spawner.name)
+        await app.proxy.delete_user(user, spawner.name)
     except Exception:
         app.log.exception("Could not stop %s, trying again soon", spawner._log_name)

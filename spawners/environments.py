@@ -20,7 +20,7 @@ from typing import IO
 
 from uv import find_uv_bin
 
-from .payload import copy_for_all, shared_folder
+from .payload import copy_for_all, files_below, shared_folder
 
 Report = Callable[[int, str], None]
 """Takes progress in percent and a sentence."""
@@ -116,8 +116,8 @@ def constraints_of(use_case: Path, shared: Path | None) -> Path | None:
 
 
 def workbench_files(workbench: Path) -> list[Path]:
-    """Return what of the workbench is copied: its modules, JupyterLab's settings, a kernel."""
-    return [*sorted(workbench.rglob("*.py")), workbench / LAB_SETTINGS, workbench / BASH]
+    """Return what of the workbench is copied: all but what Python makes when it runs."""
+    return files_below(workbench)
 
 
 def server_requirements() -> list[str]:

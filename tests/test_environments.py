@@ -25,6 +25,8 @@ def parts(tmp_path) -> Path:
     (tmp_path / "workbench/__init__.py").write_text("ANSWER = 42\n")
     (tmp_path / "workbench/overrides.json").write_text("{}\n")
     (tmp_path / "workbench/kernel.json").write_text("{}\n")
+    (tmp_path / "workbench/labextensions/beamhub").mkdir(parents=True)
+    (tmp_path / "workbench/labextensions/beamhub/package.json").write_text("{}\n")
     (tmp_path / "requirements.txt").write_text("one==1\ntwo==2\n")
     (tmp_path / "constraints.txt").write_text("three==3\n")
     return tmp_path
@@ -62,6 +64,7 @@ def test_the_same_parts_give_the_same_name(parts):
         "workbench/__init__.py",
         "workbench/overrides.json",
         "workbench/kernel.json",
+        "workbench/labextensions/beamhub/package.json",
     ],
 )
 def test_whatever_goes_in_changes_the_name(parts, file):

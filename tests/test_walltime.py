@@ -1,10 +1,13 @@
 """How long a server may run, from JupyterHub's own records."""
 
+import logging
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
-from hub.walltime import ends_at
+from hub.deployment import load_deployment
+from hub.walltime import ends_at, grants_longer, seconds_left, stop_one
 
 STARTED = datetime(2026, 6, 1, 12)
 
@@ -31,3 +34,41 @@ def test_a_size_that_nobody_declares_any_more_limits_nothing(laptop, spawner):
     for options in ({}, None, {"size": "gigantic"}):
         spawner.orm_spawner.user_options = options
         assert ends_at(spawner, laptop) is None
+
+
+def test_the_seconds_left_are_never_fewer_than_none(laptop, spawner):
+    end = ends_at(spawner, laptop)
+    assert seconds_left(spawner, laptop, end - timedelta(minutes=3)) == 180
+    assert seconds_left(spawner, laptop, end + timedelta(minutes=3)) == 0
+    spawner.orm_spawner.started = None
+    assert seconds_left(spawner, laptop, end) is None
+
+
+def test_a_batch_systems_own_word_is_the_only_one(spawner, tmp_path):
+    cluster = load_deployment("hpc", state=tmp_path / "state")
+    assert ends_at(spawner, cluster) is None
+    spawner.ends_at = STARTED + timedelta(minutes=7)
+    assert ends_at(spawner, cluster) == spawner.ends_at
+
+
+@pytest.mark.parametrize(("size", "longer"), [("small", True), ("large", False), ("none", False)])
+def test_a_longer_size_is_known(laptop, spawner, size, longer):
+    spawner.orm_spawner.user_options = {"size": size}
+    assert grants_longer(spawner, laptop) is longer
+
+
+async def test_the_route_goes_after_the_server_so_that_pages_can_save(spawner):
+    done = []
+
+    async def stop(name):
+        done.append(("stop", name))
+
+    async def delete_user(_, name):
+        done.append(("route", name))
+
+    app = SimpleNamespace(
+        log=logging.getLogger("test"), proxy=SimpleNamespace(delete_user=delete_user)
+    )
+    await stop_one(app, SimpleNamespace(stop=stop), spawner)
+    assert done == [("stop", "pyfai"), ("route", "pyfai")]
+    assert "time was over" in spawner.ending

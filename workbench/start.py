@@ -10,6 +10,8 @@ from pathlib import Path
 from .here import setting
 from .tutorials import NOTEBOOKS_VARIABLE, own_folder, place
 
+LAB_EXTENSIONS = Path(__file__).with_name("labextensions")
+
 
 def main(arguments: list[str]) -> None:
     """Place the tutorials and replace this process by ``jupyterhub-singleuser``."""
@@ -32,6 +34,9 @@ def main(arguments: list[str]) -> None:
         f"--ServerApp.terminado_settings=shell_command=['{shell()}']",
         # Addresses of the use case's programs with windows.
         "--ServerApp.jpserver_extensions=workbench.apps=True",
+        # What JupyterLab shows of the server's time, and lets it save at the end.
+        "--ServerApp.jpserver_extensions=workbench.ending=True",
+        f"--LabApp.extra_labextensions_path={LAB_EXTENSIONS}",
     ]
     os.execv(command, [command, *fixed, *arguments])  # noqa: S606
 

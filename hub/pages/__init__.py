@@ -7,11 +7,35 @@ from typing import Any
 from tornado.web import StaticFileHandler
 
 from ..deployment import Deployment
-from . import about, gone, jobs, launch, licences, login, reproduce, servers, software, usecases
+from . import (
+    about,
+    gone,
+    jobs,
+    launch,
+    licences,
+    lifetime,
+    login,
+    reproduce,
+    servers,
+    software,
+    usecases,
+)
 from .announcements import Announcements
 from .words import NAMES
 
-MODULES = (usecases, licences, launch, reproduce, servers, jobs, gone, software, about, login)
+MODULES = (
+    usecases,
+    licences,
+    launch,
+    reproduce,
+    servers,
+    lifetime,
+    jobs,
+    gone,
+    software,
+    about,
+    login,
+)
 STATIC = Path(__file__).parents[1] / "static"
 
 

@@ -11,12 +11,10 @@ from workbench.words import size_text
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
-def left_text(end: datetime | None, now: datetime) -> str:
+def left_text(end: datetime, now: datetime) -> str:
     """Return the time left until `end`, both in UTC."""
-    if end is None:
-        return "no limit"
-    minutes = max(0, round((end - now).total_seconds() / 60))
-    return f"ends in {minutes_text(minutes)}"
+    minutes = round((end - now).total_seconds() / 60)
+    return f"ends in {minutes_text(minutes)}" if minutes > 0 else "ends in less than 1 min"
 
 
 def licence_text(licence: str) -> str:

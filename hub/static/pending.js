@@ -1,4 +1,7 @@
 // The page of a server that starts: shows every step as it comes, then goes on to the server.
+// By the same version: what stands behind "?" lets browsers keep a script for ever.
+const { tell } = await import(`./notify.js${new URL(import.meta.url).search}`);
+
 const box = document.getElementById("pending");
 const message = document.getElementById("message");
 const bar = document.getElementById("progress");
@@ -26,15 +29,25 @@ function show(event) {
   steps.append(step);
 }
 
+/** Go on, but not behind the reader's back: a tab that isn't looked at keeps its title till then. */
+function goOn() {
+  if (!document.hidden) {
+    location.reload();
+    return;
+  }
+  document.addEventListener("visibilitychange", () => location.reload(), { once: true });
+}
+
 const source = new EventSource(box.dataset.progress);
-// Who stops it goes elsewhere: its end must not load this page again.
+// Who sends a form goes elsewhere: the stream's end must not load this page again.
 document.addEventListener("submit", () => source.close());
 source.onmessage = (raw) => {
   const event = JSON.parse(raw.data);
   if (event.ready || event.failed) {
     source.close();
     clearInterval(clock);
-    location.reload();
+    tell(`${event.ready ? "Ready" : "Did not start"}: ${box.dataset.title}`);
+    goOn();
   } else {
     show(event);
   }

@@ -7,7 +7,7 @@ from ssl import SSLContext
 from typing import Protocol
 
 import httpx
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 
 class Address(Protocol):
@@ -31,6 +31,16 @@ def execute_request(code: str) -> dict:
     }
 
 
+def socket_to(
+    portal: Address, client: httpx.Client, address: str, trusted: SSLContext | None = None
+) -> ClientConnection:
+    """Open a socket as a page of the portal does, with its user's cookies."""
+    cookies = "; ".join(f"{c.name}={c.value}" for c in client.cookies.jar)
+    headers = {"Cookie": cookies, "Origin": portal.url}
+    url = portal.url.replace("http", "ws") + address
+    return connect(url, additional_headers=headers, max_size=None, ssl=trusted)
+
+
 class Kernel:
     """A Python kernel of a running server."""
 
@@ -49,13 +59,11 @@ class Kernel:
 
     def run(self, code: str, seconds: float = 60) -> str:
         """Return what the code prints; an exception's name and text where it raises one."""
-        cookies = "; ".join(f"{c.name}={c.value}" for c in self.client.cookies.jar)
-        url = self.portal.url.replace("http", "ws") + f"{self.base}api/kernels/{self.id}/channels"
-        headers = {"Cookie": cookies, "Origin": self.portal.url}
+        address = f"{self.base}api/kernels/{self.id}/channels"
         request = execute_request(code)
         mine = request["header"]["msg_id"]
         said: list[str] = []
-        with connect(url, additional_headers=headers, max_size=None, ssl=self.trusted) as channel:
+        with socket_to(self.portal, self.client, address, self.trusted) as channel:
             channel.send(json.dumps(request))
             while True:
                 message = json.loads(channel.recv(timeout=seconds))
@@ -74,10 +82,8 @@ def in_a_terminal(portal: Address, client: httpx.Client, server: str, command: s
     """Return what a command says in a terminal of JupyterLab."""
     token = {"X-XSRFToken": client.cookies.get("_xsrf", path=server) or ""}
     name = client.post(f"{server}api/terminals", headers=token).json()["name"]
-    cookies = "; ".join(f"{c.name}={c.value}" for c in client.cookies.jar)
-    url = portal.url.replace("http", "ws") + f"{server}terminals/websocket/{name}"
     said = ""
-    with connect(url, additional_headers={"Cookie": cookies, "Origin": portal.url}) as channel:
+    with socket_to(portal, client, f"{server}terminals/websocket/{name}") as channel:
         channel.send(json.dumps(["stdin", f"{command}; echo the-'end'\r"]))
         end = time.monotonic() + 30
         while "the-end" not in said and time.monotonic() < end:

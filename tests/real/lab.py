@@ -56,3 +56,19 @@ def stop(page: Page, url: str, use_case: str) -> None:
             return
         page.wait_for_timeout(1000)
     expect(nothing).to_be_visible()
+
+
+def open_file(page: Page, name: str) -> None:
+    """Open a text file of the home folder from the file browser."""
+    page.get_by_title("Home", exact=False).first.click()
+    page.locator(".jp-DirListing-item", has_text=name).dblclick()
+    page.locator(".jp-FileEditor:visible .cm-content").wait_for()
+
+
+def type_into(page: Page, name: str, text: str) -> None:
+    """Write at the end of an open text file, and don't save it."""
+    page.get_by_role("tab", name=name).click()
+    page.locator(".jp-FileEditor:visible .cm-content").click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type(text)
+    expect(page.locator(f".jp-mod-dirty[title*='{name}']").first).to_be_visible()

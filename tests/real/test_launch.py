@@ -194,3 +194,11 @@ def test_a_missing_program_is_said_on_the_card(
         assert "no-such-program" in answer.json()["message"]
     finally:
         portal.stop()
+
+
+def test_only_its_user_is_told_of_a_servers_time(
+    portal: RunningPortal, mallory: httpx.Client
+) -> None:
+    assert mallory.get("/hub/lifetime/pyfai").json() == {"state": "ended", "why": ""}
+    assert mallory.get("/hub/lifetime/evil").status_code == 404
+    assert httpx.get(f"{portal.url}/hub/lifetime/pyfai").status_code == 403

@@ -3,6 +3,7 @@
 Another backend joins by one line in `SITES`, which names the fixture of its portal.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from kernels import Kernel, in_a_terminal
+from kernels import Kernel, in_a_terminal, socket_to
 from portals import RunningPortal, xsrf
+from websockets.exceptions import InvalidStatus
 
 from hub.usecases import NOTEBOOKS, load_use_cases
 
@@ -128,6 +130,19 @@ def test_a_start_can_be_stopped_and_begun_again(site: RunningPortal) -> None:
     site.start_server(client, "pyfai", size="small")
     assert client.get("/user/quentin/pyfai/api/status").status_code == 200
     site.stop_server(client, "pyfai")
+
+
+def test_a_server_that_is_told_to_end_tells_those_who_have_it_open(site: RunningPortal) -> None:
+    client, other = site.login("otto"), site.login("olaf")
+    site.start_server(client, "pyfai", size="small")
+    address = "/user/otto/pyfai/beamhub/ending"
+    with pytest.raises(InvalidStatus, match="403"), socket_to(site, other, address):
+        pass
+    with socket_to(site, client, address) as socket:
+        stopping = threading.Thread(target=site.stop_server, args=(client, "pyfai"))
+        stopping.start()
+        assert socket.recv(timeout=60) == "ending"
+    stopping.join()
 
 
 def test_a_server_that_its_user_shuts_down_is_gone_in_the_hub_too(site: RunningPortal) -> None:

@@ -1,0 +1,42 @@
+"""How long a server has still: asked by the JupyterLab that runs in it."""
+
+from typing import Any
+
+from jupyterhub.utils import utcnow
+from tornado import web
+
+from ..cards import server_state
+from ..walltime import grants_longer, seconds_left
+from .base import Page, ending_of
+
+
+class Lifetime(Page):
+    """``/hub/lifetime/<use case>``: how long the user's own server has, or why it has ended.
+
+    It's read from what the hub knows already: no question to a batch system comes of it.
+    """
+
+    async def get(self, name: str) -> None:
+        """Answer with the server's state, as JSON."""
+        user = self.current_user
+        if user is None:
+            raise web.HTTPError(403, "Log in to ask for your servers.")
+        if name not in self.deployment.use_cases:
+            raise web.HTTPError(404, "No such server is there.")
+        spawner = user.spawners.get(name)
+        self.set_header("Cache-Control", "no-store")
+        if spawner is not None and spawner.active:
+            self.finish(self.of_running(spawner))
+        else:
+            self.finish({"state": "ended", "why": ending_of(user, name)})
+
+    def of_running(self, spawner: Any) -> dict[str, Any]:
+        """Return what is told of a server that is there."""
+        return {
+            "state": server_state(spawner),
+            "left_s": seconds_left(spawner, self.deployment, utcnow(with_tz=False)),
+            "longer": grants_longer(spawner, self.deployment),
+        }
+
+
+HANDLERS = [(r"/lifetime/([^/]+)", Lifetime)]
