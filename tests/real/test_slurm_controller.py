@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from cluster import Cluster, wait_until
+from cluster_files import REFUSED
 from portals import RunningPortal
-from queueing import begin, pending, wait_for_page
+from queueing import begin, pending, wait_for_page, wait_until_ended
 
 pytestmark = [
     pytest.mark.portal,
@@ -20,9 +21,11 @@ pytestmark = [
 def test_servers_are_kept_while_the_controller_is_away(
     slurm_portal: RunningPortal, cluster: Cluster
 ) -> None:
-    client = slurm_portal.login("ada")
-    slurm_portal.start_server(client, "pyfai", size="small")
+    client, fred = slurm_portal.login("ada"), slurm_portal.login("fred")
+    for one in (client, fred):
+        slurm_portal.start_server(one, "pyfai", size="small")
     cluster.end_daemon("slurmctld")
+    back = time.monotonic() + 60
     try:
         wait_for_page(client, "/hub/home", "Slurm, which runs it, has not answered since")
         assert "Slurm has not answered since" in client.get("/hub/outlook").json()["small"]
@@ -30,7 +33,10 @@ def test_servers_are_kept_while_the_controller_is_away(
         eve = slurm_portal.login("eve")
         begin(eve, size="small")
         wait_for_page(eve, pending("eve"), "Slurm, which runs servers on this cluster, doesn&#39;t")
-        time.sleep(20)
+        slurm_portal.stop_server(fred, "pyfai")
+        wait_until_ended(fred, "fred", "Slurm did not answer when this server was stopped", 40)
+        time.sleep(max(0, back - time.monotonic()))
+        assert client.get("/user/ada/pyfai/api/status").status_code == 200
     finally:
         cluster.start_controller()
     end = time.monotonic() + 180
@@ -38,6 +44,7 @@ def test_servers_are_kept_while_the_controller_is_away(
         assert time.monotonic() < end
         time.sleep(1)
     assert client.get("/user/ada/pyfai/api/status").status_code == 200
+    wait_until(lambda: cluster.job_of("fred") == "", "the end of the job that was given up", 180)
     slurm_portal.stop_server(client, "pyfai")
     wait_until(cluster.all_idle, "an idle cluster", 120)
 
@@ -49,16 +56,17 @@ def strict_portal(
     """A portal whose sizes ask for what Slurm refuses, with squeue in our hands."""
     size = {"cores": 1, "memory_gib": 2, "walltime_h": 1}
     names = ("account", "partition", "qos", "reservation", "constraint")
-    sizes = {name: {"title": name, **size} for name in ("small", *names)}
+    sizes = {name: {"title": name, **size} for name in ("small", "site", *names)}
     sizes |= {"long": {"title": "Long", **size, "walltime_h": 100}}
     sizes |= {"huge": {"title": "Huge", **size, "cores": 64}}
-    by_size = {name: {name: "nonesuch"} for name in names}
+    by_size = {name: {name: "nonesuch"} for name in names} | {"site": {"constraint": REFUSED}}
     hands = cluster.folder / "hands"
     hands.mkdir()
     (hands / "mode").touch()
-    wrapper = hands / "squeue"
-    wrapper.write_text(SQUEUE.format(folder=hands))
-    wrapper.chmod(0o755)
+    for name in ("squeue", "sacct", "scontrol"):
+        wrapper = hands / name
+        wrapper.write_text(WRAPPER.format(folder=hands, name=name))
+        wrapper.chmod(0o755)
     (hands / "asked").touch()
     (hands / "asked").chmod(0o666)
     profile = cluster.profile(sizes=sizes, backend=cluster.backend(by_size=by_size))
@@ -67,15 +75,15 @@ def strict_portal(
     running.stop()
 
 
-SQUEUE = """\
+WRAPPER = """\
 #!/bin/sh
-echo asked >> {folder}/asked
+[ {name} = squeue ] && echo asked >> {folder}/asked
 case $(cat {folder}/mode) in
 slow) sleep 10 ;;
 failing) echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1 ;;
 banner) echo '*** Maintenance on Monday ***'; echo 'a|b' ;;
 esac
-exec /usr/bin/squeue "$@"
+exec /usr/bin/{name} "$@"
 """
 
 
@@ -87,6 +95,7 @@ exec /usr/bin/squeue "$@"
         ("qos", "names a QOS that Slurm doesn&#39;t have"),
         ("reservation", "The reservation that this site uses is not there now"),
         ("constraint", "No node of this cluster has what this size asks for"),
+        ("site", "Your project has no hours left: write to hours@example.org"),
     ],
 )
 def test_what_slurm_refuses_is_said_in_words(
@@ -96,7 +105,7 @@ def test_what_slurm_refuses_is_said_in_words(
     client = portal.login("ada")
     begin(client, size=size)
     page = wait_for_page(client, pending("ada"), words, 30)
-    assert "Slurm says: " in page
+    assert ("Slurm refused the job: " if size == "site" else "Slurm says: ") in page
     assert cluster.job_of("ada") == ""
 
 
