@@ -156,7 +156,8 @@ class Recipe(BaseModel):
             The positions can't be, or the first guess of the probe holds no light.
         """
         at, shape = scan.positions_px()
-        probe = np.asarray(starts.use(self.start.use, self.start.options, scan), np.complex64)
+        with np.errstate(all="ignore"):  # what comes of it is said below
+            probe = np.asarray(starts.use(self.start.use, self.start.options, scan), np.complex64)
         if not np.isfinite(probe).all() or not probe.any():
             raise ScanError(
                 f"start {self.start.use!r} made a probe without light: check its options against "

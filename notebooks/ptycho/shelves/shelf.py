@@ -15,6 +15,7 @@ Whole = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+EXACT = ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 class Shelf:
@@ -121,7 +122,7 @@ def fit(kind: object, value: object) -> object:
         It is none.
     """
     try:
-        return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
+        return TypeAdapter(kind, config=EXACT).validate_python(value)
     except ValidationError as error:
         words = error.errors(include_url=False)[0]["msg"]
         raise ValueError(f"{words[0].lower()}{words[1:]}, not {value!r}") from None
