@@ -32,8 +32,17 @@ def integrator(poni: str):
 
 
 def number_of(path: Path) -> int:
-    """Return a frame's number, the last digits of its name: files needn't arrive in order."""
-    return int(re.findall(r"\d+", path.stem)[-1])
+    """Return a frame's number, the last digits of its name: files needn't arrive in order.
+
+    Raises
+    ------
+    ValueError
+        The name has no digits.
+    """
+    digits = re.findall(r"\d+", path.stem)
+    if not digits:
+        raise ValueError("its name has no number, so nobody knows which frame it is")
+    return int(digits[-1])
 
 
 def read(path: Path, names: Mapping[str, str]) -> dict[str, np.ndarray]:
