@@ -38,33 +38,42 @@ def main(arguments: list[str]) -> None:
     """Begin the session, or show its board."""
     source = Path(os.environ[NOTEBOOKS_VARIABLE])
     manifest = load_manifest(source)
-    if arguments == [BOARD]:
-        sys.exit(show_board(manifest))
     folder = own_folder(source.name)
-    os.chdir(folder if folder.is_dir() else Path.home())
-    begin(manifest.desktop_apps)
+    folder = folder if folder.is_dir() else Path.home()
+    if arguments == [BOARD]:
+        # Openbox goes to the home when it starts.
+        os.chdir(folder)
+        sys.exit(show_board(manifest))
+    begin(manifest.desktop_apps, folder)
 
 
-def begin(apps: Mapping[str, App]) -> None:
-    """Replace this process by the window manager, which begins with the board."""
+def begin(apps: Mapping[str, App], folder: Path) -> None:
+    """Replace this process by the window manager, which begins with the board.
+
+    Parameters
+    ----------
+    apps : mapping of str to App
+    folder : Path
+        Where programs start.
+    """
     settings = Path(mkdtemp(prefix="beamhub-desktop-"))
     (settings / "openbox").mkdir()
-    (settings / "openbox/menu.xml").write_bytes(menu(apps))
+    (settings / "openbox/menu.xml").write_bytes(menu(apps, folder))
     # Openbox takes a user's own menu first, then ours, then what the system has.
     os.environ["XDG_CONFIG_DIRS"] = f"{settings}:{os.environ.get('XDG_CONFIG_DIRS', '/etc/xdg')}"
     board = shlex.join([sys.executable, "-P", "-m", "workbench.desktop", BOARD])
     os.execvp("openbox", ["openbox", "--startup", board])  # noqa: S606
 
 
-def menu(apps: Mapping[str, App]) -> bytes:
-    """Return Openbox's menu: an entry for each program."""
+def menu(apps: Mapping[str, App], folder: Path) -> bytes:
+    """Return Openbox's menu: an entry for each program, which starts in a folder."""
     root = Element("openbox_menu", xmlns="http://openbox.org/3.4/menu")
     entries = SubElement(root, "menu", id="root-menu", label="Programs")
     for app in apps.values():
         # An underscore would underline the letter that follows.
         item = SubElement(entries, "item", label=app.title.replace("_", "__"))
         action = SubElement(item, "action", name="Execute")
-        SubElement(action, "command").text = shlex.join(app.command)
+        SubElement(action, "command").text = shlex.join(["env", f"--chdir={folder}", *app.command])
     return bytes(tostring(root, encoding="utf-8", xml_declaration=True))
 
 
@@ -119,6 +128,12 @@ def start_wanted(buttons: Mapping[str, Any]) -> None:
             buttons[path.name].click()
 
 
+def last_words(said: bytes) -> str:
+    """Return the lines that a program said last, without one that is cut off."""
+    text = said.decode(errors="replace")
+    return text.split("\n", 1)[-1] if len(said) == LAST_WORDS_BYTES else text
+
+
 def start(app: App, button: Any) -> None:
     """Start a program, and tell what it said last if it fails."""
     from PySide6.QtCore import QProcess, QTimer
@@ -139,8 +154,7 @@ def start(app: App, button: Any) -> None:
     def ended(status: int) -> None:
         settle()
         if status:
-            last = said.decode(errors="replace").split("\n", 1)[-1]
-            text = f"{app.title} ended with an error.\n\n{last}"
+            text = f"{app.title} ended with an error.\n\n{last_words(said)}"
             QMessageBox.warning(button.window(), app.title, text)
 
     process.readyRead.connect(listen)
