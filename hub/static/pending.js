@@ -48,7 +48,8 @@ source.onerror = () => {
 
 async function reload() {
   const answer = await fetch(location.href).catch(() => undefined);
-  if (answer && answer.status < 500) {
+  // The page of a failure has a status of failure too; what the proxy says has no such header.
+  if (answer && (answer.ok || answer.headers.has("X-JupyterHub-Version"))) {
     location.reload();
     return;
   }
