@@ -70,7 +70,9 @@ def start_stock(client: httpx.Client) -> float:
     return seconds
 
 
-def stock_hub(template: str, folder: Path, port: int, **names: object) -> subprocess.Popen[bytes]:
+def stock_hub(
+    template: str, folder: Path, port: int, *, prefix: tuple[str, ...] = (), **names: object
+) -> subprocess.Popen[bytes]:
     """Start a plain JupyterHub by a template of its configuration."""
     from hub.proxy import proxy_command
 
@@ -78,7 +80,7 @@ def stock_hub(template: str, folder: Path, port: int, **names: object) -> subpro
     config = folder / "jupyterhub_config.py"
     config.write_text(template.format(folder=folder, proxy=proxy_command(), **ports, **names))
     program = str(Path(sys.executable).with_name("jupyterhub"))
-    return subprocess.Popen([program, "-f", str(config)], cwd=folder, **QUIET)
+    return subprocess.Popen([*prefix, program, "-f", str(config)], cwd=folder, **QUIET)
 
 
 def stock_client(port: int) -> httpx.Client:

@@ -47,6 +47,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
             have munged || echo munge
             have mariadb-install-db || echo mariadb-server
             have ip || echo iproute2
+            have faketime || echo faketime
             have sudo || echo sudo ;;
         esac
     done

@@ -53,6 +53,7 @@ ENDINGS = {
     "REVOKED": "Its job was moved away to another cluster.",
     VANISHED: "Its job is gone, and Slurm doesn't say why.",
 }
+OWN_MAX = 300
 REFUSALS = (
     (
         r"invalid account|account/partition combination",
@@ -111,9 +112,10 @@ def ending_of(job: Job) -> str:
 def refusal_of(text: str) -> str:
     """Return why sbatch refused, with its own words behind."""
     lines = [re.sub(r"^(sbatch|sudo): ", "", line) for line in text.splitlines()]
-    # Beside errors stand the site's announcements, as long as it likes.
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    own = " ".join(" ".join(errors or lines).split())[:200]
+    own = " ".join(" ".join(errors or lines).split())
+    # What a site announces comes first, and is as long as the site likes.
+    own = own if len(own) <= OWN_MAX else f"… {own[-OWN_MAX:]}"
     for pattern, words in REFUSALS:
         if re.search(pattern, text, re.IGNORECASE):
             return words if words == NO_CONTROLLER else f"{words} Slurm says: {own}"

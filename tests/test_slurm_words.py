@@ -100,6 +100,9 @@ def test_what_a_site_announces_hides_no_error():
     announced = "".join(f"sbatch: Notice {number} of the site\n" for number in range(40))
     text = refusal_of(f"{announced}sbatch: error: Your project is over\nsbatch: error: Failed")
     assert text == "Slurm refused the job: Your project is over Failed"
+    text = refusal_of(f"{announced.replace('sbatch: ', 'sbatch: error: ')}sbatch: error: Failed")
+    assert text.startswith("Slurm refused the job: … ")
+    assert text.endswith("Notice 39 of the site Failed")
 
 
 def test_silence_and_the_end_are_told_with_a_time():

@@ -21,86 +21,43 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from cluster_files import (
+    CGROUP_CONF,
+    DBD_CONF,
+    JOB_SUBMIT,
+    NODE,
+    OTHER_CLOCK,
+    SLURM_CONF,
+    SUDOERS,
+)
 from portals import ROOT, RunningPortal
 
 from hub.usecases import CONSTRAINTS, NOTEBOOKS
 from spawners.environments import Recipe, ensure
 
-NEEDED = ("ip", "mariadb-install-db", "munged", "slurmctld", "slurmd", "slurmdbd", "sudo")
+NEEDED = (
+    "faketime",
+    "ip",
+    "mariadb-install-db",
+    "munged",
+    "slurmctld",
+    "slurmd",
+    "slurmdbd",
+    "sudo",
+)
 SIZES = {
     "small": {"title": "Small", "cores": 1, "memory_gib": 4, "walltime_h": 8},
     "large": {"title": "Large", "cores": 8, "memory_gib": 16, "walltime_h": 8},
     "huge": {"title": "Huge", "cores": 64, "memory_gib": 16, "walltime_h": 8},
     "brief": {"title": "Brief", "cores": 1, "memory_gib": 2, "walltime_h": 1 / 60},
+    "gpu": {"title": "GPU", "cores": 1, "memory_gib": 4, "walltime_h": 8, "gpus": 1},
+    "whole": {"title": "Whole node", "cores": 1, "memory_gib": 4, "walltime_h": 8},
 }
 PEOPLE = ("connie", "fred", "olaf", "quentin", "sue", "ada", "eve", "max")
-CPUS, MEMORY_MB = 8, 32_000
-SLURM_CONF = """\
-ClusterName=beamhub
-SlurmctldHost={host}({gateway})
-SlurmctldPort={port}
-SlurmUser=root
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool-%n
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd-%n.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd-%n.log
-SlurmdParameters=config_overrides
-MpiDefault=none
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-ReturnToService=2
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SchedulerParameters=bf_interval=2,bf_window=10080,sched_interval=2,batch_sched_delay=0
-PriorityType=priority/multifactor
-JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=task=1
-JobAcctGatherParams=OverMemoryKill
-AccountingStorageType=accounting_storage/slurmdbd
-AccountingStorageHost=127.0.0.1
-AccountingStoragePort={dbd_port}
-AccountingStoragePass={folder}/munge/socket
-AccountingStorageEnforce=associations,limits,qos
-AccountingStorageTRES=gres/gpu
-GresTypes=gpu
-KillWait=5
-MinJobAge=60
-MessageTimeout=5
-SlurmdTimeout=10
-TreeWidth=50
-{nodes}
-PartitionName=interactive Nodes=ALL Default=YES MaxTime=1-00:00:00 State=UP
-PartitionName=preempt Nodes=ALL MaxTime=1-00:00:00 State=UP
-"""
-NODE = (
-    "NodeName={name} NodeAddr={address} NodeHostname={host} Port={port} CPUs={cpus} "
-    "RealMemory={mb} Gres=gpu:1"
-)
-SUDOERS = """\
-Defaults env_keep += SLURM_CONF
-{hub} ALL=(%{group}) NOPASSWD: {sbatch} --parsable, {sbatch} --test-only, {scancel} ^[0-9]+$
-"""
+PREFIX = "bh-slurm-"
+CPUS, MEMORY_MB = 12, 48_000
 # Not "bh-": tests of other checkouts take those away.
 HUB, GROUP = "beamhubhub", "beamhubpeople"
-DBD_CONF = """\
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
-DbdHost=localhost
-DbdAddr=127.0.0.1
-DbdPort={dbd_port}
-SlurmUser=root
-LogFile={folder}/slurmdbd.log
-PidFile={folder}/slurmdbd.pid
-StorageType=accounting_storage/mysql
-StorageHost=127.0.0.1
-StoragePort={db_port}
-StorageUser=slurm
-StoragePass={password}
-"""
 
 
 def free_port() -> int:
@@ -119,8 +76,9 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 60) -> No
 class Cluster:
     """A controller with accounting, two nodes, and people with homes on all of them."""
 
-    def __init__(self, nodes: int = 2) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="bh-slurm-"))
+    def __init__(self, nodes: int = 2, cpus: int = CPUS) -> None:
+        self.cpus = cpus
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self.folder.chmod(0o755)
         self.tag = f"bh{os.getpid() % 100_000}"
         self.net = f"10.247.{os.getpid() % 256}"
@@ -135,6 +93,8 @@ class Cluster:
         self.shared = self.folder / "shared"
         self.conf = self.folder / "slurm.conf"
         self.environment = {**os.environ, "SLURM_CONF": str(self.conf)}
+        groups = ("/sys/fs/cgroup/memory", "/sys/fs/cgroup/cgroup.subtree_control")
+        self.limits_memory = any(os.access(group, os.W_OK) for group in groups)
 
     # Daemons.
 
@@ -155,8 +115,7 @@ class Cluster:
             self.start_node(name)
         wait_until(self.all_idle, "the nodes")
         self.add_hub()
-        for name in PEOPLE:
-            self.add_person(name)
+        self.add_people(*PEOPLE)
 
     def make_network(self) -> None:
         """Make a bridge, and for each node a network namespace that it leads to."""
@@ -226,7 +185,7 @@ class Cluster:
         host = socket.gethostname()
         nodes = [
             NODE.format(
-                name=name, address=address, host=host, port=17000 + i, cpus=CPUS, mb=MEMORY_MB
+                name=name, address=address, host=host, port=17000 + i, cpus=self.cpus, mb=MEMORY_MB
             )
             for i, (name, address) in enumerate(self.nodes.items())
         ]
@@ -238,10 +197,16 @@ class Cluster:
             "dbd_port": self.ports["dbd"],
             "db_port": self.ports["db"],
             "password": self.password,
+            "tracking": "cgroup" if self.limits_memory else "linuxproc",
+            "limiting": "cgroup" if self.limits_memory else "none",
+            # Names of control groups are made of it: those of two clusters must differ.
+            "first_job": 1000 * (os.getpid() % 60_000) + 1,
         }
         for folder in ("state", *(f"spool-{name}" for name in self.nodes)):
             (self.folder / folder).mkdir(mode=0o755)
         self.conf.write_text(SLURM_CONF.format(nodes="\n".join(nodes), **names))
+        (self.folder / "cgroup.conf").write_text(CGROUP_CONF)
+        (self.folder / "job_submit.lua").write_text(JOB_SUBMIT)
         (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
         dbd = self.folder / "slurmdbd.conf"
         dbd.write_text(DBD_CONF.format(**names))
@@ -251,10 +216,26 @@ class Cluster:
         self.run_daemon("slurmctld", "slurmctld", "-D", "-f", self.conf)
         wait_until(self.answers, "slurmctld")
 
-    def start_node(self, name: str) -> None:
+    def start_node(self, name: str, clock: str = "") -> None:
+        """Start a node; one with a clock of its own is set by `set_clock`."""
         # Not "ip netns exec", which would hide the control groups.
         inside = ["nsenter", f"--net=/run/netns/{self.space(name)}"]
+        if clock:
+            self.set_clock(name, clock)
+            own = self.folder / name
+            (own / "etc/ld.so.preload").write_text(f"{faketime()}\n")
+            munge = own / "munge"
+            munge.mkdir(mode=0o755, exist_ok=True)
+            shutil.copy2(self.folder / "munge/key", munge)
+            script = OTHER_CLOCK.format(own=own, folder=self.folder)
+            inside += ["unshare", "--mount", "sh", "-ec", script, "node"]
         self.run_daemon(name, *inside, "slurmd", "-D", "-N", name, "-f", self.conf)
+
+    def set_clock(self, node: str, offset: str) -> None:
+        """Let the clock of a node be off: '-1h'. Its programs notice that within 10 s."""
+        etc = self.folder / node / "etc"
+        etc.mkdir(parents=True, exist_ok=True)
+        (etc / "faketimerc").write_text(f"{offset}\n")
 
     def run_daemon(self, name: str, *command: object) -> None:
         with (self.folder / f"{name}.out").open("a") as log:
@@ -275,7 +256,10 @@ class Cluster:
     def power_off(self, node: str) -> None:
         """End everything on a node at once."""
         for pid in self.run("ip", "netns", "pids", self.space(node)).stdout.split():
-            os.kill(int(pid), signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+            for name in ("faketime_shm", "sem.faketime_sem"):
+                Path(f"/dev/shm/{name}_{pid}").unlink(missing_ok=True)
         self.processes.pop(node).wait()
 
     def answers(self) -> bool:
@@ -300,13 +284,19 @@ class Cluster:
         self.sudoers.write_text(SUDOERS.format(hub=HUB, group=GROUP, **programs))
         self.sudoers.chmod(0o440)
 
-    def add_person(self, name: str) -> None:
-        """Make an account of this machine with a home, and let it use the cluster."""
+    def add_people(self, *names: str) -> None:
+        """Make accounts of this machine with homes, and let them use the cluster."""
+        for name in names:
+            self.add_account(name)
+        self.sacctmgr("add", "user", ",".join(names), "Account=science", "Cluster=beamhub")
+
+    def add_account(self, name: str) -> None:
+        """Make an account of this machine with a home."""
         home = self.folder / "homes" / name
         home.parent.mkdir(exist_ok=True)
-        try:
-            pwd.getpwnam(name)
-        except KeyError:
+        if PREFIX in home_of(name):
+            remove_account(name)  # of a run that was killed
+        if not home_of(name):
             said(
                 "useradd",
                 "--create-home",
@@ -321,7 +311,6 @@ class Cluster:
                 name,
             )
             self.people.append(name)
-        self.sacctmgr("add", "user", name, "Account=science", "Cluster=beamhub")
 
     def sacctmgr(self, *command: str) -> None:
         said("sacctmgr", "--immediate", *command, environment=self.environment)
@@ -366,8 +355,13 @@ class Cluster:
 
     def cancel_all(self) -> None:
         """Cancel everybody's jobs."""
-        for name in PEOPLE:
-            self.run("scancel", f"--user={name}")
+        self.run("scancel", *self.run("squeue", "-h", "-o", "%i").stdout.split())
+
+    def drain(self, *nodes: str) -> None:
+        """Let no new jobs begin on these nodes, and on all others."""
+        for name in self.nodes:
+            state = ["state=drain", "reason=test"] if name in nodes else ["state=resume"]
+            self.run("scontrol", "update", f"nodename={name}", *state)
 
     def state(self, job: str) -> str:
         """Return a job's state, as the controller has it."""
@@ -392,7 +386,8 @@ class Cluster:
         """Return a profile's backend: jobs of this cluster."""
         software = {"kind": "environment", "folder": str(self.shared)}
         same = {"kind": "slurm", "partition": "interactive", "hub": self.gateway, "query_s": 2}
-        return {**same, "software": software, **more}
+        by_size = {"whole": {"exclusive": True}}
+        return {**same, "software": software, "by_size": by_size, **more}
 
     def profile(self, **more: object) -> Path:
         """Write a site profile whose servers are jobs of this cluster, and return its path."""
@@ -418,14 +413,28 @@ class Cluster:
         profile: Path | None = None,
         first: Path | None = None,
         port: int | None = None,
+        before: tuple[str, ...] = (),
+        software: bool = True,
     ) -> RunningPortal:
-        """Start a portal with an account of its own, `first` the first folder on its PATH."""
-        self.make_software(state)
+        """Start a portal with an account of its own.
+
+        `first` is the first folder on its PATH, `before` stands before its command; without
+        software no server can start.
+        """
+        self.shared.mkdir(exist_ok=True)
+        if software:
+            self.make_software(state)
         for path in (state, *state.rglob("*")):
             if not path.is_symlink():
                 shutil.chown(path, HUB, HUB)
         account = pwd.getpwnam(HUB)
-        prefix = ("setpriv", f"--reuid={HUB}", f"--regid={account.pw_gid}", "--init-groups")
+        prefix = (
+            *before,
+            "setpriv",
+            f"--reuid={HUB}",
+            f"--regid={account.pw_gid}",
+            "--init-groups",
+        )
         environment = {**self.environment, "HOME": account.pw_dir, "USER": HUB}
         if first:
             environment["PATH"] = f"{first}{os.pathsep}{environment['PATH']}"
@@ -434,7 +443,6 @@ class Cluster:
 
     def make_software(self, state: Path) -> None:
         """Make the environment of pyFAI ahead, with what this machine has fetched before."""
-        self.shared.mkdir(exist_ok=True)
         made = self.shared / "environments"
         if not made.exists():
             cache = os.environ.get("BEAMHUB_CACHE")
@@ -451,9 +459,8 @@ class Cluster:
         """End all jobs and daemons, and take away what was made."""
         if "slurmctld" in self.processes:
             self.cancel_all()
-        for name in self.nodes:
-            for pid in self.run("ip", "netns", "pids", self.space(name)).stdout.split():
-                os.kill(int(pid), signal.SIGKILL)
+        for name in self.nodes.keys() & self.processes.keys():
+            self.power_off(name)
         for name in reversed(list(self.processes)):
             process = self.processes.pop(name)
             process.send_signal(signal.SIGTERM)
@@ -479,11 +486,27 @@ def remove_account(name: str) -> None:
         uid = pwd.getpwnam(name).pw_uid
     except KeyError:
         return
+    # In a container beside, the same number may be somebody else's.
+    ours = Path("/proc/self/ns/mnt").readlink()
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.uids().real == uid:
+        with suppress(psutil.Error, OSError):
+            here = Path(f"/proc/{process.pid}/ns/mnt").readlink() == ours
+            if here and process.uids().real == uid:
                 process.kill()
     subprocess.run(["userdel", "--force", "--remove", name], capture_output=True)
+
+
+def home_of(name: str) -> str:
+    """Return an account's home, empty where there is no such account."""
+    try:
+        return pwd.getpwnam(name).pw_dir
+    except KeyError:
+        return ""
+
+
+def faketime() -> Path:
+    """Return the library that tells programs another time."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
 def ip(*words: str) -> None:

@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.slurm,
     pytest.mark.timeout(600),
 ]
+RUN, WAIT = 20, 10
 
 
 @pytest.fixture
@@ -30,10 +31,10 @@ def started(
     portals: list[RunningPortal] = []
     state = state_folder()
 
-    def start(profile: Path | None = None) -> RunningPortal:
+    def start(profile: Path | None = None, first: Path | None = None) -> RunningPortal:
         # Jobs know the hub by its port.
         port = portals[-1].port if portals else None
-        portals.append(cluster.portal(state, profile=profile, port=port))
+        portals.append(cluster.portal(state, profile=profile, first=first, port=port))
         return portals[-1]
 
     yield start
@@ -42,31 +43,58 @@ def started(
     cluster.cancel_all()
 
 
-def test_a_hub_that_starts_again_finds_what_runs_and_what_waits(
-    cluster: Cluster, started: Callable[..., RunningPortal]
+@pytest.fixture(scope="module")
+def crowd(cluster: Cluster) -> list[str]:
+    """People enough to fill the cluster."""
+    names = [f"person{number:02}" for number in range(RUN + WAIT)]
+    cluster.add_people(*names)
+    return names
+
+
+def test_a_hub_that_is_killed_finds_what_runs_and_what_waits_by_one_question(
+    cluster: Cluster, started: Callable[..., RunningPortal], crowd: list[str]
 ) -> None:
-    portal = started()
-    names = ("ada", "eve", "fred")
-    ada, eve, fred = map(portal.login, names)
-    portal.start_server(ada, "pyfai", size="small")
+    size = {"title": "Light", "cores": 1, "memory_gib": 2, "walltime_h": 1}
+    # Longer between two questions than the test takes: what is known comes from the first.
+    profile = cluster.profile(sizes={"light": size}, backend=cluster.backend(query_s=600))
+    portal = started(profile)
+    clients = {name: portal.login(name) for name in crowd}
+    running, waiting = crowd[:RUN], crowd[RUN:]
+    for name in running:
+        begin(clients[name], size="light")
+    wait_until(lambda: all(answers(clients[n], n) for n in running), "twenty servers", 300)
     hold_back = cluster.fill_rest()
-    for name, client in (("eve", eve), ("fred", fred)):
-        begin(client, size="small")
-        wait_for_page(client, pending(name), "in the queue")
-    jobs = {name: cluster.job_of(name) for name in names}
+    for name in waiting:
+        begin(clients[name], size="light")
+    wait_until(lambda: len(cluster.jobs("--states=PENDING")) == WAIT, "ten that wait")
+    jobs = {name: cluster.job_of(name) for name in crowd}
     portal.process.kill()
     portal.process.wait()
-    again = started()
-    ada, eve, fred = map(again.login, names)
-    wait_for_page(eve, pending("eve"), "in the queue")
-    assert answers(ada, "ada")
-    again.stop_server(fred, "pyfai")
-    assert cluster.job_of("fred") == ""
+    asked = counted_squeue(cluster.folder / "counted")
+    again = started(profile, first=asked.parent)
+    for name in waiting:
+        wait_for_page(clients[name], pending(name), "in the queue")
+    assert all(answers(clients[name], name) for name in running)
+    assert asked.read_text().splitlines() == ["asked"]
+    given_up, *others = waiting
+    again.stop_server(clients[given_up], "pyfai")
+    assert cluster.job_of(given_up) == ""
     cluster.said("scancel", hold_back)
-    wait_until(lambda: answers(eve, "eve"), "eve's server", 120)
-    assert {n: cluster.job_of(n) for n in names} == {**jobs, "fred": ""}
-    for client in (ada, eve):
-        again.stop_server(client, "pyfai")
+    begun = cluster.cpus * len(cluster.nodes) - RUN
+    wait_until(lambda: sum(answers(clients[n], n) for n in others) == begun, "some more", 120)
+    assert {n: cluster.job_of(n) for n in crowd} == {**jobs, given_up: ""}
+
+
+def counted_squeue(folder: Path) -> Path:
+    """Put a squeue into a folder that writes down that it was asked, and return where."""
+    folder.mkdir()
+    asked = folder / "asked"
+    asked.touch()
+    asked.chmod(0o666)
+    wrapper = folder / "squeue"
+    wrapper.write_text(f'#!/bin/sh\necho asked >> {asked}\nexec /usr/bin/squeue "$@"\n')
+    wrapper.chmod(0o755)
+    return asked
 
 
 def test_a_job_of_no_server_is_cancelled_and_nobody_elses(

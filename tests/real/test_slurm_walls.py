@@ -1,8 +1,10 @@
 """What people can send to a Slurm site, what its jobs keep to themselves, who starts them."""
 
+import pwd
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -42,6 +44,32 @@ def test_a_home_that_can_not_be_written_is_said(
         assert "Permission denied" in page
     finally:
         home.chmod(0o700)
+
+
+@pytest.fixture
+def small_homes(cluster: Cluster) -> Iterator[dict[str, int]]:
+    """Homes on file systems of their own, with as many kB in them as is told."""
+    room_kb = {"sue": 0, "quentin": 160}
+    for name, size in room_kb.items():
+        home, account = cluster.folder / "homes" / name, pwd.getpwnam(name)
+        about = f"size={size + 64}k,mode=0700,uid={account.pw_uid},gid={account.pw_gid}"
+        cluster.said("mount", "-t", "tmpfs", "-o", about, "none", home)
+        (home / "measured.h5").write_bytes(bytes(1 << 16))
+    yield room_kb
+    for name in room_kb:
+        cluster.said("umount", "--lazy", cluster.folder / "homes" / name)
+
+
+def test_a_home_that_is_full_before_or_after_the_start_is_said(
+    slurm_portal: RunningPortal, cluster: Cluster, small_homes: dict[str, int]
+) -> None:
+    clients = {name: slurm_portal.login(name) for name in small_homes}
+    for client in clients.values():
+        begin(client, size="small")
+    for name, client in clients.items():
+        page = wait_for_page(client, pending(name), "could not write into your home folder")
+        assert "No space left on device" in page
+        wait_until(lambda: cluster.job_of(name) == "", "the end of the job")  # noqa: B023
 
 
 @pytest.mark.parametrize(
