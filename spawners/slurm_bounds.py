@@ -158,11 +158,10 @@ def by_groups(
     demand: Demand, partition: Partition, mine: Association, held: list[Rule], machine: Machine
 ) -> Iterator[str]:
     """Yield what all jobs of a QOS, or of an account and those above it, may not have."""
-    above = {one.account: one for one in machine.associations if not one.user}
     chain, account = [Rule(f"account '{mine.account}'", mine.limits)], mine.account
-    while account in above:
-        chain.append(Rule(f"account '{account}'", above[account].limits))
-        account = above.pop(account).parent
+    while above := machine.of_account.get(account):
+        chain.append(Rule(f"account '{account}'", above.limits))
+        account = above.parent
     for kind, asked in asked_of(demand, partition).items():
         by_qos = [r for r in held[:-1] if getattr(r.limits.group, kind) is not None]
         for rule in by_qos[:1] or chain:

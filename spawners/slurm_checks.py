@@ -14,7 +14,8 @@ from .launch import Resources
 from .slurm_bounds import bound
 from .slurm_commands import CommandError, plain_environment
 from .slurm_jobs import Node
-from .slurm_limits import Machine, ask_machine
+from .slurm_limits import Machine
+from .slurm_machine import ask_machine
 from .slurm_queue import ask_nodes
 from .slurm_sizes import demand, trial_script
 from .slurm_words import refusal_of

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cache
@@ -48,7 +49,7 @@ class Estimates:
         self._wanted: dict[tuple[str, str], str] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    def of(self, user: str, size: str, script: str) -> Estimate | None:
+    def of(self, user: str, size: str, script: Callable[[], str]) -> Estimate | None:
         """Return what Slurm said within the last minutes, and let it be asked again.
 
         Parameters
@@ -57,13 +58,14 @@ class Estimates:
             Under whose account it is asked.
         size : str
             Names what is asked for.
-        script : str
-            The batch script that would be submitted.
+        script : callable
+            Makes the batch script that would be submitted.
         """
         now, key = time.monotonic(), (user, size)
         known = self._known.get(key)
-        if (known is None or now - known.asked_at > FRESH_S) and len(self._wanted) < WANTED_MAX:
-            self._wanted.setdefault(key, script)
+        old = known is None or now - known.asked_at > FRESH_S
+        if old and key not in self._wanted and len(self._wanted) < WANTED_MAX:
+            self._wanted[key] = script()
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.ensure_future(self._ask_all())
         return known if known and now - known.asked_at < KEPT_S else None

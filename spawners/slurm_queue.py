@@ -21,7 +21,8 @@ from .slurm_jobs import (
     place,
     ranks_of,
 )
-from .slurm_limits import Machine, ask_machine
+from .slurm_limits import Machine
+from .slurm_machine import ask_machine
 from .slurm_question import Question, backoff
 
 LOG = logging.getLogger(__name__)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .slurm_limits import DEFAULT_QOS, Association, Limits, Machine, Partition, Qos
+from .slurm_limits import Association, Limits, Machine, Partition, Qos
+
+DEFAULT_QOS = "normal"
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ def association(demand: Demand, machine: Machine) -> Association | None:
     account = demand.account or machine.accounts.get(demand.user, "")
     mine = {
         one.partition: one
-        for one in machine.associations
-        if one.user == demand.user and one.account.lower() == account.lower()
+        for one in machine.of_user.get(demand.user, [])
+        if one.account.lower() == account.lower()
     }
     return mine.get(demand.partition) or mine.get("")
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 DOUBT_S = 60.0
 """After that, what closes a size is asked for again: somebody may just have changed it."""
+COMPUTED: dict[str, tuple[tuple[object, ...], dict[str, Bound]]] = {}
+"""Of each user: from what it was computed, and the outcome. A page asks once a card."""
 
 
 def demand(backend: "SlurmBackend", size: str, resources: Resources, user: str) -> Demand:
@@ -59,15 +62,19 @@ def bounds(
     queue = queue_of(backend.query_s)
     if queue.machine.due:
         keep(asyncio.ensure_future(fresh(queue)))
-    found = {
-        size: bound(
-            demand(backend, size, r, user),
-            "walltime_h" in r.model_fields_set,
-            queue.machine.answer,
-            queue.nodes.answer,
-        )
-        for size, r in resources.items()
-    }
+    given = (backend, resources, queue.machine.answer, queue.nodes.answer)
+    before, found = COMPUTED.get(user, ((), {}))
+    if len(before) != len(given) or any(a is not b for a, b in zip(before, given, strict=True)):
+        found = {
+            size: bound(
+                demand(backend, size, r, user),
+                "walltime_h" in r.model_fields_set,
+                queue.machine.answer,
+                queue.nodes.answer,
+            )
+            for size, r in resources.items()
+        }
+        COMPUTED[user] = given, found
     if any(one.closed for one in found.values()):
         queue.machine.doubt(DOUBT_S)
     return found
@@ -93,7 +100,7 @@ async def outlook(
             granted_text(granted, partition),
         ]
         if not queue.seen.silent_since:
-            script = trial_script(backend, size, r, granted)
+            script = partial(trial_script, backend, size, r, granted)
             parts.append(estimate_text(estimates().of(user, size, script), time.time()))
             parts += [waits_text(size, waits), age_text(queue.seen)]
         told[size] = ". ".join(part.removesuffix(".") for part in parts if part)

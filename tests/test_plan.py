@@ -13,7 +13,7 @@ from hub.gates import NOBODY, Standing
 from hub.plan import OPTIONS, Asked, Holding, Refused, ask, fits, plan, quoted, words
 from hub.site import Data, LicensedProgram, load_site
 from hub.usecases import UseCase
-from spawners.launch import Mount, Resources
+from spawners.launch import Bound, Mount, Resources
 from workbench.manifest import LicenceGate, Needs
 
 LAPTOP = load_site("laptop")
@@ -563,3 +563,39 @@ def test_data_inside_of_storage_are_not_shown_twice(use_cases):
     storage = [Mount(source="beamhub_data", target="/srv")]
     site = WORKSTATION.model_copy(update={"storage": storage})
     assert shown(use_cases, site, cache="/srv/data") == [("beamhub_data", "/srv", True)]
+
+
+# What the site's machine makes of sizes
+
+
+def bounded(use_cases, asked: str | None = None, **bounds: Bound):
+    return plan("pyfai", Asked(asked), use_cases=use_cases, site=LAPTOP, user="ada", bounds=bounds)
+
+
+def test_a_size_that_the_machine_would_never_run_is_refused_with_the_reason(use_cases):
+    why = "longer than partition 'p' allows: 8 h asked, 4 h possible"
+    with pytest.raises(Refused) as caught:
+        bounded(use_cases, "large", large=Bound(closed=why))
+    check(caught.value)
+    assert (caught.value.status, caught.value.reason) == (409, "bound")
+    assert f"can't run in the size 'large' for you: {why}. Possible are " in caught.value.message
+    assert "large" not in caught.value.message.partition("Possible are ")[2]
+    assert LAPTOP.contact in caught.value.message
+
+
+def test_the_portal_chooses_no_size_that_is_closed(use_cases):
+    assert bounded(use_cases).environment["BEAMHUB_SIZE"] == "medium"
+    launch = bounded(use_cases, medium=Bound(closed="x"))
+    assert launch.environment["BEAMHUB_SIZE"] == "large"
+
+
+def test_where_all_are_closed_that_is_said(use_cases):
+    closed = {name: Bound(closed="Slurm knows no account of yours") for name in LAPTOP.sizes}
+    with pytest.raises(Refused, match="No other size can either") as caught:
+        bounded(use_cases, **closed)
+    check(caught.value)
+
+
+def test_a_walltime_is_bounded_where_the_profile_declares_none(use_cases):
+    assert bounded(use_cases, "large", large=Bound(walltime_h=0.5)).resources.walltime_h == 0.5
+    assert bounded(use_cases, "large").resources.walltime_h == LAPTOP.sizes["large"].walltime_h

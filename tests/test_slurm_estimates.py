@@ -13,6 +13,10 @@ from spawners.slurm_estimates import Estimates, estimate, start_in, zone
 SAID = "sbatch: Job 5 to start at {when} using 1 processors on nodes node1 in partition p\n"
 
 
+def script() -> str:
+    return "script"
+
+
 @pytest.fixture
 def sudo(monkeypatch):
     """Stand at the edge: what is asked as whom, and what is answered."""
@@ -41,19 +45,19 @@ def test_the_time_is_the_local_one_of_this_machine(monkeypatch, tmp_path):
 
 async def test_a_page_waits_for_nothing_and_finds_it_later(sudo):
     known = Estimates()
-    assert known.of("ada", "small", "script") is None
+    assert known.of("ada", "small", script) is None
     await asyncio.sleep(0.05)
-    assert known.of("ada", "small", "script").start > 0
+    assert known.of("ada", "small", script).start > 0
     assert sudo == [("ada", ("sbatch", "--test-only"), "script", True)]
-    assert known.of("eve", "small", "script") is None
+    assert known.of("eve", "small", script) is None
 
 
 async def test_however_many_look_it_is_asked_once(sudo):
     known = Estimates()
     for _ in range(100):
-        known.of("ada", "small", "script")
+        known.of("ada", "small", script)
     await asyncio.sleep(0.05)
-    known.of("ada", "small", "script")
+    known.of("ada", "small", script)
     await asyncio.sleep(0.05)
     assert len(sudo) == 1
 
@@ -61,7 +65,7 @@ async def test_however_many_look_it_is_asked_once(sudo):
 async def test_what_waits_to_be_asked_has_an_end(sudo):
     known = Estimates()
     for number in range(100):
-        known.of(f"user{number}", "small", "script")
+        known.of(f"user{number}", "small", script)
     await asyncio.sleep(0.2)
     assert len(sudo) == slurm_estimates.WANTED_MAX
 
@@ -70,7 +74,7 @@ async def test_one_after_another_with_a_pause(sudo, monkeypatch):
     monkeypatch.setattr(slurm_estimates, "GAP_S", 3600)
     known = Estimates()
     for user in ("ada", "eve"):
-        known.of(user, "small", "script")
+        known.of(user, "small", script)
     await asyncio.sleep(0.1)
     assert len(sudo) == 1
     known._asking.cancel()
@@ -78,11 +82,11 @@ async def test_one_after_another_with_a_pause(sudo, monkeypatch):
 
 async def test_an_old_answer_is_shown_no_longer(sudo, monkeypatch):
     known = Estimates()
-    known.of("ada", "small", "script")
+    known.of("ada", "small", script)
     await asyncio.sleep(0.05)
     later = time.monotonic() + slurm_estimates.KEPT_S + 1
     monkeypatch.setattr(slurm_estimates.time, "monotonic", lambda: later)
-    assert known.of("ada", "small", "script") is None
+    assert known.of("ada", "small", script) is None
 
 
 async def test_a_refusal_is_an_answer_and_silence_is_none(monkeypatch, sudo):
@@ -98,7 +102,7 @@ async def test_a_refusal_is_an_answer_and_silence_is_none(monkeypatch, sudo):
     monkeypatch.setattr(slurm_estimates, "run_as", silent)
     known = Estimates()
     for user in ("ada", "eve"):
-        known.of(user, "small", "script")
+        known.of(user, "small", script)
     await asyncio.sleep(0.05)
-    assert known.of("ada", "small", "script") is None
+    assert known.of("ada", "small", script) is None
     known._asking.cancel()

@@ -38,33 +38,50 @@ function goOn() {
   document.addEventListener("visibilitychange", () => location.reload(), { once: true });
 }
 
-const source = new EventSource(box.dataset.progress);
+let source;
+
+function listen(address) {
+  source = new EventSource(address);
+  source.onmessage = (raw) => {
+    const event = JSON.parse(raw.data);
+    if (event.ready || event.failed) {
+      source.close();
+      clearInterval(clock);
+      tell(`${event.ready ? "Ready" : "Did not start"}: ${box.dataset.title}`);
+      goOn();
+    } else {
+      show(event);
+    }
+  };
+  source.onerror = () => {
+    source.close();
+    setTimeout(again, AGAIN_MS);
+  };
+}
+
+// The stream also ends when the start was stopped elsewhere, or the portal is restarted: the page
+// itself knows what is true. It's loaded again only if it is another one, as the portal may be
+// about to go.
+async function again() {
+  const page = await look().catch(() => undefined);
+  const pending = page?.getElementById("pending");
+  if (!page) {
+    show({ message: "The portal does not answer now. This page goes on by itself as soon as it does." });
+    setTimeout(again, AGAIN_MS);
+  } else if (pending) {
+    listen(pending.dataset.progress);
+  } else {
+    goOn();
+  }
+}
+
+async function look() {
+  const answer = await fetch(location.href);
+  // A page of ours may have a status of failure; what the proxy says has no such header.
+  const ours = answer.ok || answer.headers.has("X-JupyterHub-Version");
+  return ours ? new DOMParser().parseFromString(await answer.text(), "text/html") : undefined;
+}
+
 // Who sends a form goes elsewhere: the stream's end must not load this page again.
 document.addEventListener("submit", () => source.close());
-source.onmessage = (raw) => {
-  const event = JSON.parse(raw.data);
-  if (event.ready || event.failed) {
-    source.close();
-    clearInterval(clock);
-    tell(`${event.ready ? "Ready" : "Did not start"}: ${box.dataset.title}`);
-    goOn();
-  } else {
-    show(event);
-  }
-};
-// The stream also ends when the start was stopped elsewhere, or the portal is restarted: the page
-// itself knows what is true, as soon as it can be had.
-source.onerror = () => {
-  source.close();
-  setTimeout(reload, AGAIN_MS);
-};
-
-async function reload() {
-  const answer = await fetch(location.href).catch(() => undefined);
-  if (answer && answer.status < 500) {
-    location.reload();
-    return;
-  }
-  show({ message: "The portal does not answer now. This page goes on by itself as soon as it does." });
-  setTimeout(reload, AGAIN_MS);
-}
+listen(box.dataset.progress);

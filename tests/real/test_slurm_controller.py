@@ -81,6 +81,7 @@ WRAPPER = """\
 #!/bin/sh
 case "{name} $*" in "scontrol "*"show partition") exit 1 ;; esac
 [ {name} = squeue ] && echo asked >> {folder}/asked
+case "$*" in *"show partition") exit 1 ;; esac
 case $(cat {folder}/mode) in
 slow) sleep 10 ;;
 failing) echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1 ;;

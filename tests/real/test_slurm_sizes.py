@@ -15,7 +15,7 @@ from portals import BEAMHUB, RunningPortal, xsrf
 from queueing import outlook_of
 
 from spawners.slurm_jobs import jobs_of
-from spawners.slurm_limits import ask_machine
+from spawners.slurm_machine import ask_machine
 from spawners.slurm_queue import ask_nodes
 
 pytestmark = [

@@ -49,10 +49,10 @@ def test_a_waiting_job_that_an_operator_cancels(
     wait_for_page(client, pending("ada"), "cancelled from outside of the portal")
 
 
-def test_a_free_cluster_says_so(slurm_portal: RunningPortal) -> None:
+def test_a_free_cluster_says_so(slurm_portal: RunningPortal, cluster: Cluster) -> None:
     client = slurm_portal.login("ada")
     page = wait_for_page(client, "/hub/open/pyfai", "room now on 2 of 2 nodes; 24 cores")
-    assert "64 cores asked, and no node of partition &#39;interactive&#39; has more than 12" in page
+    assert f"of partition &#39;interactive&#39; has more than {cluster.cpus}" in page
 
 
 def test_a_gpu_and_a_whole_node_are_given_to_those_who_ask(

@@ -2,8 +2,9 @@
 
 import pytest
 
-from spawners.slurm_limits import (
-    Amount,
+from spawners.slurm_limits import Amount
+from spawners.slurm_machine import (
+    amount,
     associations_of,
     enforced_by,
     megabytes,
@@ -67,9 +68,9 @@ def test_memory(text, mb):
 
 
 def test_amounts():
-    assert Amount.of("cpu=4,mem=8000M,gres/gpu=1") == Amount(4, 8000, 1)
-    assert Amount.of("gres/gpu:a100=2,node=1") == Amount()
-    assert Amount.of("") == Amount()
+    assert amount("cpu=4,mem=8000M,gres/gpu=1") == Amount(4, 8000, 1)
+    assert amount("gres/gpu:a100=2,node=1") == Amount()
+    assert amount("") == Amount()
 
 
 def test_what_is_enforced():
