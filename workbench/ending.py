@@ -53,17 +53,19 @@ class EndingSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
             self.gone.set()
         super().on_close()
 
+    async def tell(self) -> None:
+        """Tell of the end, and wait until it's gone."""
+        with suppress(WebSocketClosedError):
+            await self.write_message("ending")
+        await self.gone.wait()
+
 
 async def let_save() -> None:
     """Tell all that the server ends, and wait until they have saved, but not for ever."""
     EndingSocket.over = True
-    sockets = tuple(EndingSocket.there)
-    for socket in sockets:
-        with suppress(WebSocketClosedError):
-            await socket.write_message("ending")
-    if sockets:
-        waits = [asyncio.create_task(socket.gone.wait()) for socket in sockets]
-        await asyncio.wait(waits, timeout=GRACE_S)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE_S):
+            await asyncio.gather(*(socket.tell() for socket in EndingSocket.there))
 
 
 class Ending:

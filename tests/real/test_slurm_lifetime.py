@@ -32,7 +32,7 @@ def move_end(cluster: Cluster, job: str, minutes: int) -> re.Pattern[str]:
     begun = cluster.said("squeue", "-h", f"--jobs={job}", "-o", "%M").split(":")
     elapsed = int(begun[-2]) + 1
     cluster.said("scontrol", "update", f"JobId={job}", f"TimeLimit={elapsed + minutes}")
-    return re.compile(rf"nds in ({minutes}|{minutes + 1}) min")
+    return re.compile(rf"nds in ({minutes - 1}|{minutes}|{minutes + 1}) min")
 
 
 def test_a_jobs_end_is_followed_and_what_is_open_saved(

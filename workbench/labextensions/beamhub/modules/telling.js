@@ -103,6 +103,8 @@ export class Telling {
     this.#show(`${WARNING}Ended`, "This server has ended.");
     this.unwarn();
     const { Dialog, showDialog } = this.#apputils;
+    // Questions about kernels that died with it would have to be answered first.
+    Dialog.flush();
     const left = unsaved.length
       ? ` Not saved: ${unsaved.join(", ")}. Stay here to copy what you need.`
       : "";
