@@ -250,8 +250,10 @@ def main(counts: list[int], seconds: float) -> None:
             cluster.start()
             for count in counts:
                 jobs += submit(cluster, count - len(jobs))
-                same = (cluster, jobs, port, seconds)
-                print_rows(count, {name: measured(run, *same) for name, run in candidates.items()})
+                costs: list[Cost] = []
+                for name, run in candidates.items():
+                    costs.append(measured(run, cluster, jobs, port, seconds))
+                    print_row(count, name, costs[-1], costs[0])
         finally:
             cluster.stop()
 
@@ -266,18 +268,16 @@ def measured(
         return cost_of(hub, seconds, found_s)
 
 
-def print_rows(count: int, row: dict[str, Cost]) -> None:
-    """Print what each hub costs, and how much more that is than ours."""
-    first = next(iter(row.values()))
-    for name, cost in row.items():
-        print(
-            f"{count:4} jobs  {name:13} {cost.processes_per_min:7.1f} processes a minute "
-            f"(x {ratio(cost.processes_per_min, first.processes_per_min)})  "
-            f"p50 {cost.p50_ms:6.1f} ms (x {ratio(cost.p50_ms, first.p50_ms)})  "
-            f"p95 {cost.p95_ms:6.1f} ms (x {ratio(cost.p95_ms, first.p95_ms)})  "
-            f"all found after {cost.found_s:5.1f} s",
-            flush=True,
-        )
+def print_row(count: int, name: str, cost: Cost, ours: Cost) -> None:
+    """Print what a hub costs, and how much more that is than ours."""
+    print(
+        f"{count:4} jobs  {name:13} {cost.processes_per_min:7.1f} processes a minute "
+        f"(x {ratio(cost.processes_per_min, ours.processes_per_min)})  "
+        f"p50 {cost.p50_ms:6.1f} ms (x {ratio(cost.p50_ms, ours.p50_ms)})  "
+        f"p95 {cost.p95_ms:6.1f} ms (x {ratio(cost.p95_ms, ours.p95_ms)})  "
+        f"all found after {cost.found_s:5.1f} s",
+        flush=True,
+    )
 
 
 def ratio(value: float, to: float) -> str:

@@ -59,7 +59,7 @@ class RunningPortal:
             env=environment,
         )
         threading.Thread(target=self._read, daemon=True).start()
-        self.wait_for("Ctrl-C ends")
+        self.wait_for("Ctrl-C ends", 180)
 
     def _read(self) -> None:
         assert self.process.stdout
