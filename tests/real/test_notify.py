@@ -81,7 +81,7 @@ def waiting(context: BrowserContext, portal: RunningPortal, user: str) -> Page:
     log_in(page, portal, user)
     begin(page, portal, "spectra")
     page.wait_for_url("**/spawn-pending/**")
-    page.wait_for_function("document.querySelectorAll('#steps li').length > 0")
+    expect(page.locator("#steps li").first).to_be_attached()  # its script runs
     return page
 
 
