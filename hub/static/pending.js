@@ -32,10 +32,14 @@ function listen(address) {
   source = new EventSource(address);
   source.onmessage = (raw) => {
     const event = JSON.parse(raw.data);
-    if (event.ready || event.failed) {
+    if (event.ready) {
       source.close();
       clearInterval(clock);
       location.reload();
+    } else if (event.failed) {
+      // A portal that is being stopped says so too, just before it is gone.
+      source.close();
+      setTimeout(again, AGAIN_MS);
     } else {
       show(event);
     }
