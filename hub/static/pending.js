@@ -44,33 +44,38 @@ function listen(address) {
   source = new EventSource(address);
   source.onmessage = (raw) => {
     const event = JSON.parse(raw.data);
-    if (event.ready || event.failed) {
+    if (event.ready) {
       source.close();
       clearInterval(clock);
-      tell(`${event.ready ? "Ready" : "Did not start"}: ${box.dataset.title}`);
+      tell(`Ready: ${box.dataset.title}`);
       goOn();
+    } else if (event.failed) {
+      // A portal that is being stopped says so too, just before it is gone.
+      source.close();
+      setTimeout(() => again(`Did not start: ${box.dataset.title}`), AGAIN_MS);
     } else {
       show(event);
     }
   };
   source.onerror = () => {
     source.close();
-    setTimeout(again, AGAIN_MS);
+    setTimeout(() => again(), AGAIN_MS);
   };
 }
 
 // The stream also ends when the start was stopped elsewhere, or the portal is restarted: the page
 // itself knows what is true. It's loaded again only if it is another one, as the portal may be
 // about to go.
-async function again() {
+async function again(news) {
   const page = await look().catch(() => undefined);
   const pending = page?.getElementById("pending");
   if (!page) {
     show({ message: "The portal does not answer now. This page goes on by itself as soon as it does." });
-    setTimeout(again, AGAIN_MS);
+    setTimeout(() => again(), AGAIN_MS);
   } else if (pending) {
     listen(pending.dataset.progress);
   } else {
+    if (news) tell(news);
     goOn();
   }
 }
