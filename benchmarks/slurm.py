@@ -18,7 +18,6 @@ spawner wants real accounts. Only root can run it.
 import argparse
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -153,8 +152,7 @@ def ours(cluster: Cluster, jobs: list[str], port: int) -> Iterator[Hub]:
     try:
         yield Hub(portal.port, hub, a_user_each)
     finally:
-        hub.send_signal(signal.SIGINT)
-        portal.process.wait(60)
+        end_all(portal.process)
         shutil.rmtree(state, ignore_errors=True)
 
 
@@ -171,8 +169,7 @@ def plain(spawner: str) -> Callable[..., Any]:
             wait_until_answers(own)
             yield Hub(own, inside(process), all_of_one)
         finally:
-            inside(process).terminate()
-            process.wait(60)
+            end_all(process)
             shutil.rmtree(folder, ignore_errors=True)
 
     return run
@@ -181,6 +178,12 @@ def plain(spawner: str) -> Callable[..., Any]:
 def inside(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> psutil.Process:
     """Return the hub in its namespace, of which `process` is the door."""
     return psutil.Process(process.pid).children()[0]
+
+
+def end_all(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """End a hub and all that it started: one with 500 jobs takes minutes to do so itself."""
+    inside(process).kill()
+    process.wait(60)
 
 
 def wait_until_answers(port: int) -> None:
