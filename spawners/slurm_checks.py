@@ -83,7 +83,8 @@ def refused(person: str, size: str, where: "Where") -> Iterator[str]:
         {"name": job_name("check", "check"), **requests, **smallest},
         command=["true"],
         variables={},
-        modules=[],
+        prefix="",
+        needs=[],
         prologue="",
         exclusive=where.exclusive,
     )
