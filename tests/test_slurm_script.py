@@ -112,7 +112,7 @@ WORDS = """a 'quoted' "word", a \\ and\tmore\n of $(it) ünlike `all`"""
 def test_what_is_missing_on_the_node_is_told_to_the_portal_by_the_shell_alone(reports, words):
     needs = [
         Need(("test", "-d", "/"), "Never told."),
-        Need(("bash", "-c", f"printf %s {shlex.quote(words)} >&2; exit 1"), "It isn't \"there\"."),
+        Need(("bash", "-c", f"printf %s {shlex.quote(words)} >&2; exit 1"), 'It isn\'t "there".'),
         Need(("touch", "/nonexistent/x"), "Never tried."),
     ]
     done = run(made(variables=variables_for(reports.port), needs=needs, command=["echo", "begun"]))

@@ -39,6 +39,7 @@ def check(
     findings = [f"to fill in: {sentence}" for sentence in deployment.site.template]
     if not declarations_only:
         findings += machine_findings(deployment.site.backend.live_checks())
+        findings += software_findings(deployment)
         findings += data_findings(deployment)
         findings += program_findings(deployment)
     for finding in findings:
@@ -46,6 +47,13 @@ def check(
     if findings:
         raise typer.Exit(1)
     out.print("All is well.")
+
+
+def software_findings(deployment: Deployment) -> list[str]:
+    """Return what is wrong with the software of the use cases that can be opened here."""
+    manifests = {name: case.manifest for name, case in deployment.offered.items()}
+    versions = {name: m.version for name, m in manifests.items() if not m.coming}
+    return deployment.site.backend.faults(versions)
 
 
 def data_findings(deployment: Deployment) -> list[str]:
