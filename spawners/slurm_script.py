@@ -14,7 +14,7 @@ TEMPLATE = Path(__file__).with_name("slurm_job.sh.j2")
 DIRECTIVE = re.compile(r"[A-Za-z0-9_.:@+&|()\[\]*-]*")
 """What may stand behind ``#SBATCH --x=``: no space, so no second option, and no quote."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-HOME = "--home=$HOME"
+HOME = "--home=$home"
 """The one argument that the node completes: only it knows for certain where a user's home is."""
 
 
@@ -99,7 +99,7 @@ def job_script(
 
 def words(command: Iterable[str]) -> str:
     """Return a command as a shell reads it: every word as it is, but for the node's own `HOME`."""
-    return " ".join('--home="$HOME"' if word == HOME else shlex.quote(word) for word in command)
+    return " ".join('--home="$home"' if word == HOME else shlex.quote(word) for word in command)
 
 
 def way_back(variables: Mapping[str, str]) -> dict[str, str] | None:

@@ -1,6 +1,7 @@
 """The batch script: readable, and closed to all that isn't checked or quoted."""
 
 import os
+import pwd
 import re
 import shlex
 import subprocess
@@ -142,5 +143,7 @@ def test_a_container_is_told_of_its_job_and_gpus_under_its_own_names():
 
 
 def test_home_is_completed_by_the_node_and_by_nothing_else():
-    script = made(command=["printf", "%s|", HOME, "$HOME", f"{HOME}/x"])
-    assert run(script, HOME="/home/a b").stdout == "--home=/home/a b|$HOME|--home=$HOME/x|"
+    script = made(command=["printf", "%s|", HOME, "$home", f"{HOME}/x"])
+    assert run(script, HOME="/home/a b").stdout == "--home=/home/a b|$home|--home=$home/x|"
+    own = pwd.getpwuid(os.getuid()).pw_dir
+    assert run(script).stdout == f"--home={own}|$home|--home=$home/x|"
