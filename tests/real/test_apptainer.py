@@ -22,6 +22,7 @@ from portals import BEAMHUB, RunningPortal
 from starts import failing_start
 from websockets.sync.client import connect
 
+from hub.images.sif import FAST
 from spawners.image_files import image_file, labels_of, note_beside, origin_of
 
 pytestmark = [pytest.mark.portal, pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(600)]
@@ -163,7 +164,7 @@ print(writable("{data}/reference"), writable("/opt"), writable("/etc"), writable
 print(Path("{data}/reference/known.txt").read_text(), os.listdir(home.parent) == [home.name])
 print([p for p in ("/beamhub", "{cluster.conf}", "{cluster.shared}") if Path(p).exists()])
 commands = [Path(f"/proc/{{p}}/cmdline").read_text() for p in os.listdir("/proc") if p.isdigit()]
-print(any("slurm" in c for c in commands), os.statvfs("/dev/shm").f_blocks > 2**15)
+print(any("slurmd" in c or "slurmstepd" in c for c in commands), os.statvfs("/dev/shm").f_blocks > 2**15)
 """
     assert kernel.run(code).splitlines() == [
         "True True True True",
@@ -191,7 +192,7 @@ def test_its_secret_is_its_users_alone(kernel: Kernel, portal: RunningPortal) ->
 def test_a_program_with_a_window_starts_on_its_desktop(
     portal: RunningPortal, client: httpx.Client, kernel: Kernel
 ) -> None:
-    page = client.get("/user/ada/pyfai/beamhub/app/calib2")
+    page = client.get("/user/ada/pyfai/beamhub/app/pyfai-calib2")
     assert page.url.path == "/user/ada/pyfai/desktop/", page.text
     cookies = "; ".join(f"{c.name}={c.value}" for c in client.cookies.jar)
     url = f"{portal.url.replace('http', 'ws')}/user/ada/pyfai/desktop-websockify/"
@@ -217,7 +218,7 @@ def other_files(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> P
     archive = tmp_path_factory.mktemp("debian") / "image.tar"
     subprocess.run(["docker", "save", f"--output={archive}", DEBIAN], check=True)
     file = image_file(folder, "pymca", "1.0.0")
-    command = ["apptainer", "build", file, f"docker-archive:{archive}"]
+    command = ["apptainer", "build", FAST, file, f"docker-archive:{archive}"]
     subprocess.run(command, check=True, capture_output=True)
     shutil.copy(file, image_file(folder, "pyfai", "0.9.0"))
     return folder
