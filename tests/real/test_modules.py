@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cluster import MODULES, Cluster
+from cluster import MODULES, Cluster, wait_until
 from kernels import Kernel
 from portals import RunningPortal
 from starts import failing_start
@@ -90,6 +90,6 @@ def test_what_is_missing_is_said_at_once_and_whom_to_ask(
     page = failing_start(portal.login(user), use_case, user)
     assert words in page
     assert "send the details to" in page
-    assert cluster.job_of(user) == ""
+    wait_until(lambda: cluster.job_of(user) == "", "the end of the job")
     if user == "sue":
         assert "Unable to locate a modulefile" in page
