@@ -6,7 +6,7 @@ from typing import Any
 
 from batchspawner import SlurmSpawner
 from jupyterhub.spawner import SpawnException
-from traitlets import Bool, Float, List, Unicode
+from traitlets import Bool, Float, Instance, List, Unicode
 
 from . import environments
 from .accounts import person
@@ -14,7 +14,7 @@ from .environments import Recipe
 from .payload import payload
 from .slurm_commands import CommandError, NoAnswerError, run_as
 from .slurm_queue import Queue, queue_of
-from .slurm_script import job_name, job_script
+from .slurm_script import Need, job_name, job_script
 from .slurm_words import NO_CONTROLLER, refusal_of
 from .telling import TellingSpawner
 
@@ -32,7 +32,7 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
     constraints_file = Unicode("", help="Versions for use cases without their own").tag(config=True)
     use_case_folder = Unicode(help="Notebooks, manifest and requirements of the use case")
     command = List(Unicode(), help="What the job runs")
-    modules = List(Unicode(), help="Environment modules that it loads first")
+    needs = List(Instance(Need), help="What has to be on its node, see slurm_script.Need")
     variable_prefix = Unicode(help="What a container wants before the names of variables")
     shared_folder = Unicode(help="Where the hub puts what jobs read; empty for nowhere")
     makes_environment = Bool(False, help="Whether the hub makes the software's environment")
@@ -57,8 +57,9 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
         script = job_script(
             self._requests(),
             command=self.command,
-            variables={f"{self.variable_prefix}{n}": v for n, v in variables.items()},
-            modules=self.modules,
+            variables=variables,
+            prefix=self.variable_prefix,
+            needs=self.needs,
             prologue=self.prologue,
             exclusive=self.req_exclusive,
         )

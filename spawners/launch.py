@@ -135,9 +135,6 @@ class Backend(Declared, ABC):
     """Whether a server may have to wait for its turn before it begins."""
     outlives_hub: ClassVar[bool] = True
     """Whether servers go on when the portal ends."""
-    from_images: ClassVar[bool] = True
-    """Whether servers come from the use cases' images, with all programs that lie in those; the
-    others see the machine's folders where they are, without mounts."""
     one_account: ClassVar[bool] = False
     """Whether all users' servers have the same account number, as in containers, so that what one
     user may write, all may."""
@@ -154,6 +151,14 @@ class Backend(Declared, ABC):
     def hub_address(self) -> str:
         """The address of this machine at which servers reach the hub."""
         return "127.0.0.1"
+
+    @property
+    def from_images(self) -> bool:
+        """Whether servers come from the use cases' images, with all programs that lie in those.
+
+        The others see the machine's folders where they are, without mounts.
+        """
+        return True
 
     def prepare(self) -> None:
         """Make what has to be there before the hub listens.
@@ -248,3 +253,14 @@ class Backend(Declared, ABC):
             This backend has no jobs.
         """
         raise BackendError(f"{self.title}: there are no jobs to run.")
+
+    def faults(self, versions: Mapping[str, str]) -> list[str]:
+        """Return what is wrong with the software of use cases, a sentence each.
+
+        Parameters
+        ----------
+        versions : mapping
+            Those that the site offers, by the name of the use case.
+        """
+        del versions
+        return []

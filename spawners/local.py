@@ -21,7 +21,6 @@ class LocalBackend(Backend):
     spawner_class: ClassVar[str] = "spawners.process.EnvironmentSpawner"
     title: ClassVar[str] = "Processes on one machine"
     outlives_hub: ClassVar[bool] = False
-    from_images: ClassVar[bool] = False
     kind: Literal["local"]
     accounts: Literal["portal", "system"] = Field(
         "portal",
@@ -34,6 +33,11 @@ class LocalBackend(Backend):
     start_timeout_min: PositiveFloat = Field(
         20, description="Longest time to start, an environment's first building included"
     )
+
+    @property
+    def from_images(self) -> bool:
+        """Whether servers come from images: never."""
+        return False
 
     def traits(self, launch: Launch) -> dict[str, Any]:
         """Return what the process runs, in which environment, within which limits."""

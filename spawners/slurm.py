@@ -5,15 +5,14 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat
+from pydantic import Field, PositiveFloat
 
-from .launch import Backend, Bound, Declared, Launch, Resources, absolute
+from .launch import Backend, Bound, Declared, Launch, Resources
+from .software import Software
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@+-]*$")]
 Feature = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.&|()\[\]*-]*$")]
-Folder = Annotated[Path, AfterValidator(absolute)]
 Lines = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-BEGIN = ("python", "-P", "-m", "workbench.job")
 
 
 class Where(Declared):
@@ -26,60 +25,6 @@ class Where(Declared):
     constraint: Feature | None = Field(None, description="Features of nodes, as 'sbatch' has them")
     gpu_type: Word | None = Field(None, description="As gres names it: a100, h100; None for any")
     exclusive: bool = Field(False, description="Whether a server has its node for itself")
-
-
-class Apptainer(Declared):
-    """Image files that every node sees."""
-
-    kind: Literal["apptainer"]
-    folder: Folder = Field(description="Where <use case>-<version>.sif lie")
-
-    def traits(self, launch: Launch) -> dict[str, Any]:
-        """Return how a job gets at its software."""
-        binds = [
-            f"--bind={m.source}:{m.target}{':ro' if m.read_only else ''}" for m in launch.mounts
-        ]
-        gpu = ["--nv"] if launch.resources.gpus else []
-        image = self.folder / f"{launch.use_case}-{launch.version}.sif"
-        command = ["apptainer", "exec", "--cleanenv", *gpu, *binds, str(image), *BEGIN]
-        return {"command": command, "variable_prefix": "APPTAINERENV_"}
-
-
-class Environment(Declared):
-    """Python environments that the hub makes, as the local backend does."""
-
-    kind: Literal["environment"]
-    folder: Folder = Field(
-        description="On a file system that all nodes see at the same path; the hub's account "
-        "writes it, all others read it"
-    )
-
-    def traits(self, launch: Launch) -> dict[str, Any]:
-        """Return how a job gets at its software."""
-        del launch
-        shared = str(self.folder)
-        return {"command": list(BEGIN), "shared_folder": shared, "makes_environment": True}
-
-
-class Modules(Declared):
-    """Environment modules of the site, which hold a use case's packages and the workbench."""
-
-    kind: Literal["modules"]
-    folder: Folder = Field(description="As of 'environment'; notebooks are put there")
-    load: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9{][A-Za-z0-9_.+/{}-]*$")]] = Field(
-        min_length=1, description="Names for 'module load'; {use_case} and {version} are filled in"
-    )
-
-    def traits(self, launch: Launch) -> dict[str, Any]:
-        """Return how a job gets at its software."""
-        filled = {"{use_case}": launch.use_case, "{version}": launch.version}
-        names = list(self.load)
-        for mark, value in filled.items():
-            names = [name.replace(mark, value) for name in names]
-        return {"command": list(BEGIN), "modules": names, "shared_folder": str(self.folder)}
-
-
-Software = Annotated[Apptainer | Environment | Modules, Field(discriminator="kind")]
 
 
 class SlurmBackend(Backend, Where):
@@ -139,7 +84,7 @@ class SlurmBackend(Backend, Where):
             "req_exclusive": self.where(size).exclusive,
             "use_case_folder": str(launch.folder),
             "default_url": launch.start_page,
-            "environment": {"OMP_NUM_THREADS": requests["nprocs"], **launch.environment},
+            "environment": {"OMP_NUM_THREADS": requests["nprocs"], **self.software.told(launch)},
             "start_timeout": round((self.start_timeout_min + self.report_timeout_min) * 60),
             **self.software.traits(launch),
         }
@@ -157,6 +102,15 @@ class SlurmBackend(Backend, Where):
     def hub_address(self) -> str:
         """The address at which nodes reach the hub."""
         return str(self.hub)
+
+    @property
+    def from_images(self) -> bool:
+        """Whether servers come from the use cases' images."""
+        return self.software.from_images
+
+    def obstacles(self, launch: Launch) -> list[str]:
+        """Return that a launch's image file is missing."""
+        return self.software.obstacles(launch)
 
     async def sweep(self, spawners: Collection[Any], portal: str) -> int:
         """Cancel jobs of servers that the hub gave up while the controller was silent."""
@@ -195,6 +149,10 @@ class SlurmBackend(Backend, Where):
         from .slurm_probe import job_findings
 
         return list(job_findings(self, resources, user, port))
+
+    def faults(self, versions: Mapping[str, str]) -> list[str]:
+        """Return what is wrong with use cases' image files."""
+        return list(self.software.faults(versions))
 
 
 def gres(resources: Resources, gpu_type: str | None) -> str:

@@ -125,7 +125,6 @@ async def finding(backend: "SlurmBackend", probe: Probe) -> str:
         {"name": job_name("check", probe.size), **backend.requests(probe.size, small)},
         command=probe.command,
         variables={},
-        modules=[],
         prologue=backend.prologue,
         exclusive=where.exclusive,
     )

@@ -1,10 +1,12 @@
 """The batch script of a server: a readable template, and the only ways into it."""
 
+import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, StrictUndefined
 
@@ -12,6 +14,23 @@ TEMPLATE = Path(__file__).with_name("slurm_job.sh.j2")
 DIRECTIVE = re.compile(r"[A-Za-z0-9_.:@+&|()\[\]*-]*")
 """What may stand behind ``#SBATCH --x=``: no space, so no second option, and no quote."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+HOME = "--home=$home"
+"""The one argument that the node completes: only it knows for certain where a user's home is."""
+
+
+class Need(NamedTuple):
+    """A command that has to succeed in the job's shell before its server begins.
+
+    Parameters
+    ----------
+    command : tuple of str
+        The command with its arguments; one of the shell's own may change the shell.
+    otherwise : str
+        What the server's user is told where it fails.
+    """
+
+    command: tuple[str, ...]
+    otherwise: str
 
 
 def job_name(portal: str, server: str) -> str:
@@ -26,9 +45,10 @@ class ScriptError(Exception):
 def job_script(
     requests: Mapping[str, str],
     *,
-    command: list[str],
+    command: Iterable[str],
     variables: Mapping[str, str],
-    modules: list[str],
+    prefix: str = "",
+    needs: Iterable[Need] = (),
     prologue: str,
     exclusive: bool,
 ) -> str:
@@ -38,12 +58,14 @@ def job_script(
     ----------
     requests : mapping
         What stands behind ``#SBATCH``, by the names in the template.
-    command : list of str
+    command : iterable of str
         The program to run, with its arguments.
     variables : mapping
         The environment, secrets included: only the job's user and root can read its script.
-    modules : list of str
-        Environment modules to load.
+    prefix : str
+        What a container wants before the names of variables.
+    needs : iterable of Need
+        What has to be on the node; the first that fails is told to the portal, and ends the job.
     prologue : str
         Shell lines of the site, as its administrator wrote them.
     exclusive : bool
@@ -60,11 +82,37 @@ def job_script(
     for name in variables:
         if not VARIABLE.fullmatch(name):
             raise ScriptError(f"{name!r} is no name of a variable")
-    names: dict[str, Any] = {**requests, "variables": variables, "modules": modules}
-    # autoescape is for HTML; shell values are quoted by the filter.
+    names: dict[str, Any] = {"variables": variables, "prefix": prefix, "needs": list(needs)}
+    # autoescape is for HTML; shell values are quoted by the filters.
     jinja = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
-    jinja.filters["quote"] = shlex.quote
+    jinja.filters.update(quote=shlex.quote, words=words, json=json.dumps)
     template = jinja.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
-        **names, command=shlex.join(command), prologue=prologue, exclusive=exclusive
+        **requests,
+        **names,
+        command=command,
+        prologue=prologue,
+        exclusive=exclusive,
+        portal=way_back(variables),
     )
+
+
+def words(command: Iterable[str]) -> str:
+    """Return a command as a shell reads it: every word as it is, but for the node's own `HOME`."""
+    return " ".join('--home="$home"' if word == HOME else shlex.quote(word) for word in command)
+
+
+def way_back(variables: Mapping[str, str]) -> dict[str, str] | None:
+    """Return how a shell alone reaches the portal; None where it can't, or isn't told of one."""
+    url = urlsplit(variables.get("JUPYTERHUB_API_URL", ""))
+    if url.scheme != "http" or url.hostname is None:
+        return None
+    user, server, token = (
+        variables[f"JUPYTERHUB_{name}"] for name in ("USER", "SERVER_NAME", "API_TOKEN")
+    )
+    return {
+        "host": url.hostname,
+        "port": str(url.port or 80),
+        "path": f"{url.path}/beamhub/jobs/{user}/{server}",
+        "token": token,
+    }

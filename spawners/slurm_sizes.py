@@ -116,7 +116,6 @@ def trial_script(
         {"name": job_name("check", size), **backend.requests(size, granted)},
         command=["true"],
         variables={},
-        modules=[],
         prologue="",
         exclusive=backend.where(size).exclusive,
     )

@@ -1,7 +1,10 @@
 """The shipped declarations are the fixtures: every test sees what users get."""
 
+import json
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +88,34 @@ def a_user(database: Any) -> Iterator[Callable[..., User]]:
     for row in database.query(orm.User):
         database.delete(row)
     database.commit()
+
+
+@dataclass
+class Reports:
+    """What jobs have told a hub: path, authorization and body of each report."""
+
+    port: int = 0
+    got: list[tuple[str, str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture
+def reports() -> Iterator[Reports]:
+    """A hub that takes jobs' reports."""
+    told = Reports()
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            told.got.append((self.path, self.headers["Authorization"], json.loads(body)))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Hub)
+    told.port = server.server_port
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield told
+    server.shutdown()
+    server.server_close()

@@ -32,7 +32,7 @@ COMMANDS = [
     ["licences"],
     ["licences", "list"],
     ["licences", "export"],
-    *(["images", name] for name in ("list", "build", "test", "push", "pull", "digest")),
+    *(["images", name] for name in ("list", "build", "test", "push", "pull", "digest", "sif")),
 ]
 SECRET = "hunter2-Xq9"
 

@@ -1,12 +1,9 @@
 """What runs on a node: a home that can be written, a port of one's own, a report."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -14,29 +11,13 @@ from workbench import job
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    """A hub that takes reports, and the list of those it got."""
-    got = []
-
-    class Hub(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.path, self.headers["Authorization"], json.loads(body)))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    names = {"API_URL": f"http://127.0.0.1:{server.server_port}/hub/api", "API_TOKEN": "t0ken"}
+def hub(reports, monkeypatch):
+    """What the job knows of the hub that takes its reports, and the list of those it got."""
+    names = {"API_URL": f"http://127.0.0.1:{reports.port}/hub/api", "API_TOKEN": "t0ken"}
     names |= {"USER": "ada", "SERVER_NAME": "pyfai", "SERVICE_URL": "http://0.0.0.0:0/user/ada/"}
     for name, value in names.items():
         monkeypatch.setenv(f"JUPYTERHUB_{name}", value)
-    yield got
-    server.shutdown()
-    server.server_close()
+    return reports.got
 
 
 def test_what_is_reported_goes_to_the_servers_own_place(hub):

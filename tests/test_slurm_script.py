@@ -1,10 +1,15 @@
 """The batch script: readable, and closed to all that isn't checked or quoted."""
 
+import os
+import pwd
+import re
+import shlex
 import subprocess
 
 import pytest
 
-from spawners.slurm_script import ScriptError, job_name, job_script
+from hub.pages.jobs import Told
+from spawners.slurm_script import HOME, Need, ScriptError, job_name, job_script
 
 REQUESTS = {
     "name": job_name("0123", "pyfai"),
@@ -21,7 +26,7 @@ REQUESTS = {
 
 
 def made(requests=REQUESTS, **more):
-    names = {"command": ["true"], "variables": {}, "modules": [], "prologue": ""}
+    names = {"command": ["true"], "variables": {}, "prefix": "", "needs": [], "prologue": ""}
     return job_script(requests, **{**names, "exclusive": False, **more})
 
 
@@ -81,6 +86,64 @@ def test_values_and_arguments_arrive_as_they_are(tmp_path, value):
 
 
 def test_the_prologue_is_the_sites_own_and_modules_come_after_it():
-    script = made(prologue="source /etc/site.sh", modules=["pyfai/1"])
+    needs = [Need(("module", "load", "pyfai/1"), "There is no such module.")]
+    script = made(prologue="source /etc/site.sh", needs=needs)
     assert script.index("source /etc/site.sh") < script.index("module load pyfai/1")
     assert script.index("module load") < script.index("exec true")
+
+
+def run(script, **environment):
+    environment = {"PATH": os.environ["PATH"], **environment}
+    return subprocess.run(["bash"], input=script, capture_output=True, text=True, env=environment)
+
+
+def variables_for(port):
+    return {
+        "JUPYTERHUB_API_URL": f"http://127.0.0.1:{port}/hub/api",
+        "JUPYTERHUB_API_TOKEN": "t0ken",
+        "JUPYTERHUB_SERVER_NAME": "pyfai",
+        "JUPYTERHUB_USER": "ada",
+    }
+
+
+WORDS = """a 'quoted' "word", a \\ and\tmore\n of $(it) ünlike `all`"""
+
+
+@pytest.mark.parametrize("words", [WORDS, "x" * 30_000, '"' * 3000])
+def test_what_is_missing_on_the_node_is_told_to_the_portal_by_the_shell_alone(reports, words):
+    needs = [
+        Need(("test", "-d", "/"), "Never told."),
+        Need(("bash", "-c", f"printf %s {shlex.quote(words)} >&2; exit 1"), 'It isn\'t "there".'),
+        Need(("touch", "/nonexistent/x"), "Never tried."),
+    ]
+    done = run(made(variables=variables_for(reports.port), needs=needs, command=["echo", "begun"]))
+    assert (done.returncode, done.stdout) == (1, "")
+    [(path, authorization, told)] = reports.got
+    assert (path, authorization) == ("/hub/api/beamhub/jobs/ada/pyfai", "token t0ken")
+    assert told["problem"] == 'It isn\'t "there".'
+    assert told["output"] == re.sub(r"[^ -~]", " ", words.encode().decode("latin-1"))[:2000]
+    Told.model_validate(told)
+
+
+def test_a_module_changes_the_shell_that_the_server_begins_in():
+    needs = [Need(("module", "load", "a/1"), "There is no such module.")]
+    prologue = "module() { [ $1 = load ] && FOUND=$2 && export FOUND; }"
+    script = made(prologue=prologue, needs=needs, command=["printenv", "FOUND"])
+    assert run(script).stdout == "a/1\n"
+
+
+def test_a_container_is_told_of_its_job_and_gpus_under_its_own_names():
+    script = made(prefix="P_", variables={"A": "'; touch x"}, command=["env"])
+    found = run(script, SLURM_JOB_END_TIME="17", SLURM_CONF="/x", CUDA_VISIBLE_DEVICES="").stdout
+    assert {"P_A='; touch x", "P_SLURM_JOB_END_TIME=17", "P_CUDA_VISIBLE_DEVICES="} <= {
+        *found.splitlines()
+    }
+    assert "P_SLURM_CONF" not in found
+    assert "P_ROCR" not in found
+
+
+def test_home_is_completed_by_the_node_and_by_nothing_else():
+    script = made(command=["printf", "%s|", HOME, "$home", f"{HOME}/x"])
+    assert run(script, HOME="/home/a b").stdout == "--home=/home/a b|$home|--home=$home/x|"
+    own = pwd.getpwuid(os.getuid()).pw_dir
+    assert run(script).stdout == f"--home={own}|$home|--home=$home/x|"

@@ -4,7 +4,7 @@ import typer
 
 from workbench.data.command import app as data
 
-from . import check, images, licences, new, proxy, run, schema, serve, show
+from . import check, images, licences, new, proxy, run, schema, serve, show, sif
 
 app = typer.Typer(
     name="beamhub",
@@ -19,5 +19,6 @@ for module in (serve, proxy, check, show, schema, run):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 app.add_typer(new.app, name="new")
 app.add_typer(data, name="data")
+images.app.command()(sif.sif)
 app.add_typer(images.app, name="images")
 app.add_typer(licences.app, name="licences")

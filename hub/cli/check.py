@@ -46,6 +46,7 @@ def check(
     if not declarations_only:
         findings += machine_findings(deployment.site.backend.live_checks())
         findings += deployment.site.backend.size_checks(deployment.site.sizes)
+        findings += software_findings(deployment)
         findings += job_findings(deployment, job_as) if job_as else []
         findings += data_findings(deployment)
         findings += program_findings(deployment)
@@ -54,6 +55,13 @@ def check(
     if findings:
         raise typer.Exit(1)
     out.print("All is well.")
+
+
+def software_findings(deployment: Deployment) -> list[str]:
+    """Return what is wrong with the software of the use cases that can be opened here."""
+    manifests = {name: case.manifest for name, case in deployment.offered.items()}
+    versions = {name: m.version for name, m in manifests.items() if not m.coming}
+    return deployment.site.backend.faults(versions)
 
 
 def data_findings(deployment: Deployment) -> list[str]:

@@ -181,7 +181,7 @@ def read_geometry(path: Path) -> Geometry:
     if len(layouts) != 1:
         raise GeometryError(
             f"{path.name}: its panels lie in different datasets or along a third dimension. This notebook "
-            "can't draw them; CrystFEL's own window can, and the other tutorials work with such frames."
+            "can't draw them. CrystFEL's own window and programs can read them."
         )
     dataset, *dims = layouts.pop()
     one = panels[0]

@@ -45,6 +45,8 @@ NEEDED = (
     "slurmdbd",
     "sudo",
 )
+MODULES = Path("/etc/profile.d/modules.sh")
+"""What brings the command 'module' where Debian's environment-modules is."""
 SIZES = {
     "small": {"title": "Small", "cores": 1, "memory_gib": 4, "walltime_h": 8},
     "large": {"title": "Large", "cores": 8, "memory_gib": 16, "walltime_h": 8},

@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from cluster import Cluster, missing, wait_until
+from cluster import MODULES, Cluster, missing, wait_until
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from portals import BEAMHUB, ROOT, RunningPortal
 
 from hub.state import LOCK
 
+collect_ignore = [
+    # Where these programs aren't, test_trixie.py runs them in a container that has them.
+    *([] if shutil.which("apptainer") else ["test_apptainer.py"]),
+    *([] if MODULES.exists() else ["test_modules.py"]),
+]
 DEBIAN = "debian:trixie-slim"
 ADDRESSES = f"10.{100 + os.getpid() % 100}.0.0/16"
 REGISTRY = "127.0.0.1:9/beamhub"
@@ -251,3 +256,32 @@ def full(cluster: Cluster) -> Iterator[str]:
     yield number
     cluster.run("scancel", number)
     wait_until(cluster.all_idle, "an idle cluster", 120)
+
+
+@pytest.fixture(scope="session")
+def image_files(cluster: Cluster, request: pytest.FixtureRequest) -> Path:
+    """A folder with pyFAI's image file, made from Docker's image of it."""
+    image = f"{REGISTRY}/pyfai:1.0.0"
+    if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode:
+        request.getfixturevalue("docker_site")
+    folder = Path(os.environ.get("BEAMHUB_CACHE", cluster.folder)) / "sif"
+    folder.mkdir(exist_ok=True, parents=True)
+    folder.chmod(0o755)
+    profile = cluster.profile(registry=REGISTRY)
+    command = [BEAMHUB, "images", "sif", "pyfai", f"--site={profile}", f"--to={folder}"]
+    subprocess.run([*command, f"--state={cluster.folder}/images"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def apptainer_portal(
+    cluster: Cluster, image_files: Path, state_folder: Callable[[], Path]
+) -> Iterator[RunningPortal]:
+    """A portal whose servers are jobs in image files."""
+    profile = cluster.profile(
+        registry=REGISTRY,
+        backend=cluster.backend(software={"kind": "apptainer", "folder": str(image_files)}),
+    )
+    running = cluster.portal(state_folder(), profile=profile)
+    yield running
+    running.stop()

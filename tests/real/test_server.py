@@ -3,6 +3,7 @@
 Another backend joins by one line in `SITES`, which names the fixture of its portal.
 """
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ SITES = [
     pytest.param("docker_portal", id="docker", marks=pytest.mark.docker),
     pytest.param("slurm_portal", id="slurm", marks=pytest.mark.slurm),
 ]
+if shutil.which("apptainer"):
+    SITES.append(pytest.param("apptainer_portal", id="apptainer", marks=pytest.mark.slurm))
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
 
 
