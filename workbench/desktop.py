@@ -154,7 +154,7 @@ def start(app: App, button: Any) -> None:
     def ended(status: int) -> None:
         settle()
         if status:
-            text = f"{app.title} ended with an error.\n\n{last_words(said)}"
+            text = f"{app.title} ended with an error.\n\n{last_words(bytes(said))}"
             QMessageBox.warning(button.window(), app.title, text)
 
     process.readyRead.connect(listen)
