@@ -22,6 +22,13 @@ if (Real) window.Notification = class extends Real {
 };
 """
 """Keeps what the browser's own notifications say, which no page can read."""
+PACKAGE = """\
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+"""Of one that takes a while to fail, so that its page is seen."""
 BUTTON = "Notify me when it is ready"
 
 
@@ -33,7 +40,11 @@ def own_portal(
     folder = tmp_path_factory.mktemp("notebooks")
     for name in ("spectra", "broken"):
         subprocess.run([BEAMHUB, "new", "use-case", name, "--in", folder], check=True)
-    (folder / "broken/requirements.txt").write_text("no-such-package-at-all==9\n")
+    package = folder / "package"
+    package.mkdir()
+    (package / "pyproject.toml").write_text(PACKAGE)
+    (package / "backend.py").write_text("import time; time.sleep(5); raise SystemExit(1)\n")
+    (folder / "broken/requirements.txt").write_text(f"package @ file://{package}\n")
     running = RunningPortal(state_folder(), "laptop", f"--use-cases={folder}")
     yield running
     running.stop()
@@ -79,7 +90,7 @@ def waiting(context: BrowserContext, portal: RunningPortal, user: str) -> Page:
     """Return a page that waits for a server."""
     page = context.new_page()
     log_in(page, portal, user)
-    begin(page, portal, "spectra")
+    begin(page, portal, "broken")
     page.wait_for_url("**/spawn-pending/**")
     expect(page.locator("#steps li").first).to_be_attached()  # its script runs
     return page
