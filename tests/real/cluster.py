@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from cluster_files import (
     SLURM_CONF,
     SUDOERS,
 )
-from portals import ROOT, RunningPortal
+from portals import BEAMHUB, ROOT, RunningPortal
 
 from hub.usecases import CONSTRAINTS, NOTEBOOKS
 from spawners.environments import Recipe, ensure
@@ -408,6 +408,23 @@ class Cluster:
         path.write_text(json.dumps(body), encoding="utf-8")
         return path
 
+    def check(
+        self, account: str, backend: Mapping[str, object], **more: object
+    ) -> subprocess.CompletedProcess[str]:
+        """Return what `beamhub check` tells an account of a profile whose sizes all can run."""
+        names = ("small", "medium", "large")  # those of the profile that is extended
+        sizes = {name: {"title": name, "cores": 1, "memory_gib": 2} for name in names}
+        declared = self.backend(**{"by_size": {}, **backend})
+        profile = self.profile(extends="_defaults", sizes=sizes, backend=declared, **more)
+        profile.chmod(0o644)
+        user = ["setpriv", f"--reuid={account}", f"--regid={account}", "--init-groups"]
+        return subprocess.run(
+            [*user, BEAMHUB, "check", profile, "--state=/tmp/beamhub-check"],
+            capture_output=True,
+            text=True,
+            env={**self.environment, "HOME": "/tmp", "COLUMNS": "400"},
+        )
+
     def portal(
         self,
         state: Path,
@@ -445,6 +462,7 @@ class Cluster:
 
     def make_software(self, state: Path) -> None:
         """Make the environment of pyFAI ahead, with what this machine has fetched before."""
+        self.shared.mkdir(exist_ok=True)
         made = self.shared / "environments"
         if not made.exists():
             cache = os.environ.get("BEAMHUB_CACHE")

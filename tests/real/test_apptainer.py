@@ -316,15 +316,7 @@ def test_a_home_that_can_not_be_written_is_said_from_inside(
 
 def check(cluster: Cluster, folder: Path, offered: list[str]) -> str:
     """Return what the portal's account is told of a site's image files."""
-    profile = cluster.profile(backend=cluster.backend(software=software(folder)), use_cases=offered)
-    profile.chmod(0o644)
-    command = ["setpriv", f"--reuid={HUB}", f"--regid={HUB}", "--init-groups", BEAMHUB, "check"]
-    return subprocess.run(
-        [*command, profile, "--state=/tmp/beamhub-check"],
-        capture_output=True,
-        text=True,
-        env={**cluster.environment, "HOME": "/tmp", "COLUMNS": "400"},
-    ).stdout
+    return cluster.check(HUB, {"software": software(folder)}, use_cases=offered).stdout
 
 
 def test_check_tells_what_is_wrong_with_image_files(

@@ -136,9 +136,9 @@ def test_a_start_can_be_stopped_and_begun_again(site: RunningPortal) -> None:
 
 
 def test_a_server_that_is_told_to_end_tells_those_who_have_it_open(site: RunningPortal) -> None:
-    client, other = site.login("otto"), site.login("olaf")
+    client, other = site.login("max"), site.login("olaf")
     site.start_server(client, "pyfai", size="small")
-    address = "/user/otto/pyfai/beamhub/ending"
+    address = "/user/max/pyfai/beamhub/ending"
     with pytest.raises(InvalidStatus, match="403"), socket_to(site, other, address):
         pass
     with socket_to(site, client, address) as socket:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from cluster import HUB, Cluster, wait_until
 from kernels import Kernel
-from portals import BEAMHUB, RunningPortal
+from portals import RunningPortal
 from queueing import begin, pending, wait_for_page
 
 pytestmark = [
@@ -186,32 +186,15 @@ def test_the_sudo_rule_allows_these_two_commands_for_people_only(cluster: Cluste
         assert re.search("password is required|not allowed", done.stderr), done.stderr
 
 
-def check(cluster: Cluster, account: str, **backend: object) -> subprocess.CompletedProcess[str]:
-    """Check a profile as somebody."""
-    names = ("small", "medium", "large")  # those of the profile that is extended
-    sizes = {name: {"title": name, "cores": 1, "memory_gib": 2} for name in names}
-    backend = cluster.backend(**backend)
-    profile = cluster.profile(extends="_defaults", sizes=sizes, backend=backend)
-    profile.chmod(0o644)
-    user = ["setpriv", f"--reuid={account}", f"--regid={account}", "--init-groups"]
-    state = ["--state", "/tmp/beamhub-check"]
-    return subprocess.run(
-        [*user, BEAMHUB, "check", profile, *state],
-        capture_output=True,
-        text=True,
-        env={**cluster.environment, "HOME": "/tmp", "COLUMNS": "400"},
-    )
-
-
 def test_check_is_green_or_says_line_by_line_what_is_missing(
     slurm_portal: RunningPortal, cluster: Cluster
 ) -> None:
-    good = check(cluster, HUB)
+    good = cluster.check(HUB, {})
     assert "All is well" in good.stdout, good.stdout + good.stderr
     for where in ({"account": "nonesuch"}, {"partition": "nonesuch"}):
-        said = check(cluster, HUB, by_size={"small": where}).stdout
+        said = cluster.check(HUB, {"by_size": {"small": where}}).stdout
         assert "sizes.small: no job of " in said
         assert "'nonesuch'" in said
-    stranger = check(cluster, "ada").stdout
+    stranger = cluster.check("ada", {}).stdout
     assert "can't write into" in stranger
     assert "The account 'ada' may not start jobs for users. As root, write into" in stranger
