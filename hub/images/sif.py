@@ -20,7 +20,7 @@ from .record import Made
 
 APPTAINER = "apptainer"
 FAST = "--mksquashfs-args=-comp zstd -Xcompression-level 3"
-"""As small as Apptainer's usual gzip within 5 %, in a third of the time, and faster to read."""
+"""As small as Apptainer's usual gzip within 5 %, and faster to read."""
 TAIL = 15
 """Lines of Apptainer's output that are shown where it fails."""
 Say = Callable[[str], None]

@@ -37,14 +37,16 @@ def lacking(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-def accounts() -> set[str]:
-    return {entry.pw_name for entry in pwd.getpwall() if entry.pw_name.startswith("bh-")}
+def accounts_in(folders: list[Path]) -> list[str]:
+    """Return the accounts that portals made for users whose homes are in these folders."""
+    homes = {entry.pw_name: Path(entry.pw_dir) for entry in pwd.getpwall()}
+    return [name for name, home in homes.items() if any(map(home.is_relative_to, folders))]
 
 
 @pytest.fixture(scope="session")
 def state_folder() -> Iterator[Callable[[], Path]]:
     """Makes state folders that other accounts may pass, and takes all away at the end."""
-    before, folders = accounts(), []
+    folders: list[Path] = []
     shared = Path(tempfile.mkdtemp(prefix="beamhub-test-"))
     shared.chmod(0o755)
 
@@ -57,10 +59,10 @@ def state_folder() -> Iterator[Callable[[], Path]]:
         return folders[-1]
 
     yield make
+    for name in accounts_in(folders):
+        subprocess.run(["userdel", name], check=False, capture_output=True)
     for folder in (shared, *folders):
         shutil.rmtree(folder, ignore_errors=True)
-    for name in accounts() - before:
-        subprocess.run(["userdel", name], check=False, capture_output=True)
 
 
 @pytest.fixture(scope="session")
