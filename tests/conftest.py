@@ -24,15 +24,6 @@ settings.register_profile("beamhub", deadline=None, derandomize=True, database=N
 settings.load_profile("beamhub")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell which tests share a cluster or a Docker daemon, so that the others can run beside."""
-    for item in items:
-        shared = "docker" if item.get_closest_marker("docker") else "slurm"
-        group = shared if item.get_closest_marker(shared) else "others"
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
