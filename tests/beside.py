@@ -55,7 +55,8 @@ def main() -> int:
     except KeyboardInterrupt:
         for run in runs.values():
             run.send_signal(signal.SIGINT)
-    return max(run.wait() for run in runs.values())
+    statuses = [run.wait() for run in runs.values()]
+    return int(any(statuses))
 
 
 if __name__ == "__main__":
