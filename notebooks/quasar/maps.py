@@ -1,6 +1,7 @@
 """What both notebooks do with maps: read them, take them out of Orange's tables, draw them."""
 
 from dataclasses import dataclass
+from io import BytesIO
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -80,6 +81,14 @@ def draw_map(axes, image, title: str, pixel_um: float | None = None, label: str 
     drawn = axes.imshow(image, cmap=cmap, extent=(0, columns * scale, rows * scale, 0), **more)
     axes.set(xlabel=f"x ({unit})", ylabel=f"y ({unit})", title=title)
     plt.colorbar(drawn, ax=axes, shrink=0.75, label=label)
+
+
+def png(figure) -> bytes:
+    """Return a figure as a picture, and close it."""
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    plt.close(figure)
+    return file.getvalue()
 
 
 def draw_spectra(axes, spectra: Table, rows=None, labels=None, **more) -> None:
