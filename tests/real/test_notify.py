@@ -82,7 +82,8 @@ def test_who_wants_it_is_notified(own_portal: RunningPortal, context: BrowserCon
     page.wait_for_url("**/user/ada/spectra/**")
     # The choice is remembered.
     begin(page, own_portal, "broken")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Broken did not start")
+    failed = page.get_by_role("heading", level=1)
+    expect(failed).to_contain_text("Broken did not start", timeout=60_000)
     assert page.evaluate("shown") == ["Ready: Spectra", "Did not start: Broken"]
 
 
