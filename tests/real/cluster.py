@@ -409,17 +409,18 @@ class Cluster:
         return path
 
     def check(
-        self, account: str, backend: Mapping[str, object], **more: object
+        self, account: str, backend: Mapping[str, object], *options: str, **more: object
     ) -> subprocess.CompletedProcess[str]:
         """Return what `beamhub check` tells an account of a profile whose sizes all can run."""
         names = ("small", "medium", "large")  # those of the profile that is extended
         sizes = {name: {"title": name, "cores": 1, "memory_gib": 2} for name in names}
         declared = self.backend(**{"by_size": {}, **backend})
-        profile = self.profile(extends="_defaults", sizes=sizes, backend=declared, **more)
+        told = {"extends": "_defaults", "sizes": sizes, "backend": declared, **more}
+        profile = self.profile(**told)
         profile.chmod(0o644)
         user = ["setpriv", f"--reuid={account}", f"--regid={account}", "--init-groups"]
         return subprocess.run(
-            [*user, BEAMHUB, "check", profile, "--state=/tmp/beamhub-check"],
+            [*user, BEAMHUB, "check", profile, "--state=/tmp/beamhub-check", *options],
             capture_output=True,
             text=True,
             env={**self.environment, "HOME": "/tmp", "COLUMNS": "400"},

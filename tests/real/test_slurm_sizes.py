@@ -3,7 +3,6 @@
 import asyncio
 import html
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cluster import HUB, Cluster, wait_until
-from portals import BEAMHUB, RunningPortal, xsrf
+from portals import RunningPortal, xsrf
 from queueing import outlook_of
 
 from spawners.slurm_jobs import jobs_of
@@ -26,12 +25,9 @@ pytestmark = [
 ]
 
 GIB = {"cores": 1, "memory_gib": 4}
-# Sizes of a profile that is extended stay: these are redefined.
-FITTING = {
-    name: {"title": name.title(), **GIB, "walltime_h": 1} for name in ("small", "medium", "large")
-}
 SIZES = {
-    **FITTING,
+    # Sizes of a profile that is extended stay: these are redefined.
+    **{n: {"title": n.title(), **GIB, "walltime_h": 1} for n in ("small", "medium", "large")},
     "long": {"title": "Long", **GIB, "walltime_h": 8},
     "open": {"title": "Open", **GIB},
     "wide": {"title": "Wide", "cores": 6, "memory_gib": 4, "walltime_h": 1},
@@ -174,48 +170,32 @@ def test_what_is_read_is_all_that_this_slurm_prints(bounded: None, cluster: Clus
 # The check.
 
 
-def check(
-    cluster: Cluster, *options: str, sizes: object = None, **more: object
-) -> subprocess.CompletedProcess[str]:
-    """Check a profile as the portal's account."""
-    sizes = sizes or FITTING
-    backend = cluster.backend(**more)
-    profile = cluster.profile(extends="_defaults", sizes=sizes, backend=backend)
-    profile.chmod(0o644)
-    user = ["setpriv", f"--reuid={HUB}", f"--regid={HUB}", "--init-groups"]
-    return subprocess.run(
-        [*user, BEAMHUB, "check", profile, "--state=/tmp/beamhub-check", *options],
-        capture_output=True,
-        text=True,
-        env={**cluster.environment, "HOME": "/tmp", "COLUMNS": "400"},
-    )
-
-
 def test_check_measures_each_size(portal: RunningPortal, cluster: Cluster) -> None:
-    said = check(cluster, sizes=SIZES, by_size={**BY_SIZE, "nosuch": {}}).stdout
+    said = cluster.check(HUB, {"by_size": {**BY_SIZE, "nosuch": {}}}, sizes=SIZES).stdout
     assert "backend.by_size.nosuch: there is no size of that name" in said
     assert re.search(r"sizes\.long: no job of \w+ could run: longer than partition 'short'", said)
     assert "sizes.gpus: no job of" in said
     assert "sizes.small" not in said
     assert "sizes.open" not in said
-    reserved = check(cluster, by_size={"small": {"reservation": "nosuch"}}).stdout
+    reserved = cluster.check(HUB, {"by_size": {"small": {"reservation": "nosuch"}}}).stdout
     assert "sizes.small: a job of" in reserved
     assert "would not be taken. The reservation" in reserved
 
 
 def test_check_runs_a_job_that_finds_the_ways(portal: RunningPortal, cluster: Cluster) -> None:
-    good = check(cluster, "--job-as=ada")
+    good = cluster.check(HUB, {}, "--job-as=ada")
     assert "All is well" in good.stdout, good.stdout + good.stderr
     assert cluster.job_of("ada") == ""
 
 
 def test_check_says_which_way_is_missing(portal: RunningPortal, cluster: Cluster) -> None:
-    unreached = check(cluster, "--job-as=ada", hub="127.0.0.1").stdout
+    unreached = cluster.check(HUB, {"hub": "127.0.0.1"}, "--job-as=ada").stdout
     assert "does not reach the portal at 127.0.0.1" in unreached
-    elsewhere = check(cluster, "--job-as=ada", hub="192.0.2.7").stdout
+    elsewhere = cluster.check(HUB, {"hub": "192.0.2.7"}, "--job-as=ada").stdout
     assert "the portal can't listen at 192.0.2.7" in elsewhere
-    nobody = check(cluster, "--job-as=root").stdout
+    nobody = cluster.check(HUB, {}, "--job-as=root").stdout
     assert "belongs to a service" in nobody
     unseen = {"kind": "apptainer", "folder": str(cluster.folder / "munge")}
-    assert "has no program 'apptainer'" in check(cluster, "--job-as=ada", software=unseen).stdout
+    lacking = cluster.check(HUB, {"software": unseen}, "--job-as=ada").stdout
+    assert "has no program 'apptainer'" in lacking
     assert cluster.job_of("ada") == ""
