@@ -4,15 +4,12 @@ import gc
 from ipaddress import IPv4Network
 
 import psutil
-import pytest
 
 from spawners.docker_checks import elsewhere, findings, unlimited
 
 FREE = IPv4Network("10.213.0.0/16")
 
 
-# docker-py leaves the socket of a client that could not be made.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_daemon_that_is_not_there_is_said_with_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/socket")
     monkeypatch.setenv("PATH", str(tmp_path))
