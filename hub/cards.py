@@ -8,7 +8,8 @@ from spawners import Backend, Launch
 
 from .deployment import Deployment
 from .launching import size_of, standing_of
-from .plan import FOR_THE_NEXT, Asked, Refused, plan
+from .plan import FOR_THE_NEXT, Asked, plan
+from .refusal import Refused
 from .usecases import UseCase
 
 State = Literal["ready", "starting", "running", "stopping", "licence", "coming", "unavailable"]

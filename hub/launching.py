@@ -11,8 +11,10 @@ from spawners.accounts import machine_groups
 from .deployment import Deployment
 from .gates import NOBODY, Standing
 from .licences import RecordError
-from .plan import Holding, Refused, ask, plan
+from .plan import ask, plan
+from .refusal import Refused
 from .site import Pam
+from .sizing import Holding
 
 
 def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None]:

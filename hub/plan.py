@@ -4,56 +4,24 @@ Pure: nothing here reads a file, a clock or a network. Everything that a user ca
 through `plan`, by form, link or REST alike; nothing else reaches a spawner.
 """
 
-import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from spawners import Bound, Launch, Mount, Resources
-from workbench.manifest import App, Needs, Notebook
+from spawners import Bound, Launch
+from workbench.manifest import App, Notebook
 
 from .gates import NOBODY, Gate, Standing, gates
 from .images.plan import reference
-from .site import SiteProfile, Size
+from .refusal import Refused, ask_whom, quoted
+from .site import SiteProfile
+from .sizing import NOTHING, Holding, choose_size, granted, refuse_over_limit
+from .surroundings import environment, mounts, program_paths
 from .usecases import UseCase
 
 OPTIONS = ("size", "notebook", "app")
 FOR_THE_NEXT = ("licence", "bound")
 """Refusals that end nothing: an acceptance was taken back, or a limit was set."""
-RESOURCE_WORDS = {
-    "cores": "{:g} cores",
-    "memory_gib": "{:g} GiB of memory",
-    "gpus": "{:g} GPUs",
-}
-
-
-class Refused(Exception):  # noqa: N818
-    """What was asked can't be had; the text is for the user.
-
-    Parameters
-    ----------
-    message : str
-        What was asked, what is possible, whom to ask.
-    reason : str
-        One word for the metrics.
-    status : int
-        The HTTP status that fits.
-    page : str
-        The address at which the user can do something about it, empty where there is none.
-    """
-
-    def __init__(self, message: str, *, reason: str, status: int = 400, page: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.reason = reason
-        self.status = status
-        self.page = page
-
-    @property
-    def in_full(self) -> str:
-        """The message with the address, for those who see no page with a link."""
-        return f"{self.message} See {self.page}" if self.page else self.message
 
 
 @dataclass(frozen=True)
@@ -73,15 +41,6 @@ class Asked:
     size: str | None = None
     notebook: str | None = None
     app: str | None = None
-
-
-@dataclass(frozen=True)
-class Holding:
-    """What a user has running already, the use case in question left out."""
-
-    servers: int = 0
-    cores: float = 0
-    memory_gib: float = 0
 
 
 def ask(options: Mapping[str, object]) -> Asked:
@@ -122,7 +81,7 @@ def plan(
     use_cases: Mapping[str, UseCase],
     site: SiteProfile,
     user: str,
-    holding: Holding = Holding(),
+    holding: Holding = NOTHING,
     standing: Standing = NOBODY,
     digests: Mapping[str, str] = {},
     bounds: Mapping[str, Bound] = {},
@@ -250,102 +209,6 @@ def programs_of(found: Iterable[Gate], state: str) -> str:
     return " and ".join(gate.terms.program for gate in found if gate.state == state)
 
 
-def program_paths(opened: Iterable[Gate], site: SiteProfile) -> dict[str, str]:
-    """Return what tells the server where the commands of opened programs lie, as it sees them."""
-    paths = []
-    for gate in opened:
-        assert gate.program is not None
-        seen = gate.mount.target if site.backend.from_images else gate.mount.source
-        paths.append(str(seen / (gate.program.bin or "")))
-    return {"BEAMHUB_PATHS": os.pathsep.join(paths)} if paths else {}
-
-
-def choose_size(
-    use_case: UseCase, asked: str | None, site: SiteProfile, bounds: Mapping[str, Bound]
-) -> tuple[str, Size]:
-    """Return the size that was asked for, or the one that suits the use case best."""
-    fitting = {n: s for n, s in site.sizes.items() if fits(use_case.manifest.resources.least, s)}
-    title = use_case.manifest.title
-    if not fitting:
-        need = words(use_case.manifest.resources.least)
-        raise Refused(
-            f"{title} does not fit {site.title}: it needs at least {need}. {ask_whom(site)}",
-            reason="resources",
-        )
-    if asked is not None and asked not in site.sizes:
-        raise Refused(
-            f"{site.title} has no size {quoted(asked)}. Possible are {', '.join(fitting)}.",
-            reason="size",
-        )
-    closed = {name: bounds[name].closed for name in fitting if name in bounds}
-    possible = {name: size for name, size in fitting.items() if not closed.get(name)}
-    if asked is None and possible:
-        return default_size(use_case, possible)
-    asked = asked or next(iter(fitting))
-    if asked not in fitting:
-        raise Refused(
-            f"{title} needs at least {words(use_case.manifest.resources.least)}, and the size "
-            f"'{asked}' has {words(site.sizes[asked])}. Possible are {', '.join(fitting)}.",
-            reason="resources",
-        )
-    if asked not in possible:
-        others = f"Possible are {', '.join(possible)}." if possible else "No other size can either."
-        raise Refused(
-            f"{title} can't run in the size '{asked}' for you: {closed[asked]}. {others} "
-            f"{ask_whom(site)}",
-            reason="bound",
-            status=409,
-        )
-    return asked, site.sizes[asked]
-
-
-def granted(size: Size, bound: Bound) -> Resources:
-    """Return what a server of a size is given: the machine may bound an undeclared walltime."""
-    resources = size.model_dump(include=set(Resources.model_fields))
-    bounded = {"walltime_h": bound.walltime_h} if bound.walltime_h else {}
-    return Resources(**resources | bounded)
-
-
-def default_size(use_case: UseCase, fitting: Mapping[str, Size]) -> tuple[str, Size]:
-    """Return the smallest size that is as large as advised, else the largest that fits."""
-    advised = [i for i in fitting.items() if fits(use_case.manifest.resources.advised, i[1])]
-    return advised[0] if advised else list(fitting.items())[-1]
-
-
-def fits(need: Needs, size: Resources) -> bool:
-    """Return whether a size grants what is needed."""
-    return all(getattr(size, name) >= getattr(need, name) for name in RESOURCE_WORDS)
-
-
-def words(amount: Needs | Resources) -> str:
-    """Return an amount of resources as a person says it."""
-    values = [(text, getattr(amount, name)) for name, text in RESOURCE_WORDS.items()]
-    said = [text.format(value) for text, value in values if value]
-    return re.sub(r"\b1 (core|GPU)s\b", r"1 \1", ", ".join(said))
-
-
-def refuse_over_limit(size: Size, holding: Holding, site: SiteProfile) -> None:
-    """Refuse what would exceed the user's share of the site."""
-    limits = site.limits
-    if holding.servers >= limits.servers:
-        raise Refused(
-            f"You have {holding.servers} use cases open, and {site.title} allows {limits.servers} "
-            "at a time. Stop one that you no longer need, then try again.",
-            reason="limit",
-            status=409,
-        )
-    for name in ("cores", "memory_gib"):
-        allowed, wanted = getattr(limits, name), getattr(holding, name) + getattr(size, name)
-        if allowed is not None and wanted > allowed:
-            text = RESOURCE_WORDS[name]
-            raise Refused(
-                f"With this one your use cases would have {text.format(wanted)}, and {site.title} "
-                f"allows {text.format(allowed)}. Stop one, or choose a smaller size.",
-                reason="limit",
-                status=409,
-            )
-
-
 def beginning(use_case: UseCase, asked: Asked, site: SiteProfile) -> tuple[str, list[str]]:
     """Return the page of the server to begin with, and the programs that have to be there."""
     programs = use_case.manifest.programs
@@ -389,49 +252,3 @@ def choose_notebook(use_case: UseCase, asked: str | None, site: SiteProfile) -> 
             status=404,
         )
     return use_case.notebooks[asked]
-
-
-def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile) -> dict[str, str]:
-    """Return what the server is told of its place; `workbench` reads it."""
-    data = site.data
-    told = {
-        "BEAMHUB_SITE": site.title,
-        "BEAMHUB_USE_CASE": use_case.name,
-        "BEAMHUB_USE_CASE_VERSION": use_case.manifest.version,
-        "BEAMHUB_SIZE": size_name,
-        "BEAMHUB_MEMORY_GIB": f"{size.memory_gib:g}",
-        "BEAMHUB_GPUS": str(size.gpus),
-        "BEAMHUB_DATA_ROOTS": os.pathsep.join(map(str, data.roots)),
-        "BEAMHUB_DATA_CACHE": str(data.cache or ""),
-        "BEAMHUB_DATA_MIRRORS": " ".join(map(str, data.mirrors)),
-        "BEAMHUB_DATA_QUOTA_GB": f"{data.quota_gb:g}" if data.quota_gb else "",
-    }
-    return {name: value for name, value in told.items() if value}
-
-
-def mounts(site: SiteProfile) -> list[Mount]:
-    """Return the site's folders that servers see: its storage, and where it keeps data.
-
-    The shared cache can be written where each user's servers have an account of their own; where
-    all have the same, one user could change what another reads.
-    """
-    data = site.data
-    wanted = [(root, True) for root in data.roots]
-    if data.cache:
-        wanted.append((data.cache, site.backend.one_account))
-    found = list(site.storage)
-    for path, read_only in wanted:
-        if not any(path.is_relative_to(mount.target) for mount in found):
-            found.append(Mount(source=path, target=path, read_only=read_only))
-    return found
-
-
-def quoted(text: str) -> str:
-    """Return what a user sent so that it can stand in a sentence: short, on one line."""
-    line = "".join(c if c.isprintable() else " " for c in text[:41])
-    return f"'{line[:40]}…'" if len(line) > 40 else f"'{line}'"
-
-
-def ask_whom(site: SiteProfile) -> str:
-    """Return the sentence that names the site's contact."""
-    return f"Questions go to {site.contact}."

@@ -8,7 +8,8 @@ from traitlets.utils.importstring import import_item
 
 from hub.deployment import Deployment
 from hub.gates import NOBODY, Standing
-from hub.plan import Asked, Refused, plan
+from hub.plan import Asked, plan
+from hub.refusal import Refused
 from hub.site import Data, LicensedProgram, SiteProfile, load_site, shipped_sites
 from hub.usecases import NOTEBOOKS, UseCase, load_use_cases
 from spawners import AnyBackend, Backend

@@ -17,17 +17,15 @@ from typer.testing import CliRunner
 from hub.cli import app
 from hub.images import context, docker
 from hub.images.building import Settings, build_all
+from hub.images.commands import build_arguments, self_test_arguments
+from hub.images.labels import Origin, licences
 from hub.images.plan import (
     RESERVED,
     Image,
     ImageError,
-    Origin,
-    build_arguments,
-    licences,
     plan_images,
     reference,
     select,
-    self_test_arguments,
     with_arguments,
     with_needs,
 )

@@ -14,8 +14,8 @@ from pydantic import HttpUrl
 
 from hub.deployment import Deployment
 from hub.launching import holding_of, size_of, standing_of
-from hub.plan import Holding
 from hub.site import LicensedProgram, Pam
+from hub.sizing import Holding
 from hub.usecases import UseCase
 from workbench.manifest import LicenceGate
 

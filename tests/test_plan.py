@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from pydantic import HttpUrl
 
 from hub.gates import NOBODY, Standing
-from hub.plan import OPTIONS, Asked, Holding, Refused, ask, fits, plan, quoted, words
+from hub.plan import OPTIONS, Asked, ask, plan
+from hub.refusal import Refused, quoted
 from hub.site import Data, LicensedProgram, load_site
+from hub.sizing import Holding, fits, words
 from hub.usecases import UseCase
 from spawners.launch import Bound, Mount, Resources
 from workbench.manifest import LicenceGate, Needs

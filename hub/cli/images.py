@@ -12,15 +12,8 @@ import typer
 
 from workbench.words import size_text
 
-from ..images.plan import (
-    Image,
-    ImageError,
-    plan_images,
-    select,
-    self_test_arguments,
-    with_arguments,
-    with_needs,
-)
+from ..images.commands import self_test_arguments
+from ..images.plan import Image, ImageError, plan_images, select, with_arguments, with_needs
 from ..images.record import LISTS, Made, note, read_record
 from ..state import StateError, prepare_state
 from .common import StateOption, UseCasesOption, deployment_of, err, fail, out

@@ -9,8 +9,9 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from . import docker
+from .commands import build_arguments, list_arguments
 from .context import build_context
-from .plan import Image, ImageError, build_arguments, list_arguments
+from .plan import Image, ImageError
 from .record import LISTS, Made, note
 
 Say = Callable[[str, str], None]

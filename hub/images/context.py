@@ -20,7 +20,8 @@ from spawners.environments import base_requirements, server_extra, workbench_fil
 from spawners.payload import copy_for_all, files_below
 
 from ..usecases import CONSTRAINTS
-from .plan import HUB, Image, ImageError, Origin
+from .labels import Origin
+from .plan import HUB, Image, ImageError
 
 RECIPES = Path(__file__).parents[2] / "images"
 """The recipes that BeamHub ships, a folder each."""

@@ -4,66 +4,17 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from pathlib import Path, PurePosixPath
 
 from workbench.manifest import Manifest
 
 from ..usecases import UseCase
+from .labels import Origin, own_labels, use_case_labels
 
-LICENCE = "BSD-3-Clause"
 BASE, FOUNDATION, BUILD, DESKTOP, HUB = "base", "foundation", "build", "desktop", "hub"
 RESERVED = (BASE, FOUNDATION, BUILD, DESKTOP, HUB)
 """What no use case can be named: the images that belong to none."""
 LAST = "python"
 """The recipe that every use case's image ends with; one of its own makes what lies below."""
-
-HOME = "/home/jovyan"
-UID = 1000
-"""The account inside every image."""
-INSIDE = PurePosixPath("/opt/beamhub")
-SOFTWARE_LIST = INSIDE / "software.cdx.json"
-IMPORTS = {
-    BASE: (
-        "bash_kernel",
-        "ipympl",
-        "ipywidgets",
-        "jupyter_resource_usage",
-        "jupyterhub",
-        "jupyterlab",
-        "jupyterlab_h5web",
-        "workbench",
-    ),
-    HUB: (
-        "dockerspawner",
-        "hub.app",
-        "jupyterhub",
-        "ldapauthenticator",
-        "oauthenticator",
-        "pamela",
-        "psycopg",
-        "spawners",
-    ),
-}
-"""What the images without notebooks prove to have."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What images are made from.
-
-    Parameters
-    ----------
-    version : str
-        BeamHub's own.
-    revision : str
-        The commit, empty where it isn't known.
-    source : str
-        The address of the repository, empty where it isn't known.
-    """
-
-    version: str
-    revision: str = ""
-    source: str = ""
 
 
 class ImageError(Exception):
@@ -262,47 +213,6 @@ def reference(registry: str, name: str, version: str) -> str:
     return f"{repository(registry, name)}:{version.replace('+', '-')}"
 
 
-def common_labels(version: str, origin: Origin) -> dict[str, str]:
-    """Return the labels that all images have."""
-    labels = {
-        "org.opencontainers.image.source": origin.source,
-        "org.opencontainers.image.revision": origin.revision,
-        "org.opencontainers.image.version": version,
-    }
-    return {name: value for name, value in labels.items() if value}
-
-
-def own_labels(title: str, origin: Origin) -> dict[str, str]:
-    """Return the labels of an image that belongs to no use case."""
-    return {
-        **common_labels(origin.version, origin),
-        "org.opencontainers.image.title": title,
-        "org.opencontainers.image.licenses": LICENCE,
-    }
-
-
-def use_case_labels(use_case: UseCase, origin: Origin) -> dict[str, str]:
-    """Return the labels of a use case's image: what it is, its licences, documents and data."""
-    manifest = use_case.manifest
-    return {
-        **common_labels(manifest.version, origin),
-        "org.opencontainers.image.title": manifest.title,
-        "org.opencontainers.image.description": manifest.summary,
-        "org.opencontainers.image.authors": ", ".join(m.contact for m in manifest.maintainers),
-        "org.opencontainers.image.documentation": str(manifest.software[0].url),
-        "org.opencontainers.image.licenses": licences([s.licence for s in manifest.software]),
-        "org.beamhub.use-case": use_case.name,
-        # Data are never inside: the names tell what 'beamhub data fetch' can bring.
-        "org.beamhub.data-sets": ", ".join(f"{use_case.name}/{n}" for n in manifest.data_sets),
-    }
-
-
-def licences(found: Iterable[str]) -> str:
-    """Return one SPDX expression for software under several licences and our own files."""
-    parts = sorted({LICENCE, *found})
-    return " AND ".join(f"({part})" if " OR " in part else part for part in parts)
-
-
 def select(images: Mapping[str, Image], names: Collection[str]) -> list[Image]:
     """Return the images of the given names, or all for servers of today if none is given.
 
@@ -371,104 +281,3 @@ def with_arguments(
         )
         for name, image in images.items()
     }
-
-
-def build_arguments(
-    image: Image, *, secrets: Mapping[str, Path], passed: Iterable[str], network: str
-) -> list[str]:
-    """Return what follows ``docker`` to build an image; the context is the present folder.
-
-    Parameters
-    ----------
-    image : Image
-        What to build.
-    secrets : mapping of str to Path
-        Files that the build may read and the image doesn't keep.
-    passed : iterable of str
-        Variables, such as those of proxies, that the build takes from the environment.
-    network : str
-        Of the build's commands: 'default' or 'host'.
-    """
-    options = [
-        ["--file", f"images/{image.recipe}/Dockerfile"],
-        ["--tag", image.reference],
-        ["--progress", "plain"],
-        ["--network", network],
-        *([["--target", image.target]] if image.target else []),
-        *(["--build-arg", f"{name}={value}"] for name, value in image.arguments.items()),
-        *(["--build-arg", name] for name in passed),
-        *(["--label", f"{name}={value}"] for name, value in image.labels.items()),
-        *(["--secret", f"id={name},src={path}"] for name, path in secrets.items()),
-    ]
-    return ["build", *(word for option in options for word in option), "."]
-
-
-def self_test_arguments(image: Image, notebook: str | None = None) -> list[str]:
-    """Return what follows ``docker`` to test an image: by its own notebooks, and nothing else.
-
-    One without notebooks is tested by its parts. There is no network, nothing but the home and
-    /tmp can be written, and nobody is root.
-
-    Raises
-    ------
-    ImageError
-        It has no such notebook.
-    """
-    if image.use_case is None:
-        return [*confined(memory_gib=1), image.reference, *parts_command(IMPORTS[image.name])]
-    name, manifest = image.use_case.name, image.use_case.manifest
-    files = [n.file for n in manifest.notebooks]
-    if notebook is not None and notebook not in files:
-        there = f"There are {', '.join(files)}." if files else "It has none yet."
-        raise ImageError(f"'{name}' has no notebook '{notebook}'. {there}")
-    folder = str(INSIDE / "notebooks" / name)
-    if files:
-        place = f"{HOME}/beamhub/{name}"
-        command = ["python", "-P", "-m", "workbench.run", folder, place]
-        command += [notebook] if notebook else files
-    else:
-        command = parts_command(IMPORTS[BASE], f"{folder}/requirements.txt", manifest.programs)
-    memory_gib = manifest.resources.advised.memory_gib
-    return [*confined(memory_gib=memory_gib), image.reference, *command]
-
-
-def parts_command(
-    imports: Iterable[str], requirements: str = "", programs: Iterable[str] = ()
-) -> list[str]:
-    """Return the command by which an image without notebooks is tested."""
-    words = ["python", "-P", "-m", "workbench.parts"]
-    words += [f"--import={name}" for name in imports]
-    words += [f"--requirements={requirements}"] if requirements else []
-    return [*words, *(f"--program={name}" for name in programs)]
-
-
-def confined(memory_gib: float) -> list[str]:
-    """Return the options of a container that can do nothing but compute."""
-    memory = f"{round(memory_gib * 1024)}m"
-    # Kernels that are compiled while running lie in the home, so files there can be run.
-    return [
-        "run",
-        "--rm",
-        "--network=none",
-        "--read-only",
-        f"--tmpfs={HOME}:exec,mode=0700,uid={UID},gid={UID}",
-        "--tmpfs=/tmp:exec,mode=1777",
-        "--cap-drop=ALL",
-        "--security-opt=no-new-privileges",
-        f"--memory={memory}",
-        f"--memory-swap={memory}",
-        "--pids-limit=1024",
-        "--shm-size=1g",
-    ]
-
-
-def list_arguments(image: Image) -> list[str]:
-    """Return what follows ``docker`` to print an image's list of software."""
-    return [
-        "run",
-        "--rm",
-        "--network=none",
-        "--entrypoint=cat",
-        image.reference,
-        str(SOFTWARE_LIST),
-    ]

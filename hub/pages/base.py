@@ -10,7 +10,7 @@ from jupyterhub.utils import url_escape_path, url_path_join, utcnow
 from spawners.telling import ENDING, last_output, log_path
 
 from ..deployment import Deployment
-from ..plan import Refused
+from ..refusal import Refused
 
 LOG_TAIL_LINES = 40
 STRICT = (

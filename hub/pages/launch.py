@@ -14,7 +14,8 @@ from tornado.httputil import url_concat
 from spawners import Launch
 
 from ..launching import holding_of, standing_of
-from ..plan import FOR_THE_NEXT, OPTIONS, Asked, Refused, ask, plan
+from ..plan import FOR_THE_NEXT, OPTIONS, Asked, ask, plan
+from ..refusal import Refused
 from .base import AboutAServer, Page
 from .usecases import use_case_names
 

@@ -9,7 +9,7 @@ from workbench.manifest import LicenceGate
 
 from ..gates import NOBODY, Gate, gates
 from ..licences import Action, RecordError
-from ..plan import Refused, quoted
+from ..refusal import Refused, quoted
 from .base import Page
 
 

@@ -22,7 +22,7 @@ from spawners.environments import constraints_of
 
 from ..crates import LARGEST, CrateError, Kept, Shelf
 from ..likeness import Line, compare, pinned, run_line
-from ..plan import Refused
+from ..refusal import Refused
 from ..usecases import CONSTRAINTS, UseCase
 from .base import Page
 from .launch import Open

@@ -10,7 +10,8 @@ from tornado import web
 from ..cards import LABELS, server_state
 from ..config import IDLE_CULLER
 from ..launching import size_of
-from ..plan import Refused, find
+from ..plan import find
+from ..refusal import Refused
 from ..walltime import ends_at
 from .base import Page, ending_of
 from .words import number_text

@@ -16,8 +16,10 @@ from ..cards import card
 from ..deployment import Deployment
 from ..gates import gates
 from ..launching import standing_of
-from ..plan import Asked, Refused, find, fits, windows, words
+from ..plan import Asked, find, windows
+from ..refusal import Refused
 from ..site import Size
+from ..sizing import fits, words
 from ..usecases import UseCase
 from .base import Page
 

@@ -12,7 +12,7 @@ import pytest
 from desktop import FIRST_BUTTON, wait_for_board, wait_for_window
 from portals import BEAMHUB
 
-from hub.images.plan import confined
+from hub.images.commands import confined
 from hub.images.record import read_record
 from hub.usecases import NOTEBOOKS, load_use_cases
 

@@ -1,0 +1,58 @@
+"""What a server is given of its place: variables that `workbench` reads, and folders of the site.
+
+Pure, as `plan` is.
+"""
+
+import os
+from collections.abc import Iterable
+
+from spawners import Mount
+
+from .gates import Gate
+from .site import SiteProfile, Size
+from .usecases import UseCase
+
+
+def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile) -> dict[str, str]:
+    """Return what the server is told of its place; `workbench` reads it."""
+    data = site.data
+    told = {
+        "BEAMHUB_SITE": site.title,
+        "BEAMHUB_USE_CASE": use_case.name,
+        "BEAMHUB_USE_CASE_VERSION": use_case.manifest.version,
+        "BEAMHUB_SIZE": size_name,
+        "BEAMHUB_MEMORY_GIB": f"{size.memory_gib:g}",
+        "BEAMHUB_GPUS": str(size.gpus),
+        "BEAMHUB_DATA_ROOTS": os.pathsep.join(map(str, data.roots)),
+        "BEAMHUB_DATA_CACHE": str(data.cache or ""),
+        "BEAMHUB_DATA_MIRRORS": " ".join(map(str, data.mirrors)),
+        "BEAMHUB_DATA_QUOTA_GB": f"{data.quota_gb:g}" if data.quota_gb else "",
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def program_paths(opened: Iterable[Gate], site: SiteProfile) -> dict[str, str]:
+    """Return what tells the server where the commands of opened programs lie, as it sees them."""
+    paths = []
+    for gate in opened:
+        assert gate.program is not None
+        seen = gate.mount.target if site.backend.from_images else gate.mount.source
+        paths.append(str(seen / (gate.program.bin or "")))
+    return {"BEAMHUB_PATHS": os.pathsep.join(paths)} if paths else {}
+
+
+def mounts(site: SiteProfile) -> list[Mount]:
+    """Return the site's folders that servers see: its storage, and where it keeps data.
+
+    The shared cache can be written where each user's servers have an account of their own; where
+    all have the same, one user could change what another reads.
+    """
+    data = site.data
+    wanted = [(root, True) for root in data.roots]
+    if data.cache:
+        wanted.append((data.cache, site.backend.one_account))
+    found = list(site.storage)
+    for path, read_only in wanted:
+        if not any(path.is_relative_to(mount.target) for mount in found):
+            found.append(Mount(source=path, target=path, read_only=read_only))
+    return found
