@@ -14,8 +14,8 @@ from typing import NoReturn
 
 import pytest
 from cluster import MODULES, Cluster, missing, wait_until
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from portals import BEAMHUB, ROOT, RunningPortal
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from portals import BEAMHUB, PATIENCE_S, ROOT, RunningPortal
 
 from hub.state import LOCK
 
@@ -139,6 +139,7 @@ def browser() -> Iterator[Browser]:
         lacking("there is no chromium on this machine")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    expect.set_options(timeout=PATIENCE_S * 1000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=path, args=["--disable-gpu", "--disable-quic", *quiet, *sandbox]
@@ -150,6 +151,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context(viewport={"width": 1280, "height": 900})
+    made.set_default_timeout(PATIENCE_S * 1000)
     yield made
     made.close()
 
@@ -211,7 +213,7 @@ class Docker:
         with (self.scratch / "log").open("a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         ready = ["docker", "--host", self.address, "version"]
-        for _ in range(60):
+        for _ in range(int(PATIENCE_S)):
             if subprocess.run(ready, capture_output=True).returncode == 0:
                 return
             if self.process.poll() is not None:
@@ -223,7 +225,7 @@ class Docker:
         """End it, and all containers with it."""
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(60)
+            self.process.wait(PATIENCE_S)
 
 
 @pytest.fixture(scope="session")

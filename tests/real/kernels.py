@@ -7,6 +7,7 @@ from ssl import SSLContext
 from typing import Protocol
 
 import httpx
+from portals import PATIENCE_S
 from websockets.sync.client import ClientConnection, connect
 
 
@@ -57,7 +58,7 @@ class Kernel:
         assert made.status_code == 201, made.text
         self.id = made.json()["id"]
 
-    def run(self, code: str, seconds: float = 60) -> str:
+    def run(self, code: str, seconds: float = PATIENCE_S) -> str:
         """Return what the code prints; an exception's name and text where it raises one."""
         address = f"{self.base}api/kernels/{self.id}/channels"
         request = execute_request(code)
@@ -85,9 +86,9 @@ def in_a_terminal(portal: Address, client: httpx.Client, server: str, command: s
     said = ""
     with socket_to(portal, client, f"{server}terminals/websocket/{name}") as channel:
         channel.send(json.dumps(["stdin", f"{command}; echo the-'end'\r"]))
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_S
         while "the-end" not in said and time.monotonic() < end:
-            kind, *rest = json.loads(channel.recv(timeout=30))
+            kind, *rest = json.loads(channel.recv(timeout=PATIENCE_S))
             said += rest[0] if kind == "stdout" else ""
     client.delete(f"{server}api/terminals/{name}", headers=token)
     return said

@@ -12,12 +12,15 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
 BEAMHUB = Path(sys.executable).with_name("beamhub")
 SHOTS = ROOT / "artefacts/screenshots"
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
+PATIENCE_S = 180.0
+"""How long anything may take before a test gives up: machines that run tests are busy."""
 XSRF = re.compile(r'name="_xsrf" value="([^"]+)"')
 
 
@@ -59,7 +62,7 @@ class RunningPortal:
             env=environment,
         )
         threading.Thread(target=self._read, daemon=True).start()
-        self.wait_for("Ctrl-C ends", 180)
+        self.wait_for("Ctrl-C ends")
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -67,8 +70,8 @@ class RunningPortal:
             for line in lines:
                 self.lines.append(line)
 
-    def wait_for(self, text: str, seconds: float = 60) -> str:
-        end = time.monotonic() + seconds
+    def wait_for(self, text: str) -> str:
+        end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             if found := [line for line in self.lines if text in line]:
                 return found[-1]
@@ -87,7 +90,9 @@ class RunningPortal:
 
     def client(self, cookies: httpx.Cookies | None = None) -> httpx.Client:
         """Return a client that follows links as a browser does."""
-        client = httpx.Client(base_url=self.url, follow_redirects=True, timeout=60, cookies=cookies)
+        client = httpx.Client(
+            base_url=self.url, follow_redirects=True, timeout=PATIENCE_S, cookies=cookies
+        )
         client.headers["Sec-Fetch-Mode"] = "navigate"
         self.clients.append(client)
         return client
@@ -100,7 +105,7 @@ class RunningPortal:
         answer = client.post("/hub/login", data=form)
         assert "/hub/login" not in answer.url.path, answer.text
         self.wait_for(f"{name} has logged in")
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_S
         while self.code == before:  # the line above may be of an earlier time
             assert time.monotonic() < end
             time.sleep(0.05)
@@ -116,7 +121,7 @@ class RunningPortal:
         if page.url.path != f"/hub/stop/{use_case}":
             return  # it isn't running any more
         client.post(f"/hub/stop/{use_case}", data={"_xsrf": xsrf(page.text)})
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE_S
         while f"/hub/stop/{use_case}" in client.get("/hub/home").text:
             assert time.monotonic() < end
             time.sleep(0.3)
@@ -126,7 +131,7 @@ class RunningPortal:
             client.close()
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE_S)
 
 
 def xsrf(text: str) -> str:
@@ -140,11 +145,26 @@ def start_server(client: httpx.Client, use_case: str, **options: str) -> None:
     page = client.get(f"/hub/open/{use_case}")
     data = {"_xsrf": xsrf(page.text), **options}
     answer = client.post(f"/hub/open/{use_case}", data=data)
-    end = time.monotonic() + 300
+    end = time.monotonic() + 2 * PATIENCE_S
     while "/user/" not in answer.url.path:
         assert time.monotonic() < end and "did not start" not in answer.text, answer.text
         time.sleep(0.5)
         answer = client.get(str(answer.url))
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def server_pid(portal: RunningPortal) -> int:
+    """Return the process of the one server that a portal runs."""
+    found = [
+        p.pid
+        for p in descendants(portal.process.pid)
+        if any("jupyterhub-singleuser" in part for part in p.cmdline())
+    ]
+    assert len(found) == 1
+    return found[0]
 
 
 def log_in(page: Page, portal: RunningPortal, name: str) -> None:

@@ -4,10 +4,12 @@ import html
 import time
 
 import httpx
-from portals import xsrf
+from portals import PATIENCE_S, xsrf
 
 
-def failing_start(client: httpx.Client, use_case: str, user: str, seconds: float = 90) -> str:
+def failing_start(
+    client: httpx.Client, use_case: str, user: str, seconds: float = PATIENCE_S
+) -> str:
     """Return the text of the page that tells why a use case did not start."""
     page = client.get(f"/hub/open/{use_case}")
     answer = client.post(f"/hub/open/{use_case}", data={"_xsrf": xsrf(page.text), "size": "small"})

@@ -14,7 +14,7 @@ from conftest import ADDRESSES, REGISTRY, Docker
 from kernels import Kernel
 from lab import run_all, start, stop, verdict_of
 from playwright.sync_api import BrowserContext, expect
-from portals import BEAMHUB, RunningPortal, log_in, shot, violations, xsrf
+from portals import BEAMHUB, PATIENCE_S, RunningPortal, log_in, shot, violations, xsrf
 
 from spawners import strays
 
@@ -50,7 +50,7 @@ def servers(client: httpx.Client, user: str) -> dict:
     return found
 
 
-def wait_for_page(client: httpx.Client, path: str, text: str, seconds: float = 120) -> str:
+def wait_for_page(client: httpx.Client, path: str, text: str, seconds: float = PATIENCE_S) -> str:
     """Return a page once it says something."""
     end = time.monotonic() + seconds
     while text not in (page := client.get(path).text):
@@ -251,7 +251,7 @@ def ended(client: httpx.Client, user: str, why: str) -> str:
     page = wait_for_page(client, f"/user/{user}/pyfai/lab", why)
     assert "is not running" in page
     assert "pyfai" not in servers(client, user)
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while container(user):
         assert time.monotonic() < end
         time.sleep(0.5)

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
-from portals import BEAMHUB, RunningPortal, log_in, shot, violations, xsrf
+from portals import BEAMHUB, PATIENCE_S, RunningPortal, log_in, shot, violations, xsrf
 
 pytestmark = [pytest.mark.portal]
 
@@ -118,7 +118,7 @@ def test_a_start_can_be_stopped(portal: RunningPortal) -> None:
     pending = client.post("/hub/open/pyfai", data={"_xsrf": token, "size": "small"})
     if "/spawn-pending/" in pending.url.path:
         client.post("/hub/stop/pyfai", data={"_xsrf": xsrf(pending.text)})
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE_S
         while "Nothing of yours is running" not in running(client):
             assert time.monotonic() < end, running(client)
             time.sleep(0.5)

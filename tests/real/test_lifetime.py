@@ -5,28 +5,29 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from lab import open_file, type_into
-from playwright.sync_api import BrowserContext, Page, Response, expect
-from portals import RunningPortal, log_in, shot
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+from portals import RunningPortal, log_in, server_pid, shot
 
 pytestmark = [pytest.mark.browser, pytest.mark.portal, pytest.mark.slow]
 
-SAVE_S = (60, 30, 10)
-"""As the extension's moments.js has it."""
 BRIEF = """\
 extends: laptop
 title: Brief
 sizes:
   small: {title: Small, cores: 1, memory_gib: 4, walltime_h: 8}
-  brief: {title: Brief, cores: 1, memory_gib: 4, walltime_h: 0.025}
+  brief: {title: Brief, cores: 1, memory_gib: 4, walltime_h: 0.05}
 """
 
 
-@pytest.fixture
-def brief_portal(state_folder: Callable[[], Path], tmp_path: Path) -> Iterator[RunningPortal]:
-    """A portal one of whose sizes grants a minute and a half."""
-    profile = tmp_path / "brief.yaml"
+@pytest.fixture(scope="module")
+def brief_portal(
+    state_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningPortal]:
+    """A portal one of whose sizes grants three minutes."""
+    profile = tmp_path_factory.mktemp("site") / "brief.yaml"
     profile.write_text(BRIEF)
     state = state_folder()
     # Its software is made ahead, so that the server's time isn't spent on that.
@@ -45,25 +46,32 @@ def write(home: Path, name: str, text: str) -> None:
         shutil.os.chown(home / name, owner.st_uid, owner.st_gid)
 
 
+def home_with(portal: RunningPortal, *names: str) -> Path:
+    """Return the home of the only user there is, with files of one line."""
+    [home] = (portal.state / "homes").iterdir()
+    for name in names:
+        write(home, name, "begun\n")
+    return home
+
+
 def open_lab(page: Page, portal: RunningPortal, size: str) -> None:
+    """Log in and open the use case's JupyterLab."""
+    log_in(page, portal, "ada")
     page.goto(f"{portal.url}/hub/open/pyfai")
     page.get_by_label(size).check()
     page.get_by_role("button", name="Start Powder diffraction with pyFAI").click()
     page.wait_for_url("**/user/**", timeout=120_000)
-    page.locator(".jp-NotebookPanel").wait_for(timeout=60_000)
+    page.locator(".jp-NotebookPanel").wait_for(timeout=120_000)
 
 
-def last_look(answer: Response) -> bool:
-    """Return whether JupyterLab looks at its time, and saves by the clock, for the last time."""
-    return "/hub/lifetime/" in answer.url and answer.json()["left_s"] <= SAVE_S[-1]
+def end_of(page: Page) -> Locator:
+    """Return the dialog that tells why the server has ended."""
+    return page.get_by_role("dialog", name="This server has ended")
 
 
 def test_the_end_of_a_servers_time(brief_portal: RunningPortal, context: BrowserContext) -> None:
-    [home] = (brief_portal.state / "homes").iterdir()
-    for name in ("mine.txt", "shared.txt"):
-        write(home, name, "begun\n")
+    home = home_with(brief_portal, "mine.txt", "shared.txt")
     page = context.new_page()
-    log_in(page, brief_portal, "ada")
     open_lab(page, brief_portal, "Brief")
     status = page.get_by_role("link", name="Ends in")
     expect(status).to_contain_text("min")
@@ -75,19 +83,27 @@ def test_the_end_of_a_servers_time(brief_portal: RunningPortal, context: Browser
         type_into(page, name, f"typed into {name}\n")
     write(home, "shared.txt", "changed elsewhere\n")
     # A minute before the end all is saved, but nothing over what has changed.
-    expect(page.get_by_text("Changed on disk meanwhile").first).to_be_visible(timeout=90_000)
+    expect(page.get_by_text("Changed on disk meanwhile").first).to_be_visible(timeout=180_000)
     assert (home / "mine.txt").read_text() == "begun\ntyped into mine.txt\n"
-    assert (home / "shared.txt").read_text() == "changed elsewhere\n"
     [beside] = home.glob("shared (unsaved *).txt")
     assert beside.read_text() == "begun\ntyped into shared.txt\n"
-    # The last words are saved when the server is told to end.
-    with page.expect_response(last_look, timeout=90_000):
-        pass
-    type_into(page, "mine.txt", "last words\n")
-    dialog = page.get_by_role("dialog", name="This server has ended")
-    expect(dialog).to_contain_text("Its time was over.", timeout=90_000)
+    dialog = end_of(page)
+    expect(dialog).to_contain_text("Its time was over.", timeout=240_000)
     shot(page, "ended-light", full=False)
-    assert (home / "mine.txt").read_text() == "begun\ntyped into mine.txt\nlast words\n"
     assert (home / "shared.txt").read_text() == "changed elsewhere\n"
     dialog.get_by_role("button", name="Open it again").click()
     page.wait_for_url("**/hub/open/pyfai")
+
+
+def test_a_server_that_is_told_to_end_lets_pages_save_first(
+    brief_portal: RunningPortal, context: BrowserContext
+) -> None:
+    home = home_with(brief_portal, "mine.txt")
+    page = context.new_page()
+    open_lab(page, brief_portal, "Small")
+    expect(page.get_by_role("link", name="Ends in")).to_contain_text("h")
+    open_file(page, "mine.txt")
+    type_into(page, "mine.txt", "last words\n")
+    psutil.Process(server_pid(brief_portal)).terminate()
+    expect(end_of(page)).to_be_visible(timeout=240_000)
+    assert (home / "mine.txt").read_text() == "begun\nlast words\n"

@@ -9,15 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from portals import BEAMHUB, RunningPortal, xsrf
+from portals import BEAMHUB, PATIENCE_S, RunningPortal, descendants, server_pid, xsrf
 
 from spawners.local import readable_by_others
 
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
-
-
-def descendants(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
 
 
 def test_ctrl_c_ends_everything_and_the_next_start_finds_the_state(
@@ -33,7 +29,7 @@ def test_ctrl_c_ends_everything_and_the_next_start_finds_the_state(
     started = descendants(first.process.pid)
     assert any("jupyterhub-singleuser" in " ".join(p.cmdline()) for p in started)
     assert first.stop(signal.SIGINT) == 0
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=PATIENCE_S)
     assert alive == []
 
     second = RunningPortal(state, port=first.port)
@@ -54,7 +50,7 @@ def test_other_ways_to_end_it_end_everything_too(
     started = descendants(portal.process.pid)
     assert len(started) >= 2
     portal.stop(how)
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=PATIENCE_S)
     assert alive == []
 
 
@@ -81,17 +77,6 @@ def test_after_a_crash_the_next_start_finds_the_running_server(
     assert alive == []
 
 
-def server_pid(portal: RunningPortal) -> int:
-    """Return the process of the one server that a portal runs."""
-    found = [
-        p.pid
-        for p in descendants(portal.process.pid)
-        if any("jupyterhub-singleuser" in part for part in p.cmdline())
-    ]
-    assert len(found) == 1
-    return found[0]
-
-
 def test_stop_ends_what_was_put_into_the_background(state_folder: Callable[[], Path]) -> None:
     portal = RunningPortal(state_folder())
     try:
@@ -102,7 +87,7 @@ def test_stop_ends_what_was_put_into_the_background(state_folder: Callable[[], P
         sleeper = subprocess.Popen(["sleep", "600"], env=marks, start_new_session=True)
         page = client.get("/hub/stop/pyfai")
         client.post("/hub/stop/pyfai", data={"_xsrf": xsrf(page.text)})
-        assert sleeper.wait(30) == -signal.SIGKILL
+        assert sleeper.wait(PATIENCE_S) == -signal.SIGKILL
     finally:
         portal.stop()
 
@@ -153,7 +138,10 @@ def test_an_ordinary_account_runs_a_portal_and_is_told_what_that_means(
 
 def test_one_portal_a_state(portal: RunningPortal) -> None:
     done = subprocess.run(
-        [BEAMHUB, "serve", f"--state={portal.state}"], capture_output=True, text=True, timeout=60
+        [BEAMHUB, "serve", f"--state={portal.state}"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 1
     assert "A portal already runs with its state in" in done.stderr
@@ -163,7 +151,10 @@ def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     tmp_path.chmod(0o1777)
     done = subprocess.run(
-        [BEAMHUB, "serve", f"--state={tmp_path}"], capture_output=True, text=True, timeout=60
+        [BEAMHUB, "serve", f"--state={tmp_path}"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 1
     assert "is no portal's state folder" in done.stderr
@@ -177,7 +168,7 @@ def test_a_port_in_use_is_said_in_words(
         [BEAMHUB, "serve", f"--port={portal.port}", f"--state={state_folder()}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 1
     assert f"port {portal.port}" in done.stdout + done.stderr
