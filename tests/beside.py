@@ -2,7 +2,8 @@
 
     .venv/bin/python tests/beside.py
 
-Every line of pytest's comes with the name of its group. Each group has its daemons for itself.
+Every line of pytest's comes with the name of its group. Each group has its daemons for itself. What
+fails then is run once more by itself: three groups on few cores keep each other waiting.
 """
 
 import signal
@@ -16,12 +17,17 @@ GROUPS = {
     "docker": "docker",
     "others": "not slurm and not docker",
 }
+FAILED = 1
+"""Pytest's status where tests failed; others mean that it could not run them."""
 
 
-def start(marks: str) -> subprocess.Popen[str]:
-    """Begin to run the tests with these marks."""
+def start(name: str, *options: str) -> subprocess.Popen[str]:
+    """Begin to run the tests of a group."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--durations=15", "-m", marks],
+        [
+            *(sys.executable, "-m", "pytest", "--durations=15", "-m", GROUPS[name]),
+            *("-o", f"cache_dir=.pytest_cache/{name}", *options),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -29,12 +35,17 @@ def start(marks: str) -> subprocess.Popen[str]:
     )
 
 
+def say(name: str, line: str) -> None:
+    """Print a line of a group's."""
+    sys.stdout.write(f"{name:6} | {line}")
+    sys.stdout.flush()
+
+
 def pass_on(name: str, run: subprocess.Popen[str]) -> None:
     """Print what a group's run says, a line at a time."""
     assert run.stdout is not None
     for line in run.stdout:
-        sys.stdout.write(f"{name:6} | {line}")
-        sys.stdout.flush()
+        say(name, line)
 
 
 def end(number: int, frame: FrameType | None) -> None:
@@ -42,10 +53,8 @@ def end(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def main() -> int:
-    """Run all groups, and return 0 if all passed."""
-    signal.signal(signal.SIGTERM, end)
-    runs = {name: start(marks) for name, marks in GROUPS.items()}
+def run_all(runs: dict[str, subprocess.Popen[str]]) -> dict[str, int]:
+    """Wait for groups that run, passing on what they say, and return their statuses."""
     threads = [threading.Thread(target=pass_on, args=item) for item in runs.items()]
     for thread in threads:
         thread.start()
@@ -55,8 +64,17 @@ def main() -> int:
     except KeyboardInterrupt:
         for run in runs.values():
             run.send_signal(signal.SIGINT)
-    statuses = [run.wait() for run in runs.values()]
-    return int(any(statuses))
+    return {name: run.wait() for name, run in runs.items()}
+
+
+def main() -> int:
+    """Run all groups, then what failed by itself, and return 0 if all passed in the end."""
+    signal.signal(signal.SIGTERM, end)
+    statuses = run_all({name: start(name) for name in GROUPS})
+    for name in [name for name, status in statuses.items() if status == FAILED]:
+        say(name, "Once more by themselves: the tests of this group that failed\n")
+        statuses |= run_all({name: start(name, "--last-failed", "--exitfirst")})
+    return int(any(statuses.values()))
 
 
 if __name__ == "__main__":
