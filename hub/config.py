@@ -17,6 +17,7 @@ from .deployment import Deployment
 from .images.plan import repository
 from .launching import launcher
 from .proxy import proxy_command
+from .routes import LastingRoutes, close_way
 from .secrets import read_secret
 from .site import Apart, Codes, Ldap, Oidc, Pam, SiteProfile
 from .state import identity_of
@@ -52,6 +53,7 @@ def configure(deployment: Deployment) -> Config:
 def configure_serving(c: Config, deployment: Deployment) -> None:
     """Set where the portal listens: one port declared, two derived from it."""
     serving, hub = deployment.site.serving, deployment.site.hub_address
+    c.JupyterHub.proxy_class = LastingRoutes
     c.JupyterHub.bind_url = f"{serving.own_url}/"
     c.JupyterHub.hub_bind_url = f"http://{hub}:{serving.hub_port}"
     if serving.apart:
@@ -186,6 +188,7 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.spawner_class = backend.spawner_class
     c.JupyterHub.allow_named_servers = True
     c.Spawner.apply_user_options = launcher(deployment)
+    c.Spawner.post_stop_hook = close_way
     c.Spawner.http_timeout = 120
     c.TellingSpawner.state_folder = str(deployment.state)
     own = Config(backend.configured())

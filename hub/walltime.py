@@ -51,14 +51,10 @@ async def stop_expired(app: Any, deployment: Deployment) -> None:
 
 
 async def stop_one(app: Any, user: Any, spawner: Any) -> None:
-    """Stop a server; what goes wrong with one must not keep the others from their end.
-
-    Its route goes last, unlike when its user stops it: till then JupyterLab can save what is open.
-    """
+    """Stop a server; what goes wrong with one must not keep the others from their end."""
     app.log.info("The time of %s is over, stopping it", spawner._log_name)
     spawner.ending = "Its time was over. Start it again to go on."
     try:
         await user.stop(spawner.name)
-        await app.proxy.delete_user(user, spawner.name)
     except Exception:
         app.log.exception("Could not stop %s, trying again soon", spawner._log_name)

@@ -57,18 +57,13 @@ def test_a_longer_size_is_known(laptop, spawner, size, longer):
     assert grants_longer(spawner, laptop) is longer
 
 
-async def test_the_route_goes_after_the_server_so_that_pages_can_save(spawner):
-    done = []
+async def test_who_comes_back_is_told_that_the_time_was_over(spawner):
+    stopped = []
 
     async def stop(name):
-        done.append(("stop", name))
+        stopped.append(name)
 
-    async def delete_user(_, name):
-        done.append(("route", name))
-
-    app = SimpleNamespace(
-        log=logging.getLogger("test"), proxy=SimpleNamespace(delete_user=delete_user)
-    )
+    app = SimpleNamespace(log=logging.getLogger("test"))
     await stop_one(app, SimpleNamespace(stop=stop), spawner)
-    assert done == [("stop", "pyfai"), ("route", "pyfai")]
+    assert stopped == ["pyfai"]
     assert "time was over" in spawner.ending

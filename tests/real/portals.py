@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import httpx
-import psutil
 from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
@@ -150,21 +149,6 @@ def start_server(client: httpx.Client, use_case: str, **options: str) -> None:
         assert time.monotonic() < end and "did not start" not in answer.text, answer.text
         time.sleep(0.5)
         answer = client.get(str(answer.url))
-
-
-def descendants(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
-
-
-def server_pid(portal: RunningPortal) -> int:
-    """Return the process of the one server that a portal runs."""
-    found = [
-        p.pid
-        for p in descendants(portal.process.pid)
-        if any("jupyterhub-singleuser" in part for part in p.cmdline())
-    ]
-    assert len(found) == 1
-    return found[0]
 
 
 def log_in(page: Page, portal: RunningPortal, name: str) -> None:

@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from lab import open_file, type_into
 from playwright.sync_api import BrowserContext, Locator, Page, expect
-from portals import RunningPortal, log_in, server_pid, shot
+from portals import RunningPortal, log_in, shot
 
 pytestmark = [pytest.mark.browser, pytest.mark.portal, pytest.mark.slow]
 
@@ -95,7 +94,7 @@ def test_the_end_of_a_servers_time(brief_portal: RunningPortal, context: Browser
     page.wait_for_url("**/hub/open/pyfai")
 
 
-def test_a_server_that_is_told_to_end_lets_pages_save_first(
+def test_a_server_that_its_user_stops_lets_pages_save_first(
     brief_portal: RunningPortal, context: BrowserContext
 ) -> None:
     home = home_with(brief_portal, "mine.txt")
@@ -104,6 +103,10 @@ def test_a_server_that_is_told_to_end_lets_pages_save_first(
     expect(page.get_by_role("link", name="Ends in")).to_contain_text("h")
     open_file(page, "mine.txt")
     type_into(page, "mine.txt", "last words\n")
-    psutil.Process(server_pid(brief_portal)).terminate()
-    expect(end_of(page)).to_be_visible(timeout=240_000)
+    other = context.new_page()
+    other.goto(f"{brief_portal.url}/hub/stop/pyfai")
+    other.get_by_role("button", name="Stop it").click()
+    expect(end_of(page)).to_contain_text("It was stopped.")
+    other.goto(f"{brief_portal.url}/user/ada/pyfai/lab")
+    expect(other.get_by_role("heading", name="is not running")).to_be_visible()
     assert (home / "mine.txt").read_text() == "begun\nlast words\n"

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from portals import BEAMHUB, PATIENCE_S, RunningPortal, descendants, server_pid, xsrf
+from portals import BEAMHUB, PATIENCE_S, RunningPortal, xsrf
 
 from spawners.local import readable_by_others
 
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
 
 
 def test_ctrl_c_ends_everything_and_the_next_start_finds_the_state(
@@ -75,6 +79,17 @@ def test_after_a_crash_the_next_start_finds_the_running_server(
         second.stop()
     _, alive = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], 10)
     assert alive == []
+
+
+def server_pid(portal: RunningPortal) -> int:
+    """Return the process of the one server that a portal runs."""
+    found = [
+        p.pid
+        for p in descendants(portal.process.pid)
+        if any("jupyterhub-singleuser" in part for part in p.cmdline())
+    ]
+    assert len(found) == 1
+    return found[0]
 
 
 def test_stop_ends_what_was_put_into_the_background(state_folder: Callable[[], Path]) -> None:

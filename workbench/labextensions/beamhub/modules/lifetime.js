@@ -2,12 +2,13 @@
 import { SAVE_S, dueWarning, untilNext } from "./moments.js";
 
 const ASK_MS = 60_000;
+const ANSWER_MS = 30_000;
 const AGAIN_MS = 1_000;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 async function answerOf(url) {
   try {
-    const answer = await fetch(url, { redirect: "error" });
+    const answer = await fetch(url, { redirect: "error", signal: AbortSignal.timeout(ANSWER_MS) });
     return answer.ok ? await answer.json() : null;
   } catch {
     return null; // nobody is there now: what was known stays
@@ -42,7 +43,7 @@ export class Lifetime {
     clearTimeout(this.#timer);
     const answer = await answerOf(this.#place.ask);
     if (answer) this.#take(answer);
-    if (this.#end !== null) await this.#act((this.#end - Date.now()) / 1000, answer?.longer);
+    if (this.#end !== null) this.#act((this.#end - Date.now()) / 1000, answer?.longer);
     this.#comeAgain();
     return answer !== null;
   }
@@ -75,13 +76,18 @@ export class Lifetime {
     }
   }
 
-  async #act(left, longer) {
+  #act(left, longer) {
     this.#telling.left(left, this.#end);
     const due = dueWarning(left);
     if (due < this.#warned) this.#telling.warn(left, this.#end, longer);
     if (due > this.#warned) this.#telling.unwarn();
     this.#warned = due;
-    if (left <= SAVE_S[0]) this.#telling.saved(await this.#saving.all());
+    // Not waited for: a server that no longer answers must not keep the page from telling so.
+    if (left <= SAVE_S[0]) this.#save();
+  }
+
+  async #save() {
+    this.#telling.saved(await this.#saving.all());
   }
 
   /** Keep a socket to the server, which tells of its end; closing it says that all is saved. */
@@ -94,7 +100,7 @@ export class Lifetime {
     };
     socket.onmessage = async () => {
       this.#telling.ending();
-      this.#telling.saved(await this.#saving.all());
+      await this.#save();
       socket.close();
     };
     socket.onclose = () => {

@@ -24,6 +24,7 @@ export class Saving {
   #shell;
   #documents;
   #beside = new WeakMap();
+  #turn = Promise.resolve();
 
   constructor(shell, documents) {
     this.#shell = shell;
@@ -42,8 +43,14 @@ export class Saving {
     return this.#dirty().filter((context) => !this.#beside.has(context)).map((c) => nameOf(c.path));
   }
 
+  /** Save all, once what is being saved is; return what became of them, as `#now` does. */
+  all() {
+    this.#turn = this.#turn.then(() => this.#now());
+    return this.#turn;
+  }
+
   /** Save all; return the names of those saved, those kept beside and those that failed. */
-  async all() {
+  async #now() {
     const done = { saved: [], beside: [], failed: [] };
     const one = async (context) => {
       try {

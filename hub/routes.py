@@ -1,0 +1,24 @@
+"""The ways through the proxy to servers."""
+
+from typing import Any
+
+from jupyterhub.proxy import ConfigurableHTTPProxy
+
+
+class LastingRoutes(ConfigurableHTTPProxy):
+    """A proxy that leads to a server until it has ended, whoever stops it.
+
+    JupyterHub closes the way first; then JupyterLab could not save what is open.
+    """
+
+    async def delete_user(self, user: Any, server_name: str = "") -> None:
+        """Leave the way of a server that is about to be stopped: `close_way` takes it away."""
+
+    async def forget(self, spawner: Any) -> None:
+        """Take away the way to a server that has ended."""
+        await super().delete_user(spawner.user, spawner.name)
+
+
+async def close_way(spawner: Any) -> None:
+    """Take away the way to a spawner's server; called once it has ended."""
+    await spawner.user.settings["proxy"].forget(spawner)
