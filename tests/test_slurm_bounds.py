@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from spawners import slurm_bounds
-from spawners.slurm_bounds import bound, obstacles
-from spawners.slurm_jobs import Node
-from spawners.slurm_limits import Amount, Association, Limits, Machine, Partition, Qos
-from spawners.slurm_rules import Demand
+from spawners.slurm import bounds
+from spawners.slurm.bounds import bound, obstacles
+from spawners.slurm.jobs import Node
+from spawners.slurm.limits import Amount, Association, Limits, Machine, Partition, Qos
+from spawners.slurm.rules import Demand
 
 ADA = Demand("ada", "p", "", "", cores=2, memory_mb=4096, gpus=0, minutes=60)
 NODES = {
@@ -59,7 +59,7 @@ def test_what_fits_is_not_closed():
     ],
 )
 def test_what_a_partition_does_not_allow(monkeypatch, partition, words):
-    monkeypatch.setattr(slurm_bounds, "machine_groups", lambda _: {"users"})
+    monkeypatch.setattr(bounds, "machine_groups", lambda _: {"users"})
     assert words in why(known=machine(partition=partition))
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from spawners.slurm_limits import Amount
-from spawners.slurm_machine import (
+from spawners.slurm.limits import Amount
+from spawners.slurm.machine import (
     amount,
     associations_of,
     enforced_by,

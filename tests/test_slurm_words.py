@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spawners.slurm_jobs import Job
-from spawners.slurm_words import (
+from spawners.slurm.jobs import Job
+from spawners.slurm.words import (
     ENDINGS,
     ending_of,
     ending_soon_text,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spawners.software import Apptainer
+from spawners.slurm.software import Apptainer
 
 from ..images.plan import Image, ImageError, select
 from .common import StateOption, UseCasesOption, deployment_of, err, out

@@ -10,9 +10,9 @@ from portals import RunningPortal
 from queueing import answers, begin, pending, wait_for_page
 
 from hub.state import identity_of
-from spawners import slurm_strays
-from spawners.slurm_queue import queue_of
-from spawners.slurm_script import job_name
+from spawners.slurm import strays
+from spawners.slurm.queue import queue_of
+from spawners.slurm.script import job_name
 
 pytestmark = [
     pytest.mark.portal,
@@ -104,9 +104,9 @@ def test_a_job_of_no_server_is_cancelled_and_nobody_elses(
     stray = cluster.submit("ada", f"--job-name={job_name(portal, 'pyfai')}")
     other = cluster.submit("ada", f"--job-name={job_name('0000', 'pyfai')}")
     known = cluster.submit("ada", f"--job-name={job_name(portal, 'pymca')}")
-    monkeypatch.setattr(slurm_strays, "YOUNG_S", -10)
+    monkeypatch.setattr(strays, "YOUNG_S", -10)
     queue_of.cache_clear()
-    assert asyncio.run(slurm_strays.cancel_strays({known}, portal, 1)) == 1
+    assert asyncio.run(strays.cancel_strays({known}, portal, 1)) == 1
     queue_of.cache_clear()
     wait_until(lambda: stray not in cluster.jobs(), "the end of the stray", 30)
     assert {other, known} <= set(cluster.jobs())

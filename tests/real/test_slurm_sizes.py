@@ -13,9 +13,9 @@ from cluster import HUB, Cluster, wait_until
 from portals import RunningPortal, xsrf
 from queueing import outlook_of
 
-from spawners.slurm_jobs import jobs_of
-from spawners.slurm_machine import ask_machine
-from spawners.slurm_queue import ask_nodes
+from spawners.slurm.jobs import jobs_of
+from spawners.slurm.machine import ask_machine
+from spawners.slurm.queue import ask_nodes
 
 pytestmark = [
     pytest.mark.portal,

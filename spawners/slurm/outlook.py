@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from .amounts import counted, minutes_text, seconds_text
-from .launch import Resources
-from .slurm_estimates import Estimate
-from .slurm_jobs import Job, Node
-from .slurm_queue import Queue, Seen
-from .slurm_words import in_text
-from .times import KeptTimes
+from ..amounts import counted, minutes_text, seconds_text
+from ..launch import Resources
+from ..times import KeptTimes
+from .estimates import Estimate
+from .jobs import Job, Node
+from .queue import Queue, Seen
+from .words import in_text
 
 PATIENCE_S = 1.0
 """A page doesn't wait longer for a slow controller, and shows what was known before."""

@@ -9,19 +9,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .accounts import FIRST_PERSON, own_name
-from .launch import Resources
-from .slurm_bounds import bound
-from .slurm_commands import CommandError, plain_environment
-from .slurm_jobs import Node
-from .slurm_limits import Machine
-from .slurm_machine import ask_machine
-from .slurm_queue import ask_nodes
-from .slurm_sizes import demand, trial_script
-from .slurm_words import refusal_of
+from ..accounts import FIRST_PERSON, own_name
+from ..launch import Resources
+from .bounds import bound
+from .commands import CommandError, plain_environment
+from .jobs import Node
+from .limits import Machine
+from .machine import ask_machine
+from .queue import ask_nodes
+from .sizes import demand, trial_script
+from .words import refusal_of
 
 if TYPE_CHECKING:
-    from .slurm import SlurmBackend
+    from .backend import SlurmBackend
 
 COMMANDS = ("sbatch", "scancel", "squeue", "sacct", "sacctmgr", "scontrol", "sudo")
 AS = ("sudo", "-n", "-u")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from .launch import Declared, ImageReference
+from ..launch import Declared, ImageReference
 
 SUFFIX = ".sif"
 INSPECT_S = 30

@@ -9,13 +9,13 @@ from typing import Any
 from jupyterhub.spawner import SpawnException
 from traitlets import Integer
 
-from .job_submit import SubmittingSpawner
-from .slurm_jobs import Job, share_waited
-from .slurm_outlook import WAITS
-from .slurm_queue import Seen
-from .slurm_words import ending_of, never_text, silence_text, silent_start_text, waiting_text
-from .telling import ending_by_status, memory_full_text
-from .times import KeptTimes
+from ..telling import ending_by_status, memory_full_text
+from ..times import KeptTimes
+from .jobs import Job, share_waited
+from .outlook import WAITS
+from .queue import Seen
+from .submit import SubmittingSpawner
+from .words import ending_of, never_text, silence_text, silent_start_text, waiting_text
 
 LOOK_S = 0.5
 WAIT_FROM, WAIT_TO = 10, 80

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from .accounts import AccountError, own_name, person
-from .launch import Resources
-from .slurm_checks import may_start_as
-from .slurm_commands import CommandError, run, run_as
-from .slurm_jobs import Job, words_of
-from .slurm_queue import ask_nodes
-from .slurm_script import job_name, job_script
-from .slurm_words import ending_of, reason_of, refusal_of
+from ..accounts import AccountError, own_name, person
+from ..launch import Resources
+from .checks import may_start_as
+from .commands import CommandError, run, run_as
+from .jobs import Job, words_of
+from .queue import ask_nodes
+from .script import job_name, job_script
+from .words import ending_of, reason_of, refusal_of
 
 if TYPE_CHECKING:
-    from .slurm import SlurmBackend
+    from .backend import SlurmBackend
 
 WAIT_S = 120.0
 LOOK_S = 1.0

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from .slurm_commands import CommandError
+from .commands import CommandError
 
 LOG = logging.getLogger(__name__)
 BACKOFF_MAX_S = 120.0

@@ -3,9 +3,9 @@
 import re
 from datetime import UTC, datetime
 
-from .amounts import seconds_text
-from .slurm_jobs import Job
-from .slurm_queue import VANISHED
+from ..amounts import seconds_text
+from .jobs import Job
+from .queue import VANISHED
 
 NO_CONTROLLER = (
     "Slurm, which runs servers on this cluster, doesn't answer. Nothing of yours is lost. Try "

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from .accounts import AccountError, person
-from .slurm_commands import CommandError, NoAnswerError, run_as
-from .slurm_words import refusal_of
+from ..accounts import AccountError, person
+from .commands import CommandError, NoAnswerError, run_as
+from .words import refusal_of
 
 FRESH_S = 30.0
 KEPT_S = 120.0

@@ -4,10 +4,10 @@ import logging
 import time
 from collections.abc import Collection
 
-from .accounts import AccountError, person
-from .slurm_commands import LONGEST_S, CommandError, run_as
-from .slurm_queue import queue_of
-from .slurm_script import job_name
+from ..accounts import AccountError, person
+from .commands import LONGEST_S, CommandError, run_as
+from .queue import queue_of
+from .script import job_name
 
 LOG = logging.getLogger(__name__)
 YOUNG_S = 2 * LONGEST_S

@@ -13,9 +13,9 @@ from hub.images.plan import Image, ImageError
 from hub.images.record import Made
 from hub.usecases import NOTEBOOKS, load_use_cases
 from spawners import Launch, Resources
-from spawners.image_files import faults, image_file, note_beside, origin_of
 from spawners.launch import Mount
-from spawners.software import Apptainer, Environment, Modules
+from spawners.slurm.image_files import faults, image_file, note_beside, origin_of
+from spawners.slurm.software import Apptainer, Environment, Modules
 
 PYFAI = load_use_cases([NOTEBOOKS])["pyfai"]
 ID = "sha256:" + "1" * 64

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from .slurm_commands import run
-from .slurm_jobs import words_of
-from .slurm_limits import Amount, Association, Limits, Machine, Partition, Qos
+from .commands import run
+from .jobs import words_of
+from .limits import Amount, Association, Limits, Machine, Partition, Qos
 
 QOS_FIELDS = (
     "Name,Flags,MaxWall,MaxTRESPerJob,MaxTRESPerNode,MaxTRESPerUser,GrpTRES,MaxJobsPerUser,"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .slurm_limits import Association, Limits, Machine, Partition, Qos
+from .limits import Association, Limits, Machine, Partition, Qos
 
 DEFAULT_QOS = "normal"
 

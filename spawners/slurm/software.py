@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from ..launch import Declared, Launch, absolute
 from .image_files import faults, image_file, missing_text, origin_of
-from .launch import Declared, Launch, absolute
-from .slurm_script import HOME, Need
+from .script import HOME, Need
 
 Folder = Annotated[Path, AfterValidator(absolute)]
 BEGIN = ("python", "-P", "-m", "workbench.job")

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .launch import Bound, Resources
-from .slurm_bounds import bound
-from .slurm_estimates import estimates
-from .slurm_outlook import (
+from ..launch import Bound, Resources
+from ..times import KeptTimes
+from .bounds import bound
+from .estimates import estimates
+from .outlook import (
     WAITS,
     age_text,
     estimate_text,
@@ -21,13 +22,12 @@ from .slurm_outlook import (
     waits_text,
     whole_only,
 )
-from .slurm_queue import queue_of
-from .slurm_rules import Demand
-from .slurm_script import job_name, job_script
-from .times import KeptTimes
+from .queue import queue_of
+from .rules import Demand
+from .script import job_name, job_script
 
 if TYPE_CHECKING:
-    from .slurm import SlurmBackend
+    from .backend import SlurmBackend
 
 DOUBT_S = 60.0
 """After that, what closes a size is asked for again: somebody may just have changed it."""

@@ -8,15 +8,15 @@ from batchspawner import SlurmSpawner
 from jupyterhub.spawner import SpawnException
 from traitlets import Bool, Float, Instance, List, Unicode
 
-from . import environments
-from .accounts import person
-from .environments import Recipe
-from .payload import payload
-from .slurm_commands import CommandError, NoAnswerError, run_as
-from .slurm_queue import Queue, queue_of
-from .slurm_script import Need, job_name, job_script
-from .slurm_words import NO_CONTROLLER, refusal_of
-from .telling import TellingSpawner
+from .. import environments
+from ..accounts import person
+from ..environments import Recipe
+from ..payload import payload
+from ..telling import TellingSpawner
+from .commands import CommandError, NoAnswerError, run_as
+from .queue import Queue, queue_of
+from .script import Need, job_name, job_script
+from .words import NO_CONTROLLER, refusal_of
 
 PERSONAL = {"USER", "HOME", "SHELL", "PATH"}
 """The node knows these better than the hub."""
@@ -32,7 +32,7 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
     constraints_file = Unicode("", help="Versions for use cases without their own").tag(config=True)
     use_case_folder = Unicode(help="Notebooks, manifest and requirements of the use case")
     command = List(Unicode(), help="What the job runs")
-    needs = List(Instance(Need), help="What has to be on its node, see slurm_script.Need")
+    needs = List(Instance(Need), help="What has to be on its node, see script.Need")
     variable_prefix = Unicode(help="What a container wants before the names of variables")
     shared_folder = Unicode(help="Where the hub puts what jobs read; empty for nowhere")
     makes_environment = Bool(False, help="Whether the hub makes the software's environment")

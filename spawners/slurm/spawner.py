@@ -8,12 +8,12 @@ from typing import Any
 from batchspawner.batchspawner import JobStatus
 from jupyterhub.spawner import SpawnException
 
-from .accounts import AccountError, person
-from .environments import BuildError
-from .job_wait import LOOK_S, WaitingSpawner
-from .slurm_commands import CommandError, run_as
-from .slurm_jobs import COMPLETING, Job
-from .slurm_words import ending_soon_text
+from ..accounts import AccountError, person
+from ..environments import BuildError
+from .commands import CommandError, run_as
+from .jobs import COMPLETING, Job
+from .wait import LOOK_S, WaitingSpawner
+from .words import ending_soon_text
 
 WARN_S = 15 * 60
 STOP_S = 20

@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from .accounts import machine_groups
-from .amounts import counted, gib, listed, minutes_text
-from .launch import Bound
-from .slurm_jobs import Node
-from .slurm_limits import Association, Machine, Partition
-from .slurm_rules import Demand, Rule, association, longest, qos_name, rules, time_limits
+from ..accounts import machine_groups
+from ..amounts import counted, gib, listed, minutes_text
+from ..launch import Bound
+from .jobs import Node
+from .limits import Association, Machine, Partition
+from .rules import Demand, Rule, association, longest, qos_name, rules, time_limits
 
 CLOSED = {"DOWN": "is down", "DRAIN": "takes no new jobs", "INACTIVE": "is closed"}
 SCOPES = {"per_job": "one job", "per_node": "one job on a node", "per_user": "one user"}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
-from .launch import Backend, Bound, Declared, Launch, Resources
+from ..launch import Backend, Bound, Declared, Launch, Resources
 from .software import Software
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@+-]*$")]
@@ -30,7 +30,7 @@ class Where(Declared):
 class SlurmBackend(Backend, Where):
     """A Slurm cluster whose commands the hub's host has."""
 
-    spawner_class: ClassVar[str] = "spawners.job.JobSpawner"
+    spawner_class: ClassVar[str] = "spawners.slurm.spawner.JobSpawner"
     title: ClassVar[str] = "Batch jobs of a Slurm cluster"
     ends_servers: ClassVar[bool] = True
     queues: ClassVar[bool] = True
@@ -114,13 +114,13 @@ class SlurmBackend(Backend, Where):
 
     async def sweep(self, spawners: Collection[Any], portal: str) -> int:
         """Cancel jobs of servers that the hub gave up while the controller was silent."""
-        from .slurm_strays import cancel_strays
+        from .strays import cancel_strays
 
         return await cancel_strays({s.job_id for s in spawners}, portal, self.query_s)
 
     def bounds(self, resources: Mapping[str, Resources], user: str) -> dict[str, Bound]:
         """Return what partitions, QOS and the user's account make of sizes, as last heard."""
-        from .slurm_sizes import bounds
+        from .sizes import bounds
 
         return bounds(self, resources, user)
 
@@ -128,25 +128,25 @@ class SlurmBackend(Backend, Where):
         self, resources: Mapping[str, Resources], *, user: str, state: Path
     ) -> dict[str, str]:
         """Return room, who waits, and when a job of this user's would begin, for each size."""
-        from .slurm_sizes import outlook
+        from .sizes import outlook
 
         return await outlook(self, resources, user, state)
 
     def live_checks(self) -> list[str]:
         """Return what is missing to run jobs from here."""
-        from .slurm_checks import findings
+        from .checks import findings
 
         return list(findings(self))
 
     def size_checks(self, resources: Mapping[str, Resources]) -> list[str]:
         """Return what Slurm has against jobs of each size; none is started."""
-        from .slurm_checks import size_findings
+        from .checks import size_findings
 
         return list(size_findings(self, resources))
 
     def job_checks(self, resources: Mapping[str, Resources], user: str, port: int) -> list[str]:
         """Run a job of a minute wherever servers would run, and return what it lacks there."""
-        from .slurm_probe import job_findings
+        from .probe import job_findings
 
         return list(job_findings(self, resources, user, port))
 

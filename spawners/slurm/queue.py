@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
 
-from .slurm_commands import CommandError, run
-from .slurm_jobs import (
+from .commands import CommandError, run
+from .jobs import (
     ENDED_FORMAT,
     FORMAT,
     Job,
@@ -21,9 +21,9 @@ from .slurm_jobs import (
     place,
     ranks_of,
 )
-from .slurm_limits import Machine
-from .slurm_machine import ask_machine
-from .slurm_question import Question, backoff
+from .limits import Machine
+from .machine import ask_machine
+from .question import Question, backoff
 
 LOG = logging.getLogger(__name__)
 GAP_S = 1.0

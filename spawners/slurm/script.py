@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, StrictUndefined
 
-TEMPLATE = Path(__file__).with_name("slurm_job.sh.j2")
+TEMPLATE = Path(__file__).with_name("job.sh.j2")
 DIRECTIVE = re.compile(r"[A-Za-z0-9_.:@+&|()\[\]*-]*")
 """What may stand behind ``#SBATCH --x=``: no space, so no second option, and no quote."""
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
