@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cluster import Cluster, wait_until
-from cluster_files import REFUSED
+from cluster.files import REFUSED
 from portals import RunningPortal
 from queueing import begin, outlook_of, pending, wait_for_page, wait_until_ended
 
