@@ -56,15 +56,19 @@ async def run(
     except TimeoutError:
         raise NoAnswerError(f"{command[0]} did not answer within {longest_s:g} s") from None
     finally:
-        if process.returncode is None:
-            # What runs under another account can't be ended from here; it ends by itself.
-            with suppress(PermissionError):
-                process.kill()
-                await process.wait()
+        await end(process)
     if process.returncode:
         said = err.decode(errors="replace").strip()
         raise CommandError(said or f"{command[0]} ended with status {process.returncode}")
     return (out + err if with_errors else out).decode(errors="replace")
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End a process that runs on; one under another account can't be, and ends by itself."""
+    if process.returncode is None:
+        with suppress(PermissionError):
+            process.kill()
+            await process.wait()
 
 
 async def run_as(user: str, *command: str, text: str = "", with_errors: bool = False) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 TEMPLATE = Path(__file__).with_name("job.sh.j2")
 DIRECTIVE = re.compile(r"[A-Za-z0-9_.:@+&|()\[\]*-]*")
@@ -76,25 +76,40 @@ def job_script(
     ScriptError
         A request or the name of a variable could be read as something else.
     """
+    refuse_unsafe(requests, variables)
+    told: dict[str, Any] = {**requests, "variables": variables, "portal": way_back(variables)}
+    return template().render(
+        **told,
+        command=command,
+        prefix=prefix,
+        needs=list(needs),
+        prologue=prologue,
+        exclusive=exclusive,
+    )
+
+
+def refuse_unsafe(requests: Mapping[str, str], variables: Iterable[str]) -> None:
+    """Refuse what the template can't quote: values behind ``#SBATCH``, names of variables.
+
+    Raises
+    ------
+    ScriptError
+        One could be read as something else.
+    """
     for name, value in requests.items():
         if not DIRECTIVE.fullmatch(value):
             raise ScriptError(f"{name}: {value!r} can't stand in a batch script")
     for name in variables:
         if not VARIABLE.fullmatch(name):
             raise ScriptError(f"{name!r} is no name of a variable")
-    names: dict[str, Any] = {"variables": variables, "prefix": prefix, "needs": list(needs)}
-    # autoescape is for HTML; shell values are quoted by the filters.
+
+
+def template() -> Template:
+    """Return the template, with the filters that quote for a shell."""
+    # autoescape is for HTML.
     jinja = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
     jinja.filters.update(quote=shlex.quote, words=words, json=json.dumps)
-    template = jinja.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
-        **requests,
-        **names,
-        command=command,
-        prologue=prologue,
-        exclusive=exclusive,
-        portal=way_back(variables),
-    )
+    return jinja.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def words(command: Iterable[str]) -> str:
