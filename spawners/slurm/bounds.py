@@ -1,24 +1,25 @@
 """Whether a size can run for a user: what Slurm would refuse, or keep waiting for ever."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ..accounts import machine_groups
 from ..amounts import counted, gib, listed, minutes_text
 from ..launch import Bound
+from .demand import Demand, asked_of, cores_of
+from .hours import longest, spent, time_limits
 from .jobs import Node
 from .limits import Association, Machine, Partition
-from .rules import Demand, Rule, association, longest, qos_name, rules, time_limits
+from .rules import Held, association, held, qos_name
+from .tres import amount_text
 
 CLOSED = {"DOWN": "is down", "DRAIN": "takes no new jobs", "INACTIVE": "is closed"}
-SCOPES = {"per_job": "one job", "per_node": "one job on a node", "per_user": "one user"}
-AMOUNTS: Mapping[str, Callable[[float], str]] = {
-    "cores": lambda count: counted(count, "core"),
-    "memory_mb": gib,
-    "gpus": lambda count: counted(count, "GPU"),
+SCOPES = {
+    "per_job": "one job",
+    "per_node": "one job on a node",
+    "per_user": "one user",
+    "per_account": "one account",
 }
-"""How amounts are said, by the names of `Amount`."""
 
 
 def bound(demand: Demand, declared: bool, machine: Machine, nodes: Mapping[str, Node]) -> Bound:
@@ -39,9 +40,10 @@ def bound(demand: Demand, declared: bool, machine: Machine, nodes: Mapping[str, 
         return Bound()
     granted = longest(demand, machine)
     if not declared and granted is not None and granted < demand.minutes:
+        least = max(1, granted)  # where there is no time at all, that is what closes it
         return Bound(
-            closed=next(obstacles(replace(demand, minutes=granted), machine, nodes), ""),
-            walltime_h=granted / 60,
+            closed=next(obstacles(replace(demand, minutes=least), machine, nodes), ""),
+            walltime_h=least / 60,
         )
     return Bound(closed=next(obstacles(demand, machine, nodes), ""))
 
@@ -54,16 +56,19 @@ def obstacles(demand: Demand, machine: Machine, nodes: Mapping[str, Node]) -> It
         return
     yield from by_partition(demand, partition)
     mine = association(demand, machine) if "associations" in machine.enforced else None
+    rules = None
     if mine is not None:
-        yield from by_names(partition, mine, qos_name(demand, mine), machine)
+        qos = qos_name(demand, mine)
+        yield from by_names(partition, mine, qos, machine)
+        if "limits" in machine.enforced:
+            rules = held(partition, mine, qos, machine)
+            yield from spent(demand, partition, rules)
     elif "associations" in machine.enforced:
         yield unknown_account(demand)
     yield from by_time(demand, machine)
     yield from by_nodes(demand, partition, nodes)
-    if mine is not None and "limits" in machine.enforced:
-        held = rules(partition, mine, qos_name(demand, mine), machine)
-        yield from by_amounts(demand, partition, held)
-        yield from by_groups(demand, partition, mine, held, machine)
+    if rules is not None:
+        yield from by_amounts(demand, partition, rules)
 
 
 def by_partition(demand: Demand, partition: Partition) -> Iterator[str]:
@@ -109,12 +114,6 @@ def holds(node: Node, demand: Demand, partition: Partition) -> bool:
     return cores and gpus and node.memory_mb >= demand.memory_mb
 
 
-def cores_of(demand: Demand, partition: Partition) -> int:
-    """Return how many cores Slurm would take: more, where memory is granted by the core."""
-    by_core = partition.memory_mb_per_core
-    return max(demand.cores, math.ceil(demand.memory_mb / by_core) if by_core else 0)
-
-
 def unknown_account(demand: Demand) -> str:
     """Return that Slurm wouldn't take the user's jobs at all."""
     if demand.account:
@@ -138,47 +137,28 @@ def by_time(demand: Demand, machine: Machine) -> Iterator[str]:
     for minutes, whose in sorted(time_limits(demand, machine)):
         if minutes < demand.minutes:
             asked = minutes_text(demand.minutes)
-            yield f"longer than {whose} allows: {asked} asked, {minutes_text(minutes)} possible"
+            yield f"longer than {whose}: {asked} asked, {minutes_text(minutes)} possible"
 
 
-def by_amounts(demand: Demand, partition: Partition, held: list[Rule]) -> Iterator[str]:
-    """Yield what one job, or one user, may not have."""
-    for rule in held:
+def by_amounts(demand: Demand, partition: Partition, rules: Held) -> Iterator[str]:
+    """Yield what one job, one user, or all jobs together may not have."""
+    for rule in rules.for_job:
         if 0 in (rule.limits.jobs, rule.limits.submitted):
             yield f"{rule.whose} allows no jobs now"
-    for scope, to_whom in SCOPES.items():
-        for kind, asked in asked_of(demand, partition).items():
-            limits = ((getattr(getattr(r.limits, scope), kind), r.whose) for r in held)
-            limit, whose = next((pair for pair in limits if pair[0] is not None), (None, ""))
-            if limit is not None and asked > limit:
-                yield too_much(whose, to_whom, kind, limit, asked)
-
-
-def by_groups(
-    demand: Demand, partition: Partition, mine: Association, held: list[Rule], machine: Machine
-) -> Iterator[str]:
-    """Yield what all jobs of a QOS, or of an account and those above it, may not have."""
-    chain, account = [Rule(f"account '{mine.account}'", mine.limits)], mine.account
-    while above := machine.of_account.get(account):
-        chain.append(Rule(f"account '{account}'", above.limits))
-        account = above.parent
     for kind, asked in asked_of(demand, partition).items():
-        by_qos = [r for r in held[:-1] if getattr(r.limits.group, kind) is not None]
-        for rule in by_qos[:1] or chain:
-            limit = getattr(rule.limits.group, kind)
-            if limit is not None and asked > limit:
+        for scope, to_whom in SCOPES.items():
+            if (found := rules.first(scope, kind)) and asked > found[0]:
+                yield too_much(found[1], to_whom, kind, found[0], asked)
+        for limit, rule in rules.together("group", kind):
+            if asked > limit:
                 yield too_much(rule.whose, "all its jobs together", kind, limit, asked)
-
-
-def asked_of(demand: Demand, partition: Partition) -> dict[str, float]:
-    """Return what a job asks for, by the names of `Amount`."""
-    cores = cores_of(demand, partition)
-    return {"cores": cores, "memory_mb": demand.memory_mb, "gpus": demand.gpus}
 
 
 def too_much(whose: str, to_whom: str, kind: str, limit: float, asked: float) -> str:
     """Return that a limit is passed."""
-    return f"{whose} allows {to_whom} {AMOUNTS[kind](limit)}: {AMOUNTS[kind](asked)} asked"
+    if not limit:
+        return f"{whose} allows {to_whom} no {amount_text(kind, 0).removeprefix('0 ')}"
+    return f"{whose} allows {to_whom} {amount_text(kind, limit)}: {amount_text(kind, asked)} asked"
 
 
 def cores_text(demand: Demand, partition: Partition) -> str:

@@ -4,25 +4,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-
-@dataclass(frozen=True)
-class Amount:
-    """What one job, one user or one group may have of each; None for no limit."""
-
-    cores: float | None = None
-    memory_mb: float | None = None
-    gpus: float | None = None
+Amount = Mapping[str, float]
+"""How much of what, by Slurm's names in small letters: cpu, mem (in MB), node, billing, gres/gpu,
+gres/gpu:a100. What isn't there has no limit."""
+WALL = "wall"
+"""By that name stands among minutes how long jobs run, whatever they have."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a QOS or an association allows; None for no limit."""
+    """What a QOS or an association allows; None for no limit.
+
+    Parameters
+    ----------
+    minutes : int or None
+        The longest time of a job.
+    per_job, per_node, per_user, per_account, group : Amount
+        What one job, one on each of its nodes, one user, one account and all jobs may have.
+    job_minutes, running_minutes, group_minutes : Amount
+        How much, times how long: of one job, of all that run, and of all that ever ran.
+    used_minutes : Amount
+        What has been used of `group_minutes`.
+    jobs, submitted : int or None
+        How many may run, and wait or run.
+    """
 
     minutes: int | None = None
-    per_job: Amount = Amount()
-    per_node: Amount = Amount()
-    per_user: Amount = Amount()
-    group: Amount = Amount()
+    per_job: Amount = field(default_factory=dict)
+    per_node: Amount = field(default_factory=dict)
+    per_user: Amount = field(default_factory=dict)
+    per_account: Amount = field(default_factory=dict)
+    group: Amount = field(default_factory=dict)
+    job_minutes: Amount = field(default_factory=dict)
+    running_minutes: Amount = field(default_factory=dict)
+    group_minutes: Amount = field(default_factory=dict)
+    used_minutes: Amount = field(default_factory=dict)
     jobs: int | None = None
     submitted: int | None = None
 
@@ -51,7 +67,11 @@ class Association:
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition; an empty list of those allowed lets in everybody."""
+    """A partition.
+
+    An empty list of those allowed lets in everybody. What a job is billed follows from `weights`;
+    where there are none, it is its cores.
+    """
 
     name: str
     state: str = "UP"
@@ -61,6 +81,7 @@ class Partition:
     memory_mb_per_node: int | None = None
     memory_mb_per_core: int | None = None
     qos: str = ""
+    weights: Amount = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
     allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     denied: Mapping[str, frozenset[str]] = field(default_factory=dict)

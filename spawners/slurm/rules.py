@@ -3,34 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from .demand import Demand
 from .limits import Association, Limits, Machine, Partition, Qos
 
 DEFAULT_QOS = "normal"
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What a job asks for, and where.
-
-    Parameters
-    ----------
-    user : str
-        Whose job it is.
-    partition, account, qos, gpu_type : str
-        Empty account and QOS stand for the user's own, an empty type for any.
-    cores, memory_mb, gpus, minutes : int
-        As they stand in the batch script.
-    """
-
-    user: str
-    partition: str
-    account: str
-    qos: str
-    cores: int
-    memory_mb: int
-    gpus: int
-    minutes: int
-    gpu_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +15,48 @@ class Rule:
 
     whose: str
     limits: Limits
+
+    def of(self, scope: str, kind: str) -> float | None:
+        """Return how much of a kind a field of `Limits` allows, None for no limit."""
+        limit: float | None = getattr(self.limits, scope).get(kind)
+        return limit
+
+
+@dataclass(frozen=True)
+class Held:
+    """All rules that hold for a job.
+
+    Parameters
+    ----------
+    qos : tuple of Rule
+        Those of its QOS and its partition's, in Slurm's order: the first that has a limit decides.
+    own : Rule
+        Its association's, which decides where no QOS does.
+    above : tuple of Rule
+        Those of the accounts above, which hold for all their jobs together.
+    """
+
+    qos: tuple[Rule, ...]
+    own: Rule
+    above: tuple[Rule, ...]
+
+    @property
+    def for_job(self) -> tuple[Rule, ...]:
+        """The rules of which the first that has a limit decides about one job."""
+        return (*self.qos, self.own)
+
+    def first(self, scope: str, kind: str) -> tuple[float, str] | None:
+        """Return how much of a kind one job may have, and who says so; None for no limit."""
+        found = ((rule.of(scope, kind), rule.whose) for rule in self.for_job)
+        return next(((limit, whose) for limit, whose in found if limit is not None), None)
+
+    def together(self, scope: str, kind: str) -> Iterator[tuple[float, Rule]]:
+        """Yield how much of a kind all jobs together may have, and who says so."""
+        by_qos = [rule for rule in self.qos if rule.of(scope, kind) is not None]
+        for rule in by_qos[:1] or (self.own, *self.above):
+            limit = rule.of(scope, kind)
+            if limit is not None:
+                yield limit, rule
 
 
 def association(demand: Demand, machine: Machine) -> Association | None:
@@ -58,13 +76,18 @@ def qos_name(demand: Demand, mine: Association) -> str:
     return demand.qos.lower() or mine.default_qos or only
 
 
-def rules(partition: Partition, mine: Association, qos: str, machine: Machine) -> list[Rule]:
-    """Return whose limits hold, in Slurm's order: the first that has a limit decides it."""
-    found = [
-        Rule(f"QOS '{name}'", machine.qos[name].limits)
-        for name in qos_order(partition, qos, machine.qos)
-    ]
-    return [*found, Rule(f"account '{mine.account}'", mine.limits)]
+def held(partition: Partition, mine: Association, qos: str, machine: Machine) -> Held:
+    """Return whose limits hold."""
+    order = qos_order(partition, qos, machine.qos)
+    above, account = [], mine.account
+    while found := machine.of_account.get(account):
+        above.append(Rule(f"account '{account}'", found.limits))
+        account = found.parent
+    return Held(
+        tuple(Rule(f"QOS '{name}'", machine.qos[name].limits) for name in order),
+        Rule(f"account '{mine.account}'", mine.limits),
+        tuple(above),
+    )
 
 
 def qos_order(partition: Partition, qos: str, known: Mapping[str, Qos]) -> list[str]:
@@ -73,27 +96,3 @@ def qos_order(partition: Partition, qos: str, known: Mapping[str, Qos]) -> list[
     if qos in known and "OverPartQOS" in known[qos].flags:
         order.reverse()
     return [name for name in dict.fromkeys(order) if name in known]
-
-
-def time_limits(demand: Demand, machine: Machine) -> Iterator[tuple[int, str]]:
-    """Yield how many minutes a job may run, and who says so."""
-    partition = machine.partitions.get(demand.partition)
-    if partition is None:
-        return
-    mine = association(demand, machine)
-    limited = "limits" in machine.enforced and mine is not None
-    qos = qos_name(demand, mine) if mine else ""
-    lifting = (machine.qos[name] for name in qos_order(partition, qos, machine.qos))
-    lifted = any("PartitionTimeLimit" in one.flags for one in lifting)
-    if partition.minutes is not None and not lifted:
-        yield partition.minutes, f"partition '{partition.name}'"
-    if limited and mine:
-        held = (rule for rule in rules(partition, mine, qos, machine))
-        first = next((rule for rule in held if rule.limits.minutes is not None), None)
-        if first and first.limits.minutes is not None:
-            yield first.limits.minutes, first.whose
-
-
-def longest(demand: Demand, machine: Machine) -> int | None:
-    """Return the longest possible time in minutes, None for no limit."""
-    return min((minutes for minutes, _ in time_limits(demand, machine)), default=None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..launch import Bound, Resources
 from ..times import KeptTimes
 from .bounds import bound
+from .demand import Demand
 from .estimates import estimates
 from .outlook import (
     WAITS,
@@ -23,7 +24,6 @@ from .outlook import (
     whole_only,
 )
 from .queue import queue_of
-from .rules import Demand
 from .script import job_name, job_script
 
 if TYPE_CHECKING:

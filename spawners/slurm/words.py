@@ -19,9 +19,14 @@ REASONS = (
     (r"Priority", TURN),
     (r"Resources|Nodes?Busy", NODE),
     (r"None|Cleaning|BeginTime|Prolog|JobLaunch.*", "Waiting for the scheduler's next look"),
+    (
+        r"(Assoc|QOS)Max(Wall|.*Minutes).*PerJob.*",
+        "This size asks for more time, or cores and GPUs for so long, than Slurm allows one job",
+    ),
     (r"QOS.*PerUser.*|QOSMaxCpu.*|QOSMaxMem.*", LIMIT_USER.format(who="this queue")),
     (r"Assoc.*PerUser.*|AssocMaxJobsLimit", LIMIT_USER.format(who="this site")),
-    (r"AssocGrp.*Minutes.*|AssocMaxWall.*", "Your account's computing time is used up"),
+    (r"(Assoc|QOS)Grp.*RunMin.*", LIMIT_GROUP),
+    (r"(Assoc|QOS)Grp.*(Minutes|Wall).*", "Your account's computing time is used up"),
     (r"AssocGrp.*|QOSGrp.*", LIMIT_GROUP),
     (
         r"ReqNodeNotAvail.*|NodeDown|PartitionDown|PartitionInactive",
@@ -35,7 +40,10 @@ REASONS = (
     ),
     (r"Licenses", "Waiting for a free licence of a program"),
 )
-NEVER = re.compile(r"PartitionTimeLimit|PartitionNodeLimit|PartitionConfig|BadConstraints")
+NEVER = re.compile(
+    r"PartitionTimeLimit|PartitionNodeLimit|PartitionConfig|BadConstraints"
+    r"|(Assoc|QOS)Max(Wall|.*Minutes).*PerJob.*"
+)
 """Reasons that no waiting ends."""
 ENDINGS = {
     "TIMEOUT": "Its time was over: Slurm ended it at the limit of its size. Start it again to go "

@@ -113,7 +113,7 @@ class Daemons:
         self.conf.write_text(SLURM_CONF.format(nodes="\n".join(nodes), **names))
         (self.folder / "cgroup.conf").write_text(CGROUP_CONF)
         (self.folder / "job_submit.lua").write_text(JOB_SUBMIT)
-        (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
+        (self.folder / "gres.conf").write_text("Name=gpu Type=fast File=/dev/null\n")
         dbd = self.folder / "slurmdbd.conf"
         dbd.write_text(DBD_CONF.format(**names))
         dbd.chmod(0o600)

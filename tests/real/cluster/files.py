@@ -31,7 +31,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort={dbd_port}
 AccountingStoragePass={folder}/munge/socket
 AccountingStorageEnforce=associations,limits,qos
-AccountingStorageTRES=gres/gpu
+AccountingStorageTRES=gres/gpu,gres/gpu:fast
 GresTypes=gpu
 JobSubmitPlugins=lua
 KillWait=5
@@ -72,7 +72,7 @@ exec "$@"
 """
 NODE = (
     "NodeName={name} NodeAddr={address} NodeHostname={host} Port={port} CPUs={cpus} "
-    "RealMemory={mb} Gres=gpu:1"
+    "RealMemory={mb} Gres=gpu:fast:1"
 )
 SUDOERS = """\
 Defaults env_keep += SLURM_CONF
