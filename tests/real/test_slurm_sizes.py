@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cluster import HUB, Cluster, wait_until
+from cluster import HUB, PATIENCE_S, Cluster, wait_until
 from portals import RunningPortal, xsrf
 from queueing import outlook_of
 
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.portal,
     pytest.mark.slow,
     pytest.mark.slurm,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
 ]
 
 GIB = {"cores": 1, "memory_gib": 4}
@@ -112,9 +112,9 @@ def portal(
     running.stop()
 
 
-def outlook(client: httpx.Client, size: str, words: str, seconds: float = 60) -> str:
+def outlook(client: httpx.Client, size: str, words: str) -> str:
     """Return what is told of a size, once that says something."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE_S
     while words not in (text := outlook_of(client, size)):
         assert time.monotonic() < end, text
         time.sleep(0.5)
@@ -181,10 +181,10 @@ def test_slurm_says_when_a_job_of_this_user_would_begin(
     number = cluster.fill()
     try:
         outlook(client, "small", "no room now; 0 jobs waiting; 0 cores")
-        outlook(client, "small", "Yours would begin in about", 90)
+        outlook(client, "small", "Yours would begin in about")
     finally:
         cluster.said("scancel", number)
-        wait_until(cluster.all_idle, "an idle cluster", 120)
+        wait_until(cluster.all_idle, "an idle cluster")
 
 
 def test_what_is_read_is_all_that_this_slurm_prints(bounded: None, cluster: Cluster) -> None:

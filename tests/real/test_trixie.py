@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.portal,
     pytest.mark.slow,
     pytest.mark.slurm,
-    pytest.mark.timeout(1500),
+    pytest.mark.timeout(3000),
 ]
 WITH_APPTAINER = ("test_apptainer", "test_server")
 SLURM = {

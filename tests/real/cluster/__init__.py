@@ -6,10 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .accounts import HUB, Accounts
-from .commands import wait_until
+from .commands import PATIENCE_MS, PATIENCE_S, wait_until
 from .sites import Sites
 
-__all__ = ["HUB", "MODULES", "Cluster", "missing", "wait_until"]
+__all__ = [
+    "HUB",
+    "MODULES",
+    "PATIENCE_MS",
+    "PATIENCE_S",
+    "Cluster",
+    "missing",
+    "wait_until",
+]
 
 NEEDED = (
     "faketime",

@@ -5,6 +5,10 @@ import subprocess
 import time
 from collections.abc import Callable
 
+PATIENCE_S = 240
+"""How long to wait for what takes seconds on an idle machine; only a failing test waits so long."""
+PATIENCE_MS = PATIENCE_S * 1000
+
 
 def said(*command: object, environment: dict[str, str] | None = None) -> str:
     """Return what a command says that has to succeed."""
@@ -13,7 +17,7 @@ def said(*command: object, environment: dict[str, str] | None = None) -> str:
     return done.stdout.strip()
 
 
-def wait_until(true: Callable[[], object], what: str, seconds: float = 120) -> None:
+def wait_until(true: Callable[[], object], what: str, seconds: float = PATIENCE_S) -> None:
     """Wait until something is true."""
     end = time.monotonic() + seconds
     while not true():

@@ -36,7 +36,7 @@ GresTypes=gpu
 JobSubmitPlugins=lua
 KillWait=5
 MinJobAge=60
-MessageTimeout=5
+MessageTimeout=10
 SlurmdTimeout=10
 TreeWidth=50
 {nodes}

@@ -21,7 +21,7 @@ SIZES = {
     "small": {"title": "Small", "cores": 1, "memory_gib": 4, "walltime_h": 8},
     "large": {"title": "Large", "cores": 8, "memory_gib": 16, "walltime_h": 8},
     "huge": {"title": "Huge", "cores": 64, "memory_gib": 16, "walltime_h": 8},
-    "brief": {"title": "Brief", "cores": 1, "memory_gib": 2, "walltime_h": 1 / 60},
+    "brief": {"title": "Brief", "cores": 1, "memory_gib": 2, "walltime_h": 3 / 60},
     "gpu": {"title": "GPU", "cores": 1, "memory_gib": 4, "walltime_h": 8, "gpus": 1},
     "whole": {"title": "Whole node", "cores": 1, "memory_gib": 4, "walltime_h": 8},
 }
