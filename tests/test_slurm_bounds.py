@@ -180,6 +180,33 @@ def test_hours_of_a_qos_go_before_the_accounts():
     assert why(known=known) == ""
 
 
+def test_jobs_that_use_nothing_run_when_all_is_spent():
+    free = {"normal": Qos("normal", usage_factor=0.0)}
+    known = machine(qos=free, mine=used({"cpu": 60}, {"cpu": 60}))
+    assert why(known=known) == ""
+
+
+@pytest.mark.parametrize(
+    ("factor", "flags", "words"),
+    [
+        (2.0, {"UsageFactorSafe"}, "1 h asked, 30 min possible"),
+        (2.0, set(), ""),
+        (0.0, {"UsageFactorSafe"}, ""),
+    ],
+)
+def test_a_qos_whose_hours_count_more(factor, flags, words):
+    qos = {"normal": Qos("normal", frozenset(flags), usage_factor=factor)}
+    said = why(known=machine(qos=qos, mine=Limits(job_minutes={"cpu": 120})))
+    assert words in said if words else said == ""
+
+
+def test_a_qos_that_widens_what_associations_allow():
+    own, above = Limits(per_job={"cpu": 1}), Limits(group={"cpu": 1})
+    wide = {"normal": Qos("normal", limit_factor=2.0)}
+    assert why(known=machine(qos=wide, mine=own, above=above)) == ""
+    assert "2 cores: 3 cores asked" in why(cores=3, known=machine(qos=wide, mine=own))
+
+
 def test_what_is_left_bounds_the_time_where_slurm_is_safe():
     limits = used({"cpu": 120}, {"cpu": 60})
     assert why(known=machine(mine=limits)) == ""

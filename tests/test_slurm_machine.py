@@ -77,10 +77,10 @@ def test_what_is_enforced():
 
 def test_a_qos_and_associations():
     short = (
-        "short|DenyOnLimit,OverPartQOS|02:00:00|cpu=8|cpu=4|mem=1T|mem=9G|cpu=7|cpu=60|1-00:00:00"
+        "short|DenyOnLimit,OverPartQOS|0.500000|2.000000|02:00:00|cpu=8|cpu=4|mem=1T|mem=9G|cpu=7|cpu=60|1-00:00:00"
         "|gres/gpu=1|cpu=5|3|5"
     )
-    found = qos_of(f"Welcome\n{short}\nnormal|||||||||||||\n")
+    found = qos_of(f"Welcome\n{short}\nnormal|||||||||||||||\n")
     limits = found["short"].limits
     assert found["short"].flags == {"DenyOnLimit", "OverPartQOS"}
     assert (limits.minutes, limits.jobs, limits.submitted) == (120, 3, 5)
@@ -89,6 +89,7 @@ def test_a_qos_and_associations():
     assert limits.group == {"mem": 1024**2}
     assert (limits.job_minutes, limits.running_minutes) == ({"mem": 9216}, {"cpu": 7})
     assert limits.group_minutes == {"cpu": 60, "wall": 1440}
+    assert (found["short"].usage_factor, found["short"].limit_factor) == (0.5, 2)
     assert found["normal"].limits.minutes is None
     text = (
         "science|||root|normal|||||cpu=12||||||\n"
@@ -145,5 +146,5 @@ def test_slurm_24_11_is_read_as_22_05_is():
     assert science.limits.group == {"cpu": 12, "gres/gpu": 1}
     assert connie.limits.per_job == {"cpu": 4, "mem": 8192}
     assert (connie.limits.jobs, connie.qos) == (3, {"normal", "quick"})
-    [quick] = qos_of("quick|OverPartQOS|00:30:00||||||||cpu=4|||\n").values()
+    [quick] = qos_of("quick|OverPartQOS|1.000000||00:30:00||||||||cpu=4|||\n").values()
     assert (quick.limits.minutes, quick.limits.per_user) == (30, {"cpu": 4})

@@ -30,7 +30,7 @@ OF_ASSOCIATION: Mapping[str, tuple[str, Reader]] = {
     "MaxJobs": ("jobs", whole),
     "MaxSubmitJobs": ("submitted", whole),
 }
-QOS_FIELDS = ",".join(["Name", "Flags", *OF_QOS])
+QOS_FIELDS = ",".join(["Name", "Flags", "UsageFactor", "LimitFactor", *OF_QOS])
 ASSOCIATION_FIELDS = ",".join(
     ["Account", "User", "Partition", "ParentName", "QOS", "DefaultQOS", *OF_ASSOCIATION]
 )
@@ -39,9 +39,10 @@ ASSOCIATION_FIELDS = ",".join(
 def qos_of(output: str) -> dict[str, Qos]:
     """Return the QOS in sacctmgr's output ``--parsable2 format=QOS_FIELDS``."""
     found = {}
-    for name, flags, *limits in rows(output, 2 + len(OF_QOS)):
+    for name, flags, usage, widening, *limits in rows(output, 4 + len(OF_QOS)):
+        factors = (float(usage) if usage else 1.0, float(widening) if widening else None)
         about = limits_of(OF_QOS, limits)
-        found[name.lower()] = Qos(name.lower(), names(flags), about)
+        found[name.lower()] = Qos(name.lower(), names(flags), about, *factors)
     return found
 
 

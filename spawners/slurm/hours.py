@@ -37,16 +37,19 @@ def amount_limits(
     safe : bool
         Whether Slurm starts a job only if all that it may use is left.
     """
+    if not rules.pace:
+        return
     for kind, asked in {**asked_of(demand, partition), WALL: 1.0}.items():
+        used_up = asked * rules.pace  # in a minute
         if found := rules.first("job_minutes", kind):
             limit, whose = found
-            yield int(limit // asked), f"{whose} allows a job with {amount_text(kind, asked)}"
+            yield int(limit // used_up), f"{whose} allows a job with {amount_text(kind, asked)}"
         for limit, rule in rules.together("running_minutes", kind):
-            yield int(limit // asked), f"{rule.whose} allows all its running jobs together"
+            yield int(limit // used_up), f"{rule.whose} allows all its running jobs together"
         for limit, rule in rules.together("group_minutes", kind):
-            left = max(0.0, limit - (rule.of("used_minutes", kind) or 0))
+            left = max(0.0, limit - rules.used(rule, kind))
             if safe:
-                yield int(left // asked), f"{rule.whose} has {unit_of(kind)} hours left for"
+                yield int(left // used_up), f"{rule.whose} has {unit_of(kind)} hours left for"
 
 
 def spent(demand: Demand, partition: Partition, rules: Held) -> Iterator[str]:
@@ -54,7 +57,7 @@ def spent(demand: Demand, partition: Partition, rules: Held) -> Iterator[str]:
     asked = asked_of(demand, partition)
     for kind in (*asked, WALL, *(["billing"] if is_billed(asked, partition) else [])):
         for limit, rule in rules.together("group_minutes", kind):
-            if (rule.of("used_minutes", kind) or 0) >= limit:
+            if rules.used(rule, kind) >= limit:
                 yield f"{rule.whose} has spent its {hours_text(kind, limit)}"
 
 

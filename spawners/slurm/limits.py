@@ -45,11 +45,26 @@ class Limits:
 
 @dataclass(frozen=True)
 class Qos:
-    """A quality of service."""
+    """A quality of service.
+
+    Parameters
+    ----------
+    usage_factor : float
+        By how much hours of its jobs count; jobs of one with 0 may run when all are spent.
+    limit_factor : float or None
+        By how much it widens what associations allow one job and all together.
+    """
 
     name: str
     flags: frozenset[str] = frozenset()
     limits: Limits = Limits()
+    usage_factor: float = 1.0
+    limit_factor: float | None = None
+
+    @property
+    def pace(self) -> float:
+        """How fast its jobs use up hours, as far as limits look ahead."""
+        return self.usage_factor if "UsageFactorSafe" in self.flags else 1.0
 
 
 @dataclass(frozen=True)

@@ -34,11 +34,18 @@ class Held:
         Its association's, which decides where no QOS does.
     above : tuple of Rule
         Those of the accounts above, which hold for all their jobs together.
+    usage_factor, pace : float
+        As the job's QOS has them.
+    widening : float
+        By how much associations allow more than they say.
     """
 
     qos: tuple[Rule, ...]
     own: Rule
     above: tuple[Rule, ...]
+    usage_factor: float = 1.0
+    pace: float = 1.0
+    widening: float = 1.0
 
     @property
     def for_job(self) -> tuple[Rule, ...]:
@@ -47,16 +54,27 @@ class Held:
 
     def first(self, scope: str, kind: str) -> tuple[float, str] | None:
         """Return how much of a kind one job may have, and who says so; None for no limit."""
-        found = ((rule.of(scope, kind), rule.whose) for rule in self.for_job)
-        return next(((limit, whose) for limit, whose in found if limit is not None), None)
+        for rule in self.for_job:
+            if (limit := self._limit(rule, scope, kind)) is not None:
+                return limit, rule.whose
+        return None
 
     def together(self, scope: str, kind: str) -> Iterator[tuple[float, Rule]]:
         """Yield how much of a kind all jobs together may have, and who says so."""
         by_qos = [rule for rule in self.qos if rule.of(scope, kind) is not None]
         for rule in by_qos[:1] or (self.own, *self.above):
-            limit = rule.of(scope, kind)
+            limit = self._limit(rule, scope, kind)
             if limit is not None:
                 yield limit, rule
+
+    def used(self, rule: Rule, kind: str) -> float:
+        """Return what counts as used of a kind; a QOS whose jobs use nothing sees nothing used."""
+        return (rule.of("used_minutes", kind) or 0.0) if self.usage_factor else 0.0
+
+    def _limit(self, rule: Rule, scope: str, kind: str) -> float | None:
+        limit = rule.of(scope, kind)
+        widened = limit is not None and scope in ("per_job", "group") and rule not in self.qos
+        return limit * self.widening if limit is not None and widened else limit
 
 
 def association(demand: Demand, machine: Machine) -> Association | None:
@@ -83,10 +101,15 @@ def held(partition: Partition, mine: Association, qos: str, machine: Machine) ->
     while found := machine.of_account.get(account):
         above.append(Rule(f"account '{account}'", found.limits))
         account = found.parent
+    own = machine.qos.get(qos, Qos(qos))
+    factors = (machine.qos[name].limit_factor for name in order)
     return Held(
         tuple(Rule(f"QOS '{name}'", machine.qos[name].limits) for name in order),
         Rule(f"account '{mine.account}'", mine.limits),
         tuple(above),
+        own.usage_factor,
+        own.pace,
+        next((factor for factor in factors if factor is not None), 1.0),
     )
 
 
