@@ -65,6 +65,7 @@ def test_amounts():
     assert amount("cpu=4,mem=8000M,gres/gpu=1") == {"cpu": 4, "mem": 8000, "gres/gpu": 1}
     assert amount("gres/gpu:A100=2,node=1") == {"gres/gpu:a100": 2, "node": 1}
     assert amount("") == {}
+    assert amount("cpu=N,energy=what,mem=1G") == {"mem": 1024}
 
 
 def test_what_is_enforced():

@@ -13,6 +13,8 @@ from .limits import WALL, Amount, Association, Qos
 LOG = logging.getLogger(__name__)
 Limited = TypeVar("Limited", Qos, Association)
 ASK = ("scontrol", "--oneliner", "show", "assoc_mgr")
+FLAGS = {"accounts": "assoc", "qos": "qos"}
+"""What is asked about each kind of name."""
 
 
 async def with_used(
@@ -23,27 +25,29 @@ async def with_used(
     The controller is asked only about those whose hours are limited, and once. One that doesn't
     tell, for `PrivateData`, is no obstacle: then nothing counts as used.
     """
-    accounts = {one.account for one in associations if one.limits.group_minutes}
-    of_qos = {name for name, one in qos.items() if one.limits.group_minutes}
-    chosen = {"accounts": accounts, "qos": of_qos}
-    flags = {"accounts": "assoc", "qos": "qos"}
-    asked = [kind for kind, named in chosen.items() if named]
+    chosen = {
+        "accounts": {one.account for one in associations if one.limits.group_minutes},
+        "qos": {name for name, one in qos.items() if one.limits.group_minutes},
+    }
+    asked = {kind: ",".join(sorted(named)) for kind, named in chosen.items() if named}
     if not asked:
         return dict(qos), associations
-    which = [f"{kind}={','.join(sorted(chosen[kind]))}" for kind in asked]
+    flags = ",".join(FLAGS[kind] for kind in asked)
     try:
-        said = await run(*ASK, f"flags={','.join(flags[kind] for kind in asked)}", *which)
+        said = await run(
+            *ASK, f"flags={flags}", *(f"{kind}={some}" for kind, some in asked.items())
+        )
     except CommandError as error:
         LOG.warning("Slurm doesn't tell what is used of limited hours: %s", error)
         said = ""
     used = dict(used_of(said))
     return (
-        {name: counted(one, used.get((name,))) for name, one in qos.items()},
-        tuple(counted(a, used.get((a.account, a.user, a.partition))) for a in associations),
+        {name: with_usage(one, used.get((name,))) for name, one in qos.items()},
+        tuple(with_usage(a, used.get((a.account, a.user, a.partition))) for a in associations),
     )
 
 
-def counted(one: Limited, used: Amount | None) -> Limited:
+def with_usage(one: Limited, used: Amount | None) -> Limited:
     """Return a QOS or an association with what is used of its hours, where they are limited."""
     if not used or not one.limits.group_minutes:
         return one

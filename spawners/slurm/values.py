@@ -35,5 +35,5 @@ def minutes_of(text: str) -> int | None:
 
 def amount(tres: str) -> dict[str, float]:
     """Return what a list such as ``cpu=8,mem=32G,gres/gpu:a100=1`` limits."""
-    about = (part.lower().split("=", 1) for part in tres.split(",") if "=" in part)
-    return {kind: megabytes(much) for kind, much in about}
+    found = re.findall(r"(?:^|,)([^,=]+)=([\d.]+[kmgtp]?)(?=,|$)", tres.lower())
+    return {kind: megabytes(much) for kind, much in found}

@@ -66,7 +66,7 @@ def bounded(cluster: Cluster) -> Iterator[None]:
     cluster.said("scontrol", "create", "PartitionName=short", "MaxTime=04:00:00", *both)
     cluster.said("scontrol", "create", "PartitionName=closed", "AllowGroups=root", *both)
     cluster.sacctmgr("add", "qos", "quick", "MaxWall=00:30:00")
-    cluster.sacctmgr("add", "qos", "product", "MaxTRESMins=cpu=20")
+    cluster.sacctmgr("add", "qos", "product", "MaxTRESMins=cpu=20", "GrpTRESMins=cpu=1000")
     limits = "MaxTRESPerJob=cpu=4,gres/gpu:fast=0"
     cluster.sacctmgr("modify", "user", "connie", "set", "qos+=quick,product", limits)
     cluster.sacctmgr("add", "account", "spent", "Cluster=beamhub", "GrpTRESMins=cpu=1")
@@ -197,7 +197,9 @@ def test_what_is_read_is_all_that_this_slurm_prints(bounded: None, cluster: Clus
     connie = machine.of_user["connie"][0]
     assert connie.limits.per_job == {"cpu": 4, "gres/gpu:fast": 0}
     assert connie.qos >= {"normal", "quick", "product"}
-    assert machine.qos["product"].limits.job_minutes == {"cpu": 20}
+    product = machine.qos["product"].limits
+    assert (product.job_minutes, product.group_minutes) == ({"cpu": 20}, {"cpu": 1000})
+    assert product.used_minutes["cpu"] == 0
     spent = machine.of_account["spent"].limits
     assert spent.group_minutes == {"cpu": 1}
     assert spent.used_minutes["cpu"] >= 1
