@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/slurm.py [--jobs 10,100,500] [--seconds 60]
 
-A real cluster (see tests/real/cluster.py) runs the jobs, and three real hubs, one after another for
+A real cluster (see tests/real/cluster/) runs the jobs, and three real hubs, one after another for
 each number of jobs, find them running at their start, as after an update: BeamHub, JupyterHub with
 batchspawner's SlurmSpawner, and JupyterHub with MOSlurmSpawner of jupyterhub_moss, both with their
 stock settings. Counted are the processes (and threads) that a hub starts, from inside a PID

@@ -1,6 +1,6 @@
 """Close ways in a container's network that its user must not take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from docker.errors import APIError
@@ -41,15 +41,41 @@ def close_ways(client: Any, container: str, unreachable: Sequence[str], hub_ip: 
         return
     about = client.inspect_container(container)
     [network] = about["NetworkSettings"]["Networks"].values()
+    closed = [f"unreachable {addresses}" for addresses in unreachable]
     kept = [f"{hub_ip} via {network['Gateway']}"] if hub_ip else []
+    status, said = run_beside(client, about, [*kept, *closed])
+    if status:
+        raise ShieldError(
+            "The network of the server's container could not be closed as the site wants it, so "
+            f"the server was not started: {said or 'no reason is told'}."
+        )
+
+
+def run_beside(client: Any, about: Mapping[str, Any], routes: list[str]) -> tuple[int, str]:
+    """Set routes in the network of a container, from another of its image.
+
+    Parameters
+    ----------
+    client : docker.APIClient
+        The daemon's.
+    about : mapping
+        What the daemon tells of the container.
+    routes : list of str
+        Each as ``ip route replace`` wants it.
+
+    Returns
+    -------
+    tuple
+        The status, 0 for success, and what was said.
+    """
     made = client.create_container(
         about["Image"],
         entrypoint=["sh", "-euc", SCRIPT, "sh"],
-        command=[*kept, *(f"unreachable {n}" for n in unreachable)],
+        command=routes,
         user="0",
         labels=about["Config"]["Labels"],
         host_config=client.create_host_config(
-            network_mode=f"container:{container}",
+            network_mode=f"container:{about['Id']}",
             cap_drop=["ALL"],
             cap_add=["NET_ADMIN"],
             read_only=True,
@@ -58,14 +84,10 @@ def close_ways(client: Any, container: str, unreachable: Sequence[str], hub_ip: 
     )
     try:
         client.start(made["Id"])
-        status = client.wait(made["Id"], timeout=SECONDS)["StatusCode"]
+        status = int(client.wait(made["Id"], timeout=SECONDS)["StatusCode"])
         said = client.logs(made["Id"]).decode(errors="replace").strip()
     except APIError as error:
-        status, said = 1, str(error.explanation)
+        return 1, str(error.explanation)
     finally:
         client.remove_container(made["Id"], force=True)
-    if status:
-        raise ShieldError(
-            "The network of the server's container could not be closed as the site wants it, so "
-            f"the server was not started: {said or 'no reason is told'}."
-        )
+    return status, said

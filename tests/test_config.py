@@ -119,7 +119,7 @@ CLASSES = {
     "GenericOAuthenticator": "oauthenticator.generic.GenericOAuthenticator",
     "ContainerSpawner": "spawners.container.ContainerSpawner",
     "EnvironmentSpawner": "spawners.process.EnvironmentSpawner",
-    "JobSpawner": "spawners.job.JobSpawner",
+    "JobSpawner": "spawners.slurm.spawner.JobSpawner",
     "TellingSpawner": "spawners.telling.TellingSpawner",
 }
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from spawners import slurm_bounds
-from spawners.slurm_bounds import bound, obstacles
-from spawners.slurm_jobs import Node
-from spawners.slurm_limits import Amount, Association, Limits, Machine, Partition, Qos
-from spawners.slurm_rules import Demand
+from spawners.slurm import bounds
+from spawners.slurm.bounds import bound, obstacles
+from spawners.slurm.demand import Demand
+from spawners.slurm.jobs import Node
+from spawners.slurm.limits import Association, Limits, Machine, Partition, Qos
 
 ADA = Demand("ada", "p", "", "", cores=2, memory_mb=4096, gpus=0, minutes=60)
 NODES = {
@@ -59,7 +59,7 @@ def test_what_fits_is_not_closed():
     ],
 )
 def test_what_a_partition_does_not_allow(monkeypatch, partition, words):
-    monkeypatch.setattr(slurm_bounds, "machine_groups", lambda _: {"users"})
+    monkeypatch.setattr(bounds, "machine_groups", lambda _: {"users"})
     assert words in why(known=machine(partition=partition))
 
 
@@ -91,10 +91,10 @@ def test_who_may_not_start_jobs_at_all():
     ("limits", "words"),
     [
         (Limits(minutes=30), "longer than account 'science' allows: 1 h asked, 30 min possible"),
-        (Limits(per_job=Amount(cores=1)), "account 'science' allows one job 1 core: 2 cores asked"),
-        (Limits(per_node=Amount(memory_mb=1024)), "one job on a node 1 GiB: 4 GiB asked"),
-        (Limits(per_user=Amount(cores=1)), "allows one user 1 core"),
-        (Limits(group=Amount(cores=1)), "allows all its jobs together 1 core"),
+        (Limits(per_job={"cpu": 1}), "account 'science' allows one job 1 core: 2 cores asked"),
+        (Limits(per_node={"mem": 1024}), "one job on a node 1 GiB: 4 GiB asked"),
+        (Limits(per_user={"cpu": 1}), "allows one user 1 core"),
+        (Limits(group={"cpu": 1}), "allows all its jobs together 1 core"),
         (Limits(jobs=0), "allows no jobs now"),
         (Limits(submitted=0), "allows no jobs now"),
     ],
@@ -105,8 +105,131 @@ def test_what_the_users_account_does_not_allow(limits, words):
 
 
 def test_an_account_above_bounds_all_its_jobs():
-    text = why(known=machine(above=Limits(group=Amount(memory_mb=1024))))
+    text = why(known=machine(above=Limits(group={"mem": 1024})))
     assert text == "account 'science' allows all its jobs together 1 GiB: 4 GiB asked"
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"gres/gpu:a": 0}, "account 'science' allows one job no GPUs of type 'a'"),
+        ({"gres/gpu:a": 1}, "allows one job 1 GPU of type 'a': 2 GPUs of type 'a' asked"),
+        ({"gres/gpu": 1, "gres/gpu:a": 4}, "allows one job 1 GPU: 2 GPUs asked"),
+        ({"gres/gpu:b": 0}, ""),
+        ({"node": 0}, "allows one job no nodes"),
+    ],
+)
+def test_types_of_gpus_are_limited_where_a_job_names_one(limits, words):
+    many = {"n": replace(NODES["n"], gpus=2, gpu_types={"A": 2, "a": 2})}
+    known = machine(mine=Limits(per_job=limits))
+    said = why(known=known, nodes=many, gpus=2, gpu_type="a")
+    assert words in said if words else said == ""
+    untyped = why(known=machine(mine=Limits(per_job={"gres/gpu:a": 0})), nodes=many, gpus=2)
+    assert untyped == ""
+
+
+def test_an_account_that_a_qos_bounds():
+    known = machine(qos={"normal": Qos("normal", limits=Limits(per_account={"cpu": 1}))})
+    assert why(known=known) == "QOS 'normal' allows one account 1 core: 2 cores asked"
+
+
+def used(limits, spent) -> Limits:
+    return Limits(group_minutes=limits, used_minutes=spent)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (used({"cpu": 6000}, {"cpu": 6001.0}), "account 'science' has spent its 100 core hours"),
+        (used({"cpu": 1}, {"cpu": 1}), "has spent its 1 core minute"),
+        (used({"cpu": 90}, {"cpu": 90}), "has spent its 1.5 core hours"),
+        (used({"mem": 6144000}, {"mem": 6144000}), "has spent its 100 GiB hours"),
+        (used({"billing": 60}, {"billing": 60}), "has spent its 1 billing hour"),
+        (used({"wall": 600}, {"wall": 600}), "has spent its 10 wall-clock hours"),
+        (used({"cpu": 6000}, {"cpu": 5999}), ""),
+        (used({"cpu": 6000}, {}), ""),
+        # Jobs without a GPU are let through.
+        (used({"gres/gpu": 60}, {"gres/gpu": 60}), ""),
+    ],
+)
+def test_hours_that_are_used_up(limits, words):
+    for known in (machine(mine=limits), machine(above=limits)):
+        said = why(known=known)
+        assert words in said if words else said == ""
+    assert why(known=machine(mine=limits, enforced=("associations",))) == ""
+
+
+def test_hours_of_one_type_of_gpu():
+    known = machine(mine=used({"gres/gpu:a": 600}, {"gres/gpu:a": 600}))
+    assert why(known=known, gpus=1, gpu_type="a").endswith("its 10 GPU hours of type 'a'")
+    assert why(known=known, gpus=1) == ""
+
+
+def test_a_partition_that_costs_nothing_is_open_when_all_is_spent():
+    limits = used({"billing": 60}, {"billing": 60})
+    free = Partition("p", weights={"cpu": 0, "gres/gpu": 2})
+    assert why(known=machine(mine=limits, partition=free)) == ""
+    assert "billing" in why(known=machine(mine=limits, partition=free), gpus=1)
+
+
+def test_hours_of_a_qos_go_before_the_accounts():
+    known = machine(
+        qos={"normal": Qos("normal", limits=used({"cpu": 600}, {"cpu": 0}))},
+        mine=used({"cpu": 60}, {"cpu": 60}),
+    )
+    assert why(known=known) == ""
+
+
+def test_jobs_that_use_nothing_run_when_all_is_spent():
+    free = {"normal": Qos("normal", usage_factor=0.0)}
+    known = machine(qos=free, mine=used({"cpu": 60}, {"cpu": 60}))
+    assert why(known=known) == ""
+
+
+@pytest.mark.parametrize(
+    ("factor", "flags", "words"),
+    [
+        (2.0, {"UsageFactorSafe"}, "1 h asked, 30 min possible"),
+        (2.0, set(), ""),
+        (0.0, {"UsageFactorSafe"}, ""),
+    ],
+)
+def test_a_qos_whose_hours_count_more(factor, flags, words):
+    qos = {"normal": Qos("normal", frozenset(flags), usage_factor=factor)}
+    said = why(known=machine(qos=qos, mine=Limits(job_minutes={"cpu": 120})))
+    assert words in said if words else said == ""
+
+
+def test_a_qos_that_widens_what_associations_allow():
+    own, above = Limits(per_job={"cpu": 1}), Limits(group={"cpu": 1})
+    wide = {"normal": Qos("normal", limit_factor=2.0)}
+    assert why(known=machine(qos=wide, mine=own, above=above)) == ""
+    assert "2 cores: 3 cores asked" in why(cores=3, known=machine(qos=wide, mine=own))
+
+
+def test_what_is_left_bounds_the_time_where_slurm_is_safe():
+    limits = used({"cpu": 120}, {"cpu": 60})
+    assert why(known=machine(mine=limits)) == ""
+    safe = machine(mine=limits, enforced=("associations", "limits", "safe"))
+    assert why(known=safe) == (
+        "longer than account 'science' has core hours left for: 1 h asked, 30 min possible"
+    )
+    granted = bound(ADA, False, safe, NODES)
+    assert (granted.closed, granted.walltime_h) == ("", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(job_minutes={"cpu": 60}), "science' allows a job with 2 cores: 1 h asked, 30 min"),
+        (Limits(running_minutes={"cpu": 60}), "allows all its running jobs together: 1 h asked"),
+        (Limits(job_minutes={"cpu": 1}), "a job with 2 cores: 1 h asked, 0 min possible"),
+    ],
+)
+def test_time_that_depends_on_how_much_a_job_has(limits, words):
+    assert words in why(known=machine(mine=limits))
+    none_at_all = Limits(job_minutes={"cpu": 1})
+    assert "1 min asked, 0 min possible" in bound(ADA, False, machine(mine=none_at_all), {}).closed
 
 
 def test_a_qos_goes_before_the_account_and_the_partitions_own_before_the_jobs():

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spawners import slurm_estimates
-from spawners.slurm_commands import CommandError, NoAnswerError
-from spawners.slurm_estimates import Estimates, estimate, start_in, zone
+from spawners.slurm import estimates
+from spawners.slurm.commands import CommandError, NoAnswerError
+from spawners.slurm.estimates import Estimates, estimate, start_in, zone
 
 SAID = "sbatch: Job 5 to start at {when} using 1 processors on nodes node1 in partition p\n"
 
@@ -26,14 +26,14 @@ def sudo(monkeypatch):
         asked.append((user, command, text, with_errors))
         return SAID.format(when="2026-11-24T18:30:00")
 
-    monkeypatch.setattr(slurm_estimates, "run_as", run_as)
-    monkeypatch.setattr(slurm_estimates, "person", lambda user: user)
-    monkeypatch.setattr(slurm_estimates, "GAP_S", 0)
+    monkeypatch.setattr(estimates, "run_as", run_as)
+    monkeypatch.setattr(estimates, "person", lambda user: user)
+    monkeypatch.setattr(estimates, "GAP_S", 0)
     return asked
 
 
 def test_the_time_is_the_local_one_of_this_machine(monkeypatch, tmp_path):
-    monkeypatch.setattr(slurm_estimates, "LOCALTIME", tmp_path / "none")
+    monkeypatch.setattr(estimates, "LOCALTIME", tmp_path / "none")
     zone.cache_clear()
     try:
         start = start_in(SAID.format(when="2026-11-24T18:30:00"))
@@ -67,11 +67,11 @@ async def test_what_waits_to_be_asked_has_an_end(sudo):
     for number in range(100):
         known.of(f"user{number}", "small", script)
     await asyncio.sleep(0.2)
-    assert len(sudo) == slurm_estimates.WANTED_MAX
+    assert len(sudo) == estimates.WANTED_MAX
 
 
 async def test_one_after_another_with_a_pause(sudo, monkeypatch):
-    monkeypatch.setattr(slurm_estimates, "GAP_S", 3600)
+    monkeypatch.setattr(estimates, "GAP_S", 3600)
     known = Estimates()
     for user in ("ada", "eve"):
         known.of(user, "small", script)
@@ -84,8 +84,8 @@ async def test_an_old_answer_is_shown_no_longer(sudo, monkeypatch):
     known = Estimates()
     known.of("ada", "small", script)
     await asyncio.sleep(0.05)
-    later = time.monotonic() + slurm_estimates.KEPT_S + 1
-    monkeypatch.setattr(slurm_estimates.time, "monotonic", lambda: later)
+    later = time.monotonic() + estimates.KEPT_S + 1
+    monkeypatch.setattr(estimates.time, "monotonic", lambda: later)
     assert known.of("ada", "small", script) is None
 
 
@@ -93,13 +93,13 @@ async def test_a_refusal_is_an_answer_and_silence_is_none(monkeypatch, sudo):
     async def refuse(*_, **__):
         raise CommandError("allocation failure: Invalid account or account/partition combination")
 
-    monkeypatch.setattr(slurm_estimates, "run_as", refuse)
+    monkeypatch.setattr(estimates, "run_as", refuse)
     assert "added to it" in (await estimate("ada", "script")).refusal
 
     async def silent(*_, **__):
         raise NoAnswerError("sudo did not answer within 30 s")
 
-    monkeypatch.setattr(slurm_estimates, "run_as", silent)
+    monkeypatch.setattr(estimates, "run_as", silent)
     known = Estimates()
     for user in ("ada", "eve"):
         known.of(user, "small", script)

@@ -1,6 +1,6 @@
 """What Slurm's commands print becomes jobs and nodes, whatever stands around it."""
 
-from spawners.slurm_jobs import (
+from spawners.slurm.jobs import (
     SEPARATOR,
     Job,
     ended_of,

@@ -2,16 +2,10 @@
 
 import pytest
 
-from spawners.slurm_limits import Amount
-from spawners.slurm_machine import (
-    amount,
-    associations_of,
-    enforced_by,
-    megabytes,
-    minutes_of,
-    partitions_of,
-    qos_of,
-)
+from spawners.slurm.accounting import associations_of, qos_of
+from spawners.slurm.machine import enforced_by, partitions_of
+from spawners.slurm.used import used_of
+from spawners.slurm.values import amount, megabytes, minutes_of
 
 PARTITION = (
     "PartitionName=short AllowGroups=staff,beam AllowAccounts=science,Phys AllowQos=ALL "
@@ -68,9 +62,10 @@ def test_memory(text, mb):
 
 
 def test_amounts():
-    assert amount("cpu=4,mem=8000M,gres/gpu=1") == Amount(4, 8000, 1)
-    assert amount("gres/gpu:a100=2,node=1") == Amount()
-    assert amount("") == Amount()
+    assert amount("cpu=4,mem=8000M,gres/gpu=1") == {"cpu": 4, "mem": 8000, "gres/gpu": 1}
+    assert amount("gres/gpu:A100=2,node=1") == {"gres/gpu:a100": 2, "node": 1}
+    assert amount("") == {}
+    assert amount("cpu=N,energy=what,mem=1G") == {"mem": 1024}
 
 
 def test_what_is_enforced():
@@ -82,21 +77,51 @@ def test_what_is_enforced():
 
 
 def test_a_qos_and_associations():
-    short = "short|DenyOnLimit,OverPartQOS|02:00:00|cpu=8|cpu=4|gres/gpu=1|mem=1T|3|5"
-    found = qos_of(f"Welcome\n{short}\nnormal||||||||\n")
+    short = (
+        "short|DenyOnLimit,OverPartQOS|0.500000|2.000000|02:00:00|cpu=8|cpu=4|mem=1T|mem=9G|cpu=7|cpu=60|1-00:00:00"
+        "|gres/gpu=1|cpu=5|3|5"
+    )
+    found = qos_of(f"Welcome\n{short}\nnormal|||||||||||||||\n")
     limits = found["short"].limits
     assert found["short"].flags == {"DenyOnLimit", "OverPartQOS"}
     assert (limits.minutes, limits.jobs, limits.submitted) == (120, 3, 5)
-    assert limits.per_job == Amount(cores=8)
-    assert limits.per_user == Amount(gpus=1)
-    assert limits.group == Amount(memory_mb=1024**2)
+    assert (limits.per_job, limits.per_node) == ({"cpu": 8}, {"cpu": 4})
+    assert (limits.per_user, limits.per_account) == ({"gres/gpu": 1}, {"cpu": 5})
+    assert limits.group == {"mem": 1024**2}
+    assert (limits.job_minutes, limits.running_minutes) == ({"mem": 9216}, {"cpu": 7})
+    assert limits.group_minutes == {"cpu": 60, "wall": 1440}
+    assert (found["short"].usage_factor, found["short"].limit_factor) == (0.5, 2)
     assert found["normal"].limits.minutes is None
-    text = "science|||root|normal|||||cpu=12||\nscience|eve|||normal,Short|short|04:00:00|||||2\n"
+    text = (
+        "science|||root|normal|||||cpu=12||||||\n"
+        "science|eve|||normal,Short|short|04:00:00|||||||||2\n"
+    )
     account, eve = associations_of(text)
     assert (account.account, account.user, account.parent) == ("science", "", "root")
-    assert account.limits.group == Amount(cores=12)
+    assert account.limits.group == {"cpu": 12}
     assert (eve.qos, eve.default_qos) == ({"normal", "short"}, "short")
     assert (eve.limits.minutes, eve.limits.submitted) == (240, 2)
+
+
+USED = """\
+Current Association Manager state
+Association Records
+ClusterName=beamhub Account=science UserName= Partition= Priority=0 ID=3 ParentAccount=root(1) \
+GrpJobs=N(0) GrpWall=1500(0.07) GrpTRES=cpu=N(0) GrpTRESMins=cpu=5000(7),mem=N(6),gres/gpu:A=N(0) \
+GrpTRESRunMins=cpu=N(3)
+ClusterName=beamhub Account=science UserName=ada(1010) Partition=short GrpWall=N(2.00) \
+GrpTRESMins=cpu=N(2)
+QOS Records
+QOS=normal(1) UsageRaw=3.9 GrpWall=N(0.10) GrpTRESMins=cpu=1(9) User Limits= 1012={MaxJobsPU=N(0)}
+"""
+
+
+def test_hours_that_are_used():
+    assert dict(used_of(USED)) == {
+        ("science", "", ""): {"cpu": 7, "mem": 6, "gres/gpu:a": 0, "wall": 0.07},
+        ("science", "ada", "short"): {"cpu": 2, "wall": 2},
+        ("normal",): {"cpu": 9, "wall": 0.1},
+    }
 
 
 NEW_PARTITION = (
@@ -107,9 +132,9 @@ NEW_PARTITION = (
     "DefMemPerNode=UNLIMITED MaxMemPerCPU=4000 TRES=cpu=8,mem=32000M,node=1,billing=8,gres/gpu=1"
 )
 NEW_ROWS = """\
-root||||normal|||||||
-science|||root|normal|||||cpu=12,gres/gpu=1||
-science|connie|||normal,quick|||cpu=4,mem=8G|||3|
+root||||normal|||||||||||
+science|||root|normal|||||cpu=12,gres/gpu=1||||||
+science|connie|||normal,quick|||cpu=4,mem=8G|||||||3|
 """
 
 
@@ -119,8 +144,8 @@ def test_slurm_24_11_is_read_as_22_05_is():
     assert (short.minutes, short.memory_mb_per_core, short.qos) == (240, 4000, "normal")
     assert (short.allowed["Accounts"], short.denied["Qos"]) == ({"science"}, {"long"})
     _, science, connie = associations_of(NEW_ROWS)
-    assert science.limits.group == Amount(cores=12, gpus=1)
-    assert connie.limits.per_job == Amount(cores=4, memory_mb=8192)
+    assert science.limits.group == {"cpu": 12, "gres/gpu": 1}
+    assert connie.limits.per_job == {"cpu": 4, "mem": 8192}
     assert (connie.limits.jobs, connie.qos) == (3, {"normal", "quick"})
-    [quick] = qos_of("quick|OverPartQOS|00:30:00|||cpu=4|||\n").values()
-    assert (quick.limits.minutes, quick.limits.per_user.cores) == (30, 4)
+    [quick] = qos_of("quick|OverPartQOS|1.000000||00:30:00||||||||cpu=4|||\n").values()
+    assert (quick.limits.minutes, quick.limits.per_user) == (30, {"cpu": 4})

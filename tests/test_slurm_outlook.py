@@ -5,9 +5,9 @@ import time
 from datetime import UTC, datetime
 
 from spawners.launch import Resources
-from spawners.slurm_estimates import Estimate
-from spawners.slurm_jobs import Job, Node
-from spawners.slurm_outlook import (
+from spawners.slurm.estimates import Estimate
+from spawners.slurm.jobs import Job, Node
+from spawners.slurm.outlook import (
     age_text,
     estimate_text,
     fresh,
@@ -16,7 +16,7 @@ from spawners.slurm_outlook import (
     waits_text,
     whole_only,
 )
-from spawners.slurm_queue import Seen
+from spawners.slurm.queue import Seen
 from spawners.times import KeptTimes
 
 SMALL = Resources(cores=1, memory_gib=4)

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from spawners.slurm_probe import MISSING, Probe, listening
+from spawners.slurm.probe import MISSING, Probe, listening
 
 LOCAL = IPv4Address("127.0.0.1")
 

@@ -3,9 +3,8 @@
 import asyncio
 from itertools import pairwise
 
-from spawners import slurm_question
-from spawners.slurm_commands import CommandError
-from spawners.slurm_question import BACKOFF_MAX_S, Question, backoff
+from spawners.slurm.commands import CommandError
+from spawners.slurm.question import BACKOFF_MAX_S, Question, backoff
 
 
 def counting(*answers):
@@ -33,7 +32,7 @@ async def test_a_failure_keeps_the_last_answer(monkeypatch):
     ask, asked = counting("a", CommandError("no"))
     question = Question(ask, "", 0)
     assert await question.fresh() == "a"
-    monkeypatch.setattr(slurm_question, "backoff", lambda *_: 3600)
+    monkeypatch.setattr("spawners.slurm.question.backoff", lambda *_: 3600)
     assert await question.fresh() == "a"
     assert await question.fresh() == "a"
     assert len(asked) == 2

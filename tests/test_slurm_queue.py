@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from spawners.slurm_commands import STARTED, CommandError, NoAnswerError, run
-from spawners.slurm_queue import VANISHED, Queue
+from spawners.slurm.commands import STARTED, CommandError, NoAnswerError, run
+from spawners.slurm.queue import VANISHED, Queue
 
 RUNNING = "beamhub\x1f{id}\x1fRUNNING\x1fada\x1fNone\x1f1\x1f2\x1f3\x1f4\x1fp\x1fnode1\x1fname"
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from hub.pages.jobs import Told
-from spawners.slurm_script import HOME, Need, ScriptError, job_name, job_script
+from spawners.slurm.script import HOME, Need, ScriptError, job_name, job_script
 
 REQUESTS = {
     "name": job_name("0123", "pyfai"),

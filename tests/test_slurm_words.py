@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spawners.slurm_jobs import Job
-from spawners.slurm_words import (
+from spawners.slurm.jobs import Job
+from spawners.slurm.words import (
     ENDINGS,
     ending_of,
     ending_soon_text,
@@ -27,6 +27,11 @@ from spawners.slurm_words import (
         ("QOSMaxCpuPerUserLimit", "this queue allows one user"),
         ("AssocGrpCpuLimit", "group's account"),
         ("AssocGrpCPUMinutesLimit", "computing time is used up"),
+        ("AssocGrpBillingMinutes", "computing time is used up"),
+        ("QOSGrpWallLimit", "computing time is used up"),
+        ("AssocGrpCPURunMinutesLimit", "group's account"),
+        ("QOSMaxCpuMinutesPerJobLimit", "than Slurm allows one job"),
+        ("AssocMaxWallDurationPerJobLimit", "than Slurm allows one job"),
         ("ReqNodeNotAvail, Reserved for maintenance", "down, drained or reserved"),
         ("ReqNodeNotAvail, UnavailableNodes:node1", "down, drained or reserved"),
         ("JobHeldUser", "held"),

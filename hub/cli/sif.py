@@ -2,15 +2,18 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spawners.software import Apptainer
+from spawners.slurm.software import Apptainer
 
 from ..images.plan import Image, ImageError, select
 from .common import StateOption, UseCasesOption, deployment_of, err, out
 from .images import Shelf, SiteOption, shelf, told
+
+if TYPE_CHECKING:
+    from ..images.sif import Source
 
 
 def sif(
@@ -53,12 +56,18 @@ def sif(
         for image in wanted:
             known = here.record.get(image.reference)
             found = sif.from_archive(image, archive, known) if archive else sif.from_docker(image)
-            file = sif.target(image, folder)
-            there = sif.is_made(file, found)
-            if not there:
-                sif.make(file, found, partial(progress, image.name))
-            sif.note(file, found)
-            out.print(f"{file}  {'as before, ' if there else ''}of {found.name}, {found.made.id}")
+            make(found, sif.target(image, folder), image.name)
+
+
+def make(found: "Source", file: Path, name: str) -> None:
+    """Make an image file, unless it is there, and note beside it what it was made of."""
+    from ..images import sif
+
+    there = sif.is_made(file, found)
+    if not there:
+        sif.make(file, found, partial(progress, name))
+    sif.note(file, found)
+    out.print(f"{file}  {'as before, ' if there else ''}of {found.name}, {found.made.id}")
 
 
 def progress(name: str, text: str) -> None:

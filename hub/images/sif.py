@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from spawners.image_files import Origin, image_file, note_beside, origin_of
+from spawners.slurm.image_files import Origin, image_file, note_beside, origin_of
 
 from . import docker
 from .plan import Image, ImageError

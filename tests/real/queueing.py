@@ -4,6 +4,7 @@ import re
 import time
 
 import httpx
+from cluster import PATIENCE_S
 from portals import xsrf
 
 
@@ -22,17 +23,18 @@ def pending(user: str) -> str:
     return f"/hub/spawn-pending/{user}/pyfai"
 
 
-def wait_for_page(client: httpx.Client, path: str, text: str, seconds: float = 90) -> str:
+def wait_for_page(client: httpx.Client, path: str, text: str | re.Pattern[str]) -> str:
     """Return a page once it says something."""
-    end = time.monotonic() + seconds
-    while text not in (page := client.get(path).text):
+    wanted = re.compile(re.escape(text)) if isinstance(text, str) else text
+    end = time.monotonic() + PATIENCE_S
+    while not wanted.search(page := client.get(path).text):
         assert time.monotonic() < end, re.sub(r"<[^>]+>|\n\s*\n", "", page)
         time.sleep(0.5)
     return page
 
 
-def wait_until_ended(client: httpx.Client, user: str, text: str, seconds: float = 90) -> str:
-    return wait_for_page(client, f"/user/{user}/pyfai/lab", text, seconds)
+def wait_until_ended(client: httpx.Client, user: str, text: str) -> str:
+    return wait_for_page(client, f"/user/{user}/pyfai/lab", text)
 
 
 def answers(client: httpx.Client, user: str) -> bool:

@@ -23,7 +23,7 @@ from starts import failing_start
 from websockets.sync.client import connect
 
 from hub.images.sif import FAST
-from spawners.image_files import image_file, labels_of, note_beside, origin_of
+from spawners.slurm.image_files import image_file, labels_of, note_beside, origin_of
 
 pytestmark = [pytest.mark.portal, pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(600)]
 HOSTILE = 'It\'s $(touch /tmp/beamhub-hostile) `id` "$HOME"'

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from cluster import Cluster, wait_until
-from cluster_files import REFUSED
+from cluster.files import REFUSED
 from portals import RunningPortal
 from queueing import begin, outlook_of, pending, wait_for_page, wait_until_ended
 
@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.portal,
     pytest.mark.slow,
     pytest.mark.slurm,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
 ]
 
 
@@ -35,19 +35,16 @@ def test_servers_are_kept_while_the_controller_is_away(
         begin(eve, size="small")
         wait_for_page(eve, pending("eve"), "Slurm, which runs servers on this cluster, doesn&#39;t")
         slurm_portal.stop_server(fred, "pyfai")
-        wait_until_ended(fred, "fred", "Slurm did not answer when this server was stopped", 40)
+        wait_until_ended(fred, "fred", "Slurm did not answer when this server was stopped")
         time.sleep(max(0, back - time.monotonic()))
         assert client.get("/user/ada/pyfai/api/status").status_code == 200
     finally:
         cluster.start_controller()
-    end = time.monotonic() + 180
-    while "has not answered" in client.get("/hub/home").text:
-        assert time.monotonic() < end
-        time.sleep(1)
+    wait_until(lambda: not is_silent(client), "an answer")
     assert client.get("/user/ada/pyfai/api/status").status_code == 200
-    wait_until(lambda: cluster.job_of("fred") == "", "the end of the job that was given up", 180)
+    wait_until(lambda: cluster.job_of("fred") == "", "the end of the job that was given up")
     slurm_portal.stop_server(client, "pyfai")
-    wait_until(cluster.all_idle, "an idle cluster", 120)
+    wait_until(cluster.all_idle, "an idle cluster")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +63,7 @@ def strict_portal(
     (hands / "mode").touch()
     for name in ("squeue", "sacct", "scontrol"):
         wrapper = hands / name
-        wrapper.write_text(WRAPPER.format(folder=hands, name=name))
+        wrapper.write_text(WRAPPER.format(folder=hands, name=name, slow_s=SLOW_S))
         wrapper.chmod(0o755)
     (hands / "asked").touch()
     (hands / "asked").chmod(0o666)
@@ -76,6 +73,7 @@ def strict_portal(
     running.stop()
 
 
+SLOW_S = 10
 # What bounds jobs isn't told here, so that it is sbatch that refuses.
 WRAPPER = """\
 #!/bin/sh
@@ -83,7 +81,7 @@ case "{name} $*" in "scontrol "*"show partition") exit 1 ;; esac
 [ {name} = squeue ] && echo asked >> {folder}/asked
 case "$*" in *"show partition") exit 1 ;; esac
 case $(cat {folder}/mode) in
-slow) sleep 10 ;;
+slow) sleep {slow_s} ;;
 failing) echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1 ;;
 banner) echo '*** Maintenance on Monday ***'; echo 'a|b' ;;
 esac
@@ -108,7 +106,7 @@ def test_what_slurm_refuses_is_said_in_words(
     portal, _ = strict_portal
     client = portal.login("ada")
     begin(client, size=size)
-    page = wait_for_page(client, pending("ada"), words, 30)
+    page = wait_for_page(client, pending("ada"), words)
     assert ("Slurm refused the job: " if size == "site" else "Slurm says: ") in page
     assert cluster.job_of("ada") == ""
 
@@ -120,8 +118,15 @@ def test_what_slurm_takes_but_could_never_start_is_refused_too(
     portal, _ = strict_portal
     client = portal.login("ada")
     begin(client, size=size)
-    wait_for_page(client, pending("ada"), "than its partition ever grants", 30)
+    wait_for_page(client, pending("ada"), "than its partition ever grants")
     wait_until(lambda: cluster.job_of("ada") == "", "the end of the job")
+
+
+def wait_for_questions(hands: Path, count: int) -> None:
+    """Wait until squeue is asked so many times more."""
+    asked = hands / "asked"
+    asked.write_text("")
+    wait_until(lambda: len(asked.read_text().split()) >= count, f"{count} questions")
 
 
 def is_silent(client: httpx.Client) -> bool:
@@ -138,12 +143,12 @@ def test_a_controller_that_is_slow_fails_or_says_more_loses_no_server(
     portal.start_server(client, "pyfai", size="small")
     for mode in ("slow", "failing", "banner"):
         (hands / "mode").write_text(mode)
-        time.sleep(15)
+        wait_for_questions(hands, 2)  # of which the first has its answer
         # After failures the next question comes later.
-        wait_until(lambda: is_silent(client) == (mode == "failing"), mode, 45)  # noqa: B023
+        wait_until(lambda: is_silent(client) == (mode == "failing"), mode)  # noqa: B023
         began = time.monotonic()
         client.get("/hub/open/pymca")
-        assert time.monotonic() - began < 5, mode
+        assert mode != "slow" or time.monotonic() - began < SLOW_S
         assert client.get("/user/ada/pyfai/api/status").status_code == 200
     (hands / "mode").write_text("")
     portal.stop_server(client, "pyfai")
@@ -153,17 +158,15 @@ def test_the_number_of_questions_does_not_depend_on_the_number_of_servers(
     strict_portal: tuple[RunningPortal, Path], cluster: Cluster, full: str
 ) -> None:
     portal, hands = strict_portal
-    counts = []
     clients = []
     for names in (["ada"], ["eve", "fred", "olaf", "sue"]):
         for name in names:
             clients.append(portal.login(name))
             begin(clients[-1], size="small")
             wait_for_page(clients[-1], pending(name), "in the queue")
-        (hands / "asked").write_text("")
-        time.sleep(20)
-        counts.append(len((hands / "asked").read_text().split()))
-    assert 5 <= counts[0] <= 11, counts
-    assert abs(counts[1] - counts[0]) <= 2, counts
+        began = time.monotonic()
+        wait_for_questions(hands, 5)
+        # Two are 2 s apart, however many servers; one may be about a job that is gone.
+        assert time.monotonic() - began >= 3 * 2, names
     for client in clients:
         portal.stop_server(client, "pyfai")

@@ -10,15 +10,15 @@ from portals import RunningPortal
 from queueing import answers, begin, pending, wait_for_page
 
 from hub.state import identity_of
-from spawners import slurm_strays
-from spawners.slurm_queue import queue_of
-from spawners.slurm_script import job_name
+from spawners.slurm import strays
+from spawners.slurm.queue import queue_of
+from spawners.slurm.script import job_name
 
 pytestmark = [
     pytest.mark.portal,
     pytest.mark.slow,
     pytest.mark.slurm,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
 ]
 RUN, WAIT = 20, 10
 
@@ -56,13 +56,13 @@ def test_a_hub_that_is_killed_finds_what_runs_and_what_waits_by_one_question(
 ) -> None:
     size = {"title": "Light", "cores": 1, "memory_gib": 2, "walltime_h": 1}
     # Longer between two questions than the test takes: what is known comes from the first.
-    profile = cluster.profile(sizes={"light": size}, backend=cluster.backend(query_s=600))
+    profile = cluster.profile(sizes={"light": size}, backend=cluster.backend(query_s=3600))
     portal = started(profile)
     clients = {name: portal.login(name) for name in crowd}
     running, waiting = crowd[:RUN], crowd[RUN:]
     for name in running:
         begin(clients[name], size="light")
-    wait_until(lambda: all(answers(clients[n], n) for n in running), "twenty servers", 300)
+    wait_until(lambda: all(answers(clients[n], n) for n in running), "twenty servers", 900)
     hold_back = cluster.fill_rest()
     for name in waiting:
         begin(clients[name], size="light")
@@ -81,7 +81,7 @@ def test_a_hub_that_is_killed_finds_what_runs_and_what_waits_by_one_question(
     assert cluster.job_of(given_up) == ""
     cluster.said("scancel", hold_back)
     begun = cluster.cpus * len(cluster.nodes) - RUN
-    wait_until(lambda: sum(answers(clients[n], n) for n in others) == begun, "some more", 120)
+    wait_until(lambda: sum(answers(clients[n], n) for n in others) == begun, "some more")
     assert {n: cluster.job_of(n) for n in crowd} == {**jobs, given_up: ""}
 
 
@@ -104,11 +104,11 @@ def test_a_job_of_no_server_is_cancelled_and_nobody_elses(
     stray = cluster.submit("ada", f"--job-name={job_name(portal, 'pyfai')}")
     other = cluster.submit("ada", f"--job-name={job_name('0000', 'pyfai')}")
     known = cluster.submit("ada", f"--job-name={job_name(portal, 'pymca')}")
-    monkeypatch.setattr(slurm_strays, "YOUNG_S", -10)
+    monkeypatch.setattr(strays, "YOUNG_S", -10)
     queue_of.cache_clear()
-    assert asyncio.run(slurm_strays.cancel_strays({known}, portal, 1)) == 1
+    assert asyncio.run(strays.cancel_strays({known}, portal, 1)) == 1
     queue_of.cache_clear()
-    wait_until(lambda: stray not in cluster.jobs(), "the end of the stray", 30)
+    wait_until(lambda: stray not in cluster.jobs(), "the end of the stray")
     assert {other, known} <= set(cluster.jobs())
     cluster.said("scancel", other, known)
 

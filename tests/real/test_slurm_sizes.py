@@ -9,19 +9,19 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cluster import HUB, Cluster, wait_until
+from cluster import HUB, PATIENCE_S, Cluster, wait_until
 from portals import RunningPortal, xsrf
 from queueing import outlook_of
 
-from spawners.slurm_jobs import jobs_of
-from spawners.slurm_machine import ask_machine
-from spawners.slurm_queue import ask_nodes
+from spawners.slurm.jobs import jobs_of
+from spawners.slurm.machine import ask_machine
+from spawners.slurm.queue import ask_nodes
 
 pytestmark = [
     pytest.mark.portal,
     pytest.mark.slow,
     pytest.mark.slurm,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
 ]
 
 GIB = {"cores": 1, "memory_gib": 4}
@@ -34,12 +34,28 @@ SIZES = {
     "gpus": {"title": "GPUs", **GIB, "gpus": 2, "walltime_h": 1},
     "members": {"title": "Members", **GIB, "walltime_h": 1},
     "quick": {"title": "Quick", **GIB, "walltime_h": 1},
+    "product": {"title": "Product", **GIB, "walltime_h": 1},
+    "fast": {"title": "Fast", **GIB, "gpus": 1, "walltime_h": 1},
+    "spent": {"title": "Spent", **GIB, "walltime_h": 1},
 }
 BY_SIZE = {
     "long": {"partition": "short"},
     "open": {"partition": "short"},
     "members": {"partition": "closed"},
     "quick": {"qos": "quick"},
+    "product": {"qos": "product"},
+    "fast": {"gpu_type": "fast"},
+    "spent": {"account": "spent"},
+}
+NEVER = {
+    "long": "longer than partition 'short' allows: 8 h asked, 4 h possible",
+    "wide": "account 'science' allows one job 4 cores: 6 cores asked",
+    "gpus": "2 GPUs asked, and no node of partition 'interactive' has more than 1",
+    "members": "partition 'closed' is only for members of 'root'",
+    "quick": "longer than QOS 'quick' allows: 1 h asked, 30 min possible",
+    "product": "longer than QOS 'product' allows a job with 1 core: 1 h asked, 20 min possible",
+    "fast": "account 'science' allows one job no GPUs of type 'fast'",
+    "spent": "account 'spent' has spent its 1 core minute",
 }
 
 
@@ -50,12 +66,37 @@ def bounded(cluster: Cluster) -> Iterator[None]:
     cluster.said("scontrol", "create", "PartitionName=short", "MaxTime=04:00:00", *both)
     cluster.said("scontrol", "create", "PartitionName=closed", "AllowGroups=root", *both)
     cluster.sacctmgr("add", "qos", "quick", "MaxWall=00:30:00")
-    cluster.sacctmgr("modify", "user", "connie", "set", "qos+=quick", "MaxTRESPerJob=cpu=4")
+    cluster.sacctmgr("add", "qos", "product", "MaxTRESMins=cpu=20", "GrpTRESMins=cpu=1000")
+    limits = "MaxTRESPerJob=cpu=4,gres/gpu:fast=0"
+    cluster.sacctmgr("modify", "user", "connie", "set", "qos+=quick,product", limits)
+    cluster.sacctmgr("add", "account", "spent", "Cluster=beamhub", "GrpTRESMins=cpu=1")
+    cluster.sacctmgr("add", "user", "connie,max", "Account=spent", "Cluster=beamhub")
+    spend(cluster, "max", "spent")
     yield
-    cluster.sacctmgr("modify", "user", "connie", "set", "qos-=quick", "MaxTRESPerJob=cpu=-1")
-    cluster.sacctmgr("delete", "qos", "quick")
+    cluster.sacctmgr("delete", "user", "connie,max", "Account=spent")
+    cluster.sacctmgr("delete", "account", "spent")
+    no_limits = "MaxTRESPerJob=cpu=-1,gres/gpu:fast=-1"
+    cluster.sacctmgr("modify", "user", "connie", "set", "qos-=quick,product", no_limits)
+    cluster.sacctmgr("delete", "qos", "quick,product")
     for name in ("short", "closed"):
         cluster.said("scontrol", "delete", f"PartitionName={name}")
+
+
+def spend(cluster: Cluster, user: str, account: str) -> None:
+    """Use more than a core minute of an account's; a job that ends is counted at once."""
+    cores = cluster.cpus * len(cluster.nodes)
+    nodes = ("--exclusive", f"--nodes={len(cluster.nodes)}")
+    number = cluster.submit(user, f"--account={account}", *nodes)
+    order = ("squeue", "-h", "--states=all", "-j", number, "-o", "%M")
+    wait_until(lambda: seconds(cluster.said(*order)) > 90 / cores, "a job of some seconds")
+    cluster.said("scancel", number)
+    wait_until(cluster.all_idle, "an idle cluster")
+
+
+def seconds(elapsed: str) -> int:
+    """Return a time such as ``1:05`` in seconds."""
+    minutes, _, rest = elapsed.rpartition(":")
+    return int(minutes or 0) * 60 + int(rest)
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +112,9 @@ def portal(
     running.stop()
 
 
-def outlook(client: httpx.Client, size: str, words: str, seconds: float = 60) -> str:
+def outlook(client: httpx.Client, size: str, words: str) -> str:
     """Return what is told of a size, once that says something."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE_S
     while words not in (text := outlook_of(client, size)):
         assert time.monotonic() < end, text
         time.sleep(0.5)
@@ -82,17 +123,11 @@ def outlook(client: httpx.Client, size: str, words: str, seconds: float = 60) ->
 
 def test_what_would_never_run_is_shown_with_the_reason(portal: RunningPortal) -> None:
     client = portal.login("connie")
-    for size, why in {
-        "long": "longer than partition 'short' allows: 8 h asked, 4 h possible",
-        "wide": "account 'science' allows one job 4 cores: 6 cores asked",
-        "gpus": "2 GPUs asked, and no node of partition 'interactive' has more than 1",
-        "members": "partition 'closed' is only for members of 'root'",
-        "quick": "longer than QOS 'quick' allows: 1 h asked, 30 min possible",
-    }.items():
+    for size, why in NEVER.items():
         assert outlook(client, size, "Can't run for you: ") == f"Can't run for you: {why}"
     page = html.unescape(client.get("/hub/open/pyfai").text)
     disabled = re.findall(r'value="(\w+)"\s+disabled', page)
-    assert disabled == ["long", "wide", "gpus", "members", "quick"]
+    assert disabled == [*NEVER]
     assert "up to 4 h" in page
     assert "Slurm grants 4 h in partition 'short'" in page
 
@@ -146,10 +181,10 @@ def test_slurm_says_when_a_job_of_this_user_would_begin(
     number = cluster.fill()
     try:
         outlook(client, "small", "no room now; 0 jobs waiting; 0 cores")
-        outlook(client, "small", "Yours would begin in about", 90)
+        outlook(client, "small", "Yours would begin in about")
     finally:
         cluster.said("scancel", number)
-        wait_until(cluster.all_idle, "an idle cluster", 120)
+        wait_until(cluster.all_idle, "an idle cluster")
 
 
 def test_what_is_read_is_all_that_this_slurm_prints(bounded: None, cluster: Cluster) -> None:
@@ -159,12 +194,33 @@ def test_what_is_read_is_all_that_this_slurm_prints(bounded: None, cluster: Clus
     assert machine.enforced >= {"associations", "limits", "qos"}
     assert machine.qos["quick"].limits.minutes == 30
     assert machine.accounts["connie"] == "science"
-    [connie] = [one for one in machine.associations if one.user == "connie"]
-    assert connie.limits.per_job.cores == 4
-    assert connie.qos >= {"normal", "quick"}
+    connie = machine.of_user["connie"][0]
+    assert connie.limits.per_job == {"cpu": 4, "gres/gpu:fast": 0}
+    assert connie.qos >= {"normal", "quick", "product"}
+    product = machine.qos["product"].limits
+    assert (product.job_minutes, product.group_minutes) == ({"cpu": 20}, {"cpu": 1000})
+    assert product.used_minutes["cpu"] == 0
+    spent = machine.of_account["spent"].limits
+    assert spent.group_minutes == {"cpu": 1}
+    assert spent.used_minutes["cpu"] >= 1
     nodes = asyncio.run(ask_nodes())
     assert {node.gpus for node in nodes.values()} == {1}
     assert jobs_of("") == {}
+
+
+def test_what_is_shown_as_never_slurm_leaves_waiting(bounded: None, cluster: Cluster) -> None:
+    for option, reason in {
+        "--cpus-per-task=6": "AssocMaxCpuPerJobLimit",
+        "--qos=product": "QOSMaxCpuMinutesPerJobLimit",
+        "--gres=gpu:fast:1": "AssocMaxGRESPerJob",
+        "--account=spent": "AssocGrpCPUMinutesLimit",
+    }.items():
+        number = cluster.submit("connie", option, wait=False)
+        order = ("squeue", "-h", "--states=all", "-j", number, "-o", "%T %r")
+        try:
+            wait_until(lambda o=order, r=reason: cluster.said(*o) == f"PENDING {r}", reason)
+        finally:
+            cluster.said("scancel", number)
 
 
 # The check.

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.portal,
     pytest.mark.slow,
     pytest.mark.slurm,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
 ]
 
 
@@ -75,7 +75,7 @@ def test_a_home_that_is_full_before_or_after_the_start_is_said(
 def test_only_people_with_an_account_get_jobs(slurm_portal: RunningPortal) -> None:
     root = slurm_portal.login("root")
     begin(root, size="small")
-    wait_for_page(root, pending("root"), "belongs to a service", 30)
+    wait_for_page(root, pending("root"), "belongs to a service")
     for name in ("daemon", "zoe"):
         page = slurm_portal.login(name).get("/hub/open/pyfai").text
         assert "Slurm knows no account that you could start jobs with" in page

@@ -13,11 +13,12 @@ pytestmark = [
     pytest.mark.portal,
     pytest.mark.slow,
     pytest.mark.slurm,
-    pytest.mark.timeout(1500),
+    pytest.mark.timeout(3000),
 ]
 WITH_APPTAINER = ("test_apptainer", "test_server")
 SLURM = {
     "test_slurm_waiting": ("who_waits", "operator_cancels", "free_cluster"),
+    "test_slurm_sizes": ("slurm_prints", "slurm_leaves_waiting"),
     "test_slurm_endings": ("running_job_that_is_cancelled",),
     "test_slurm_controller": ("what_slurm_refuses",),
     "test_slurm_walls": ("secret_of_a_server", "sudo_rule", "check_is_green"),

@@ -1,0 +1,178 @@
+"""A job of a minute wherever servers would run: whether all that they need is there."""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
+
+from ..accounts import AccountError, own_name, person
+from ..launch import Resources
+from .checks import may_start_as
+from .commands import CommandError, run, run_as
+from .jobs import Job, words_of
+from .queue import ask_nodes
+from .script import job_name, job_script
+from .words import ending_of, reason_of, refusal_of
+
+if TYPE_CHECKING:
+    from .backend import SlurmBackend
+
+WAIT_S = 120.0
+LOOK_S = 1.0
+CONNECT_S = 5.0
+HIGH_PORT = 47_808
+"""Nobody is expected to listen there: a node that says so can be reached."""
+DONE = ("COMPLETED", "FAILED")
+SCRIPT = """\
+timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" || exit 11
+if [ -n "$3" ]; then ls "$3/" || exit 12; fi
+written=$(mktemp ~/.beamhub-check-XXXXXX) && rm "$written" || exit 13
+if [ -n "$4" ]; then command -v "$4" || exit 14; fi
+"""
+"""Its arguments: the hub's address and port, the software's folder, a program."""
+MISSING = {
+    "11": "does not reach the portal at {host}, port {port}. Let nodes connect there, or name in "
+    "backend.hub an address of this machine that they reach",
+    "12": "does not see the folder {folder}, where its software lies",
+    "13": "can't write into the home folder of {user}",
+    "14": "has no program '{program}'",
+}
+"""What each exit status of the script means."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One job: where it goes, and what it looks for.
+
+    Parameters
+    ----------
+    size : str
+        One that goes there.
+    user : str
+        Under whose account it runs.
+    host, port : str, int
+        Where the hub listens.
+    folder, program : str
+        What software needs on a node, empty for nothing.
+    """
+
+    size: str
+    user: str
+    host: str
+    port: int
+    folder: str = ""
+    program: str = ""
+
+    @property
+    def command(self) -> list[str]:
+        """What the job runs."""
+        looked_for = [self.host, str(self.port), self.folder, self.program]
+        return ["bash", "-c", SCRIPT, "beamhub-check", *looked_for]
+
+    def missing(self, status: str) -> str:
+        """Return what an exit status of the script says."""
+        told = MISSING.get(status, f"ended it with status {status}")
+        return told.format(**vars(self))
+
+
+def job_findings(
+    backend: "SlurmBackend", resources: Mapping[str, Resources], user: str, port: int
+) -> Iterator[str]:
+    """Yield what is missing where servers would run, and on the ways there and back."""
+    try:
+        account = person(user)
+    except AccountError as error:
+        yield str(error)
+        return
+    if not may_start_as(account):
+        yield f"The account '{own_name()}' may not start jobs for '{account}', so none was run."
+        return
+    places = {backend.where(size): size for size in reversed(list(resources))}
+    try:
+        with listening(backend.hub, port):
+            yield from asyncio.run(run_all(backend, [*places.values()], account, port))
+    except OSError as error:
+        yield f"backend.hub: the portal can't listen at {backend.hub}: {error.strerror}."
+
+
+def listening(address: IPv4Address, port: int) -> closing[socket.socket]:
+    """Return a socket that listens where the hub would, unless the hub itself does."""
+    made = socket.socket()
+    if made.connect_ex((str(address), port)):
+        made.close()
+        made = socket.create_server((str(address), port))
+    return closing(made)
+
+
+async def run_all(backend: "SlurmBackend", sizes: list[str], user: str, port: int) -> list[str]:
+    """Return what the jobs found, all at once."""
+    software = backend.software
+    host = socket.gethostname() if backend.hub.is_unspecified else str(backend.hub)
+    program = "apptainer" if software.kind == "apptainer" else ""
+    probes = [Probe(size, user, host, port, str(software.folder), program) for size in sizes]
+    found = await asyncio.gather(*(finding(backend, probe) for probe in probes))
+    return [text for text in found if text]
+
+
+async def finding(backend: "SlurmBackend", probe: Probe) -> str:
+    """Return what one job found, empty where nothing is missing."""
+    where = backend.where(probe.size)
+    small = Resources(cores=1, memory_gib=0.1, walltime_h=1 / 60)
+    script = job_script(
+        {"name": job_name("check", probe.size), **backend.requests(probe.size, small)},
+        command=probe.command,
+        variables={},
+        prologue=backend.prologue,
+        exclusive=where.exclusive,
+    )
+    label = f"A job of {probe.user} in partition '{where.partition}'"
+    try:
+        number = (await run_as(probe.user, "sbatch", "--parsable", text=script)).split()[-1]
+        about = await until_over(number, probe.user)
+        node = about.get("BatchHost", "")
+        job = Job(number, about.get("JobState", ""), reason=about.get("Reason", ""))
+        if not job.over:
+            why = reason_of(job.reason) if job.waits else f"Node '{node}' takes long"
+            return f"{label} was not over within {WAIT_S:g} s, so it was cancelled. {why}."
+        if job.state not in DONE:
+            return f"{label}: {ending_of(job)}"
+        status = about.get("ExitCode", "0:0").partition(":")[0]
+        if status != "0":
+            return f"{label}: node '{node}' {probe.missing(status)}."
+        return await no_way_to(node)
+    except CommandError as error:
+        return f"{label}: {refusal_of(str(error))}"
+
+
+async def until_over(number: str, user: str) -> dict[str, str]:
+    """Return what Slurm says of a job once it is over; one that doesn't begin is cancelled."""
+    about: dict[str, str] = {}
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while not about or not Job(number, about["JobState"]).over:
+                await asyncio.sleep(LOOK_S)
+                about = words_of(await run("scontrol", "--oneliner", "show", "job", number))
+    except TimeoutError:
+        await run_as(user, "scancel", number)
+    return about
+
+
+async def no_way_to(node: str) -> str:
+    """Return that this machine doesn't reach a node, empty where it does."""
+    known = (await ask_nodes()).get(node)
+    address = known.address if known else node
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(address, HIGH_PORT)
+            writer.close()
+    except ConnectionRefusedError:
+        return ""
+    except (OSError, TimeoutError):
+        return (
+            f"This machine does not reach node '{node}' at {address}: let it connect to ports "
+            "above 1023, where JupyterLab will listen."
+        )
+    return ""
