@@ -22,7 +22,7 @@ from .tutorials import NOTEBOOKS_VARIABLE, own_folder
 BOARD = "board"
 LAST_WORDS_BYTES = 1500
 """Of what a program said, how much is shown where it fails."""
-STARTING_MS = 60_000
+STARTING_MS = 120_000
 """How long a program may take to show a window, on a busy machine."""
 FRESH_S = 120
 """Who asked for a program longer ago has gone away."""
