@@ -9,7 +9,7 @@ def start(page: Page, title: str) -> None:
     """Start the use case from its card, its link clicked as a person does."""
     page.get_by_role("link", name=f"Open {title}").click()
     page.get_by_role("button", name=f"Start {title}").click()
-    page.wait_for_url("**/user/**", timeout=300_000)
+    page.wait_for_url("**/user/**", timeout=900_000)
 
 
 def run_all(page: Page) -> None:
