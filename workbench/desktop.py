@@ -22,7 +22,8 @@ from .tutorials import NOTEBOOKS_VARIABLE, own_folder
 BOARD = "board"
 LAST_WORDS_BYTES = 1500
 """Of what a program said, how much is shown where it fails."""
-STARTING_MS = 10_000
+STARTING_MS = 120_000
+"""How long a program may take to show a window, on a busy machine."""
 FRESH_S = 120
 """Who asked for a program longer ago has gone away."""
 STYLE = """
@@ -137,7 +138,7 @@ def last_words(said: bytes) -> str:
 def start(app: App, button: Any) -> None:
     """Start a program, and tell what it said last if it fails."""
     from PySide6.QtCore import QProcess, QTimer
-    from PySide6.QtWidgets import QMessageBox
+    from PySide6.QtWidgets import QApplication, QMessageBox
 
     process = QProcess(button)
     process.setProcessChannelMode(QProcess.ProcessChannelMode.MergedChannels)
@@ -150,6 +151,10 @@ def start(app: App, button: Any) -> None:
     def settle() -> None:
         button.setText(app.title)
         button.setEnabled(True)
+
+    def lose_focus(to: object | None) -> None:
+        if to is None:
+            settle()
 
     def ended(status: int) -> None:
         settle()
@@ -164,6 +169,8 @@ def start(app: App, button: Any) -> None:
     button.setText(f"{app.title}: is starting")
     button.setEnabled(False)
     QTimer.singleShot(STARTING_MS, settle)
+    # Its window takes the focus when it comes, which pictures shown meanwhile don't.
+    QApplication.instance().focusWindowChanged.connect(lose_focus)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 // The page of a server that starts: shows every step as it comes, then goes on to the server.
 // By the same version: what stands behind "?" lets browsers keep a script for ever.
-const { tell } = await import(`./notify.js${new URL(import.meta.url).search}`);
+const version = new URL(import.meta.url).search;
+const { goOn, look } = await import(`./again.js${version}`);
+const { tell } = await import(`./notify.js${version}`);
 
 const box = document.getElementById("pending");
 const message = document.getElementById("message");
@@ -27,15 +29,6 @@ function show(event) {
   const step = document.createElement("li");
   step.textContent = `${seconds()} s: ${event.detail || event.message}`;
   steps.append(step);
-}
-
-/** Go on, but not behind the reader's back: a tab that isn't looked at keeps its title till then. */
-function goOn() {
-  if (!document.hidden) {
-    location.reload();
-    return;
-  }
-  document.addEventListener("visibilitychange", () => location.reload(), { once: true });
 }
 
 let source;
@@ -78,13 +71,6 @@ async function again(news) {
     if (news) tell(news);
     goOn();
   }
-}
-
-async function look() {
-  const answer = await fetch(location.href);
-  // A page of ours may have a status of failure; what the proxy says has no such header.
-  const ours = answer.ok || answer.headers.has("X-JupyterHub-Version");
-  return ours ? new DOMParser().parseFromString(await answer.text(), "text/html") : undefined;
 }
 
 // Who sends a form goes elsewhere: the stream's end must not load this page again.

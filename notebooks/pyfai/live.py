@@ -1,5 +1,6 @@
 """Frames as they arrive: what a worker makes of one file, and a thread that plays the beamline."""
 
+import logging
 import re
 import threading
 import time
@@ -12,6 +13,9 @@ import h5py
 import hdf5plugin  # noqa: F401 - lets h5py read what Eiger detectors compress
 import numpy as np
 import pyFAI
+
+# A file that can't be read is told by the notebook, and needs no trace of a worker's.
+logging.getLogger("distributed.worker").setLevel(logging.CRITICAL)
 
 PATIENCE_S = 3.0  # how long a file that can't be read yet may take
 AGAIN_S = 0.3

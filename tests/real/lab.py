@@ -1,5 +1,7 @@
 """JupyterLab in the browser, as a scientist uses it."""
 
+import re
+
 from playwright.sync_api import Locator, Page, expect
 
 
@@ -7,7 +9,7 @@ def start(page: Page, title: str) -> None:
     """Start the use case from its card, its link clicked as a person does."""
     page.get_by_role("link", name=f"Open {title}").click()
     page.get_by_role("button", name=f"Start {title}").click()
-    page.wait_for_url("**/user/**", timeout=300_000)
+    page.wait_for_url("**/user/**", timeout=900_000)
 
 
 def run_all(page: Page) -> None:
@@ -25,14 +27,14 @@ def run_all(page: Page) -> None:
 
 def verdict_of(page: Page) -> Locator:
     """Return the line in which the running notebook says that its checks passed."""
-    verdict = page.locator(".jp-OutputArea-output").get_by_text("checks passed")
+    outputs = page.locator(".jp-OutputArea-output")
+    verdict = outputs.get_by_text("checks passed")
+    otherwise = outputs.get_by_text(re.compile(r"\d checks? failed|Traceback \(most recent"))
     # Outputs below the window are drawn only when they come into view.
-    for _ in range(120):
+    while not verdict.or_(otherwise).count():
         page.locator(".jp-WindowedPanel-outer").last.evaluate("e => e.scrollTo(0, e.scrollHeight)")
-        if verdict.count():
-            break
         page.wait_for_timeout(1000)
-    expect(verdict.first).to_be_visible()
+    expect(verdict.first, " ".join(otherwise.all_text_contents())).to_be_visible()
     verdict.first.scroll_into_view_if_needed()
     return verdict.first
 

@@ -1,18 +1,28 @@
 """A desktop in the browser, through the portal and its proxy, as a scientist reaches it."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from desktop import FIRST_BUTTON, wait_for_board, wait_for_window
 from lab import start, stop
 from playwright.sync_api import BrowserContext, expect
-from portals import RunningPortal, log_in, shot
+from portals import BEAMHUB, RunningPortal, log_in, shot
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.docker,
     pytest.mark.portal,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
 ]
+
+
+@pytest.fixture(scope="module")
+def image_of_quasar(docker_site: Path) -> None:
+    """Quasar's image, which no other test with a portal needs."""
+    command = [BEAMHUB, "images", "build", "quasar", f"--site={docker_site}"]
+    subprocess.run([*command, f"--state={docker_site.parent}/state"], check=True)
 
 
 def test_a_server_has_a_desktop_that_nobody_else_sees(
@@ -38,8 +48,14 @@ def test_a_server_has_a_desktop_that_nobody_else_sees(
     [
         ("pyfai", "Powder diffraction with pyFAI", "pyFAI-calib2, calibrate with the mouse"),
         ("pymca", "X-ray fluorescence with PyMca", "PyMca, fit and map with the mouse"),
+        (
+            "quasar",
+            "Infrared maps with Quasar",
+            "Quasar, with a workflow from raw map to components",
+        ),
     ],
 )
+@pytest.mark.usefixtures("image_of_quasar")
 def test_a_program_opens_from_the_page_of_its_use_case(
     docker_portal: RunningPortal, context: BrowserContext, use_case: str, title: str, program: str
 ) -> None:

@@ -15,9 +15,10 @@ from portals import BEAMHUB
 from hub.images.commands import confined
 from hub.images.record import read_record
 from hub.usecases import NOTEBOOKS, load_use_cases
+from workbench.manifest import App
 
 MANIFESTS = {name: case.manifest for name, case in load_use_cases([NOTEBOOKS]).items()}
-READY = ["pyfai", "pymca"]
+READY = ["pyfai", "pymca", "quasar"]
 """Of the use cases those whose images begin from Debian and PyPI alone, which are everywhere."""
 DESKTOPS = [name for name in READY if MANIFESTS[name].desktop_apps]
 INNER = ("-build", "-foundation", "-desktop", "-programs")
@@ -149,6 +150,12 @@ def processes(container: str) -> str:
     return run("docker", "exec", container, "ps", "-eo", "args").stdout
 
 
+def as_listed(app: App) -> str:
+    """Return how a program stands among the processes: a script of the environment by its path."""
+    command = " ".join(app.command)
+    return command if app.command[0] == "python" else f"/opt/venv/bin/{command}"
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("name", DESKTOPS)
 def test_programs_with_windows_start_on_the_desktop_in_the_browser(server, context, name):
@@ -159,7 +166,7 @@ def test_programs_with_windows_start_on_the_desktop_in_the_browser(server, conte
     wait_for_board(page)
     first, *others = MANIFESTS[name].desktop_apps.values()
     for app in others:
-        program = f"/opt/venv/bin/{app.command[0]}"
+        program = as_listed(app)
         run("docker", "exec", "--detach", "--env=DISPLAY=:1", container, *app.command)
         wait_for_window(page)
         assert program in processes(container)
@@ -169,7 +176,7 @@ def test_programs_with_windows_start_on_the_desktop_in_the_browser(server, conte
     wait_for_window(page)
     # One that can't go on is gone within seconds, and a window says so.
     page.wait_for_timeout(5000)
-    assert f"/opt/venv/bin/{first.command[0]}" in processes(container)
+    assert as_listed(first) in processes(container)
 
 
 @pytest.mark.parametrize("name", DESKTOPS)

@@ -19,6 +19,7 @@ PAGES = {
     "software": "software",
     "about": "about",
     "error": "nothing",
+    "unreachable": "error/503?url=/user/nobody/pyfai/lab",
     "tokens": "token",
 }
 
@@ -60,10 +61,38 @@ def test_page_is_accessible_and_fits(
     page.goto(f"{portal.url}/hub/{PAGES[name]}")
     page.wait_for_load_state("networkidle")
     # Before pictures and axe, which set styles of their own and so offend the policy themselves.
-    expected = "Failed to load resource" if name in ("refused", "error") else "\0"
+    failing = ("refused", "error", "unreachable")
+    expected = "Failed to load resource" if name in failing else "\0"
     assert [c for c in complaints if not c.startswith(expected)] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
     shot(page, f"{name}-{scheme}-{width}")
+    assert violations(page) == []
+
+
+@pytest.fixture(scope="module")
+def ended(portal: RunningPortal, session: dict) -> str:
+    """The address of a server that its user has shut down from within."""
+    client = portal.client()
+    for cookie in session["cookies"]:
+        client.cookies.set(cookie["name"], cookie["value"], path=cookie["path"])
+    portal.start_server(client, "pyfai")
+    base = "/user/paula/pyfai/"
+    token = {"X-XSRFToken": client.cookies.get("_xsrf", path=base) or ""}
+    assert client.post(f"{base}api/shutdown", headers=token).status_code == 200
+    return f"{portal.url}{base}lab"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_of_a_server_that_has_ended(
+    page: Page, ended: str, scheme: str, width: int
+) -> None:
+    page.goto(ended)
+    # At first the portal may not know of it, and its page goes on by itself.
+    expect(page.get_by_role("alert")).to_contain_text("shut down from inside", timeout=60_000)
+    page.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
+    shot(page, f"ended-{scheme}-{width}")
     assert violations(page) == []
 
 

@@ -142,10 +142,20 @@ def show_it(page: Page, path: Path) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("small.ipynb")
 
 
+def open_it(page: Page, user: str) -> str:
+    """Open the archive that is shown, and return the name of the copy, drawn as it was run."""
+    page.get_by_role("button", name="Open in Powder diffraction with pyFAI").click()
+    page.wait_for_url(f"**/user/{user}/pyfai/lab/tree/**", timeout=300_000)
+    expect(page.locator(".jp-NotebookPanel").get_by_text("All 2 checks passed")).to_be_visible(
+        timeout=60_000
+    )
+    return page.url.rpartition("/")[2].partition("?")[0]
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 def test_a_run_is_archived_and_somebody_else_reproduces_it(
-    portal: RunningPortal, browser: Browser, tmp_path: Path
+    portal: RunningPortal, browser: Browser, context: BrowserContext, tmp_path: Path
 ) -> None:
     path = archive_of(portal, browser, "rosalind", tmp_path)
     with zipfile.ZipFile(path) as packed:
@@ -165,7 +175,6 @@ def test_a_run_is_archived_and_somebody_else_reproduces_it(
     assert b"rosalind" not in packed_text(path)
 
     # Somebody else gets the file, and nothing but the file.
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     log_in(page, portal, "bob")
     show_it(page, path)
@@ -174,13 +183,8 @@ def test_a_run_is_archived_and_somebody_else_reproduces_it(
     expect(page.get_by_text("All of its cells of code are as they were run")).to_be_visible()
     expect(page.get_by_text("Small: All 2 checks passed")).to_be_visible()
     shot(page, "found-real")
-    page.get_by_role("button", name="Open in Powder diffraction with pyFAI").click()
-    page.wait_for_url("**/user/bob/pyfai/lab/tree/**", timeout=300_000)
-    assert ".reproduced-20" in page.url
-    name = page.url.rpartition("/")[2].partition("?")[0]
-    expect(page.locator(".jp-NotebookPanel").get_by_text("All 2 checks passed")).to_be_visible(
-        timeout=60_000
-    )
+    name = open_it(page, "bob")
+    assert ".reproduced-20" in name
     shot(page, "reproduced", full=False)
     bob = portal.client(cookies_of(context))
     there = contents(bob, "bob", name, type="file", format="text").json()["content"]
@@ -193,7 +197,6 @@ def test_a_run_is_archived_and_somebody_else_reproduces_it(
     place.goto(f"{portal.url}/hub/usecases")
     names = [c["name"] for c in contents(bob, "bob", "").json()["content"]]
     assert [n for n in names if "reproduced" in n] == [name]
-    context.close()
 
 
 def packed_text(path: Path) -> bytes:
@@ -212,7 +215,7 @@ def cookies_of(context: BrowserContext) -> httpx.Cookies:
 @pytest.mark.docker
 @pytest.mark.slow
 def test_a_run_in_a_container_tells_its_image(
-    docker_portal: RunningPortal, browser: Browser, tmp_path: Path
+    docker_portal: RunningPortal, browser: Browser, context: BrowserContext, tmp_path: Path
 ) -> None:
     path = archive_of(docker_portal, browser, "maria", tmp_path)
     with zipfile.ZipFile(path) as packed:
@@ -223,17 +226,11 @@ def test_a_run_in_a_container_tells_its_image(
     assert image["identifier"] == told.record.image
     assert b"maria" not in packed_text(path)
 
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     log_in(page, docker_portal, "bert")
     show_it(page, path)
     shot(page, "found-of-a-container")
-    page.get_by_role("button", name="Open in Powder diffraction with pyFAI").click()
-    page.wait_for_url("**/user/bert/pyfai/lab/tree/**", timeout=300_000)
-    expect(page.locator(".jp-NotebookPanel").get_by_text("All 2 checks passed")).to_be_visible(
-        timeout=60_000
-    )
-    context.close()
+    open_it(page, "bert")
 
 
 def container_image(user: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 from lab import run_all, start, verdict_of
@@ -26,11 +27,21 @@ def chosen() -> list[tuple[str, str]]:
     ]
 
 
+@pytest.fixture
+def nothing_stays(portal: RunningPortal) -> Iterator[None]:
+    """Ends what a failed test leaves running, which the next one would take for its own."""
+    yield
+    client = portal.login("tess")
+    for name in READY:
+        portal.stop_server(client, name)
+
+
 @pytest.mark.browser
 @pytest.mark.portal
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("name", "notebook"), chosen())
+@pytest.mark.usefixtures("nothing_stays")
 def test_a_notebook_runs_in_jupyterlab_and_its_controls_answer(
     context: BrowserContext, portal: RunningPortal, name: str, notebook: str
 ) -> None:
@@ -60,7 +71,7 @@ def test_a_notebook_runs_in_jupyterlab_and_its_controls_answer(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", READY)
 def test_all_notebooks_pass_without_a_person(portal: RunningPortal, name: str) -> None:
     """The portal's state is used for its environment, so that it's built once."""

@@ -54,6 +54,7 @@ def drive(page: Page, heard: Heard) -> list[str]:
     Each has to make the kernel answer, and none may raise anything there.
     """
     moved = []
+    wait_for_idle(page)
     controls = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)").locator(CONTROLS)
     for i in range(controls.count()):
         control = controls.nth(i)
@@ -100,12 +101,17 @@ def at_its_least(slider: Locator) -> bool:
 
 def wait_for_answer(page: Page, heard: Heard, before: int, name: str) -> None:
     """Wait until the kernel has answered, and is done."""
-    for _ in range(100):
+    for _ in range(600):
         if heard.messages > before:
             break
         page.wait_for_timeout(100)
     assert heard.messages > before, f"{name} changed nothing"
-    status = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook-ExecutionIndicator")
-    expect(status).to_have_attribute("data-status", "idle", timeout=180_000)
+    wait_for_idle(page)
     page.wait_for_timeout(300)
     assert not heard.failures, f"{name}: {heard.failures[0]}"
+
+
+def wait_for_idle(page: Page) -> None:
+    """Wait until the kernel of the open notebook has nothing to do."""
+    status = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook-ExecutionIndicator")
+    expect(status).to_have_attribute("data-status", "idle", timeout=180_000)
