@@ -98,7 +98,8 @@ def execute(
         try:
             client.execute()
         except CellExecutionError as error:
-            return f"a cell failed\n{error}"
+            told = error.traceback.strip() == error.evalue.strip()  # an error without a traceback
+            return error.evalue if told else f"a cell failed\n{error}"
         except CellTimeoutError:
             return f"a cell took more than {time_text(CELL_TIMEOUT_S)}, and was stopped."
         except DeadKernelError:

@@ -1,6 +1,7 @@
 """Notebooks without a person, in real kernels: several at once, and ones that don't end well."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hub.cli.run import environment, variables
 from hub.usecases import NOTEBOOKS, load_use_cases
 
-PYMCA = load_use_cases([NOTEBOOKS])["pymca"]
+CRYSTFEL = load_use_cases([NOTEBOOKS])["crystfel"]
 AT_ONCE = 4
 
 LISTENS = """
@@ -24,6 +25,11 @@ checks.report()
 """
 FOREVER = "import threading; threading.Event().wait()"
 CRASHES = "import os; os._exit(1)"
+TOLD = """
+from told import ToldError
+
+raise ToldError("N_FRAMES is 0; it must be a number of at least 1.")
+"""
 
 RUN = """
 import sys
@@ -39,7 +45,7 @@ def begin(
     state_folder: Callable[[], Path], tmp_path: Path
 ) -> Iterator[Callable[[str, str], subprocess.Popen[str]]]:
     """Begins to run a notebook with one cell, in the environment of a use case."""
-    python = environment(PYMCA, state_folder())
+    python = environment(CRYSTFEL, state_folder())
     begun: list[subprocess.Popen[str]] = []
 
     def one(code: str, folder: str) -> subprocess.Popen[str]:
@@ -48,10 +54,11 @@ def begin(
         notebook = {"nbformat": 4, "nbformat_minor": 4, "metadata": {"kernelspec": kernel}}
         source = tmp_path / code
         source.mkdir(exist_ok=True)
+        shutil.copy(CRYSTFEL.folder / "told.py", source)
         cells = [{**cell, "source": globals()[code]}]
         (source / "a.ipynb").write_text(json.dumps({**notebook, "cells": cells}))
         words = [str(python), "-c", RUN, code, str(source), str(tmp_path / folder), "a.ipynb"]
-        kept = variables(PYMCA, python, source)
+        kept = variables(CRYSTFEL, python, source)
         begun.append(
             subprocess.Popen(
                 words, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -83,6 +90,7 @@ def test_kernels_that_start_at_once_cannot_be_given_the_same_port(begin) -> None
     [
         ("FOREVER", "a.ipynb: a cell took more than 3 s, and was stopped."),
         ("CRASHES", "a.ipynb: Python ended in the middle of a cell. Either there was too little"),
+        ("TOLD", "1 of 1\na.ipynb: N_FRAMES is 0; it must be a number of at least 1.\nFailed"),
     ],
 )
 def test_what_does_not_end_well_is_told_in_a_sentence(begin, code: str, told: str) -> None:
