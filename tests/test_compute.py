@@ -1,6 +1,9 @@
 """Parallel work, with a real cluster of processes: chunks that resume, and files as they arrive."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -125,6 +128,66 @@ def test_progress_tells_rate_and_time_left_of_what_is_new(monkeypatch):
     progress.fail("frames-7", 10, "OSError: gone")
     assert progress.words().endswith("25 s left, 1 chunks failed")
     assert progress.failures() == ["frames-7: OSError: gone"]
+
+
+def stops(item, folder):
+    """Take the worker's process out of the cluster's reach, as a busy machine may."""
+    (folder.parent / "reached").touch()
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def raises_in_a_page_of_code(item, folder):
+    raise ValueError("the file ends after 3 of 5 frames")
+
+
+def failed(function, folder):
+    """Say what is told of a chunk that fails."""
+    with compute.cluster(cores=1) as client:
+        batch = run_chunks(function, {"a": 1}, folder=folder, client=client, show=silent)
+    sys.stdout.write(str(batch.failed))
+
+
+def interrupted(function, folder):
+    """Leave a cluster while a chunk is being worked on."""
+
+    def leave():
+        while not (folder / "reached").exists():
+            time.sleep(0.1)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=leave).start()
+    try:
+        with compute.cluster(cores=1) as client:
+            run_chunks(function, {"a": 1}, folder=folder, client=client, show=silent)
+    except KeyboardInterrupt:
+        sys.stdout.write("interrupted")
+
+
+SAID = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_compute as this
+
+if __name__ == "__main__":
+    function, folder = getattr(this, sys.argv[1]), Path(sys.argv[2])
+    this.interrupted(function, folder) if function is this.stops else this.failed(function, folder)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        ("raises_in_a_page_of_code", "{'a': 'ValueError: the file ends after 3 of 5 frames'}"),
+        ("stops", "interrupted"),
+    ],
+)
+def test_a_reader_is_told_a_sentence_and_not_dasks_log(tmp_path, monkeypatch, function, told):
+    monkeypatch.setenv("BEAMHUB_MEMORY_GIB", "1")
+    (tmp_path / "said.py").write_text(SAID)
+    words = [sys.executable, tmp_path / "said.py", function, tmp_path / "chunks"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (told, "")
 
 
 def test_sizes_are_what_is_counted(client, tmp_path):

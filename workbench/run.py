@@ -10,17 +10,21 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .checks import RESULTS_VARIABLE
 from .parameters import set_parameters
+from .steps import Steps
 from .tutorials import place
+from .words import time_text
 
 CELL_TIMEOUT_S = 600
+START_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,12 @@ class Outcome:
     text: str
 
 
-def run_notebook(folder: Path, name: str, values: Mapping[str, Any] | None = None) -> Outcome:
+def run_notebook(
+    folder: Path,
+    name: str,
+    values: Mapping[str, Any] | None = None,
+    at_cell: Callable[[Mapping[str, Any], int], None] = lambda notebook, index: None,
+) -> Outcome:
     """Run a notebook of `folder` in place and return how its checks came out.
 
     Parameters
@@ -43,10 +52,10 @@ def run_notebook(folder: Path, name: str, values: Mapping[str, Any] | None = Non
         The notebook's file.
     values : mapping, optional
         New values of parameters; those that the notebook hasn't are passed over.
+    at_cell : callable
+        Called with the notebook and the index of each cell that begins.
     """
     import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     results = folder / "checks" / Path(name).stem
     shutil.rmtree(results, ignore_errors=True)
@@ -55,27 +64,52 @@ def run_notebook(folder: Path, name: str, values: Mapping[str, Any] | None = Non
     os.environ["JPY_SESSION_NAME"] = str((folder / name).resolve())
     notebook = nbformat.read(folder / name, as_version=4)
     set_parameters(notebook, values or {})
-    resources = {"metadata": {"path": str((folder / name).parent)}}
-    client = NotebookClient(notebook, timeout=CELL_TIMEOUT_S, resources=resources)
-    # Kernels listen on loopback, where other accounts of the machine could read along.
-    client.km = client.create_kernel_manager()
-    client.km.transport_encryption = "required"
     began = time.monotonic()
     try:
-        client.execute()
-    except CellExecutionError as error:
-        return Outcome(name, False, f"{name}: a cell failed\n{error}")
-    except DeadKernelError:
-        return Outcome(
-            name,
-            False,
-            f"{name}: Python ended in the middle of a cell. Either there was too little memory, "
-            "or a compiled library crashed.",
-        )
+        wrong = execute(notebook, folder / name, at_cell)
     finally:
         nbformat.write(notebook, folder / name)
+    if wrong:
+        return Outcome(name, False, f"{name}: {wrong}")
     seconds = time.monotonic() - began
     return judge(name, results, f"{name} ({seconds:.0f} s)")
+
+
+def execute(
+    notebook: Any, path: Path, at_cell: Callable[[Mapping[str, Any], int], None]
+) -> str | None:
+    """Run all cells of a notebook that lies at `path`; return why it stopped, None at its end."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        startup_timeout=START_TIMEOUT_S,
+        resources={"metadata": {"path": str(path.parent)}},
+        on_cell_start=lambda cell, cell_index: at_cell(notebook, cell_index),
+    )
+    client.km = client.create_kernel_manager()
+    client.km.transport_encryption = "required"
+    # Two kernels that start at the same time may be given the same TCP ports. Sockets in a folder
+    # of one's own can't meet; in TMPDIR their paths might exceed the 107 characters allowed.
+    with tempfile.TemporaryDirectory(prefix="beamhub-kernel-", dir="/tmp") as sockets:
+        client.km.transport, client.km.ip = "ipc", f"{sockets}/kernel"
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            told = error.traceback.strip() == error.evalue.strip()  # an error without a traceback
+            return error.evalue if told else f"a cell failed\n{error}"
+        except CellTimeoutError:
+            return f"a cell took more than {time_text(CELL_TIMEOUT_S)}, and was stopped."
+        except DeadKernelError:
+            return (
+                "Python ended in the middle of a cell. Either there was too little memory, "
+                "or a compiled library crashed."
+            )
+        except RuntimeError as error:
+            return f"its kernel could not be started: {error}"
+    return None
 
 
 def judge(name: str, results: Path, heading: str) -> Outcome:
@@ -116,6 +150,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("notebook", nargs="*")
     asked = parser.parse_args(arguments)
     outcomes = []
+    steps = Steps(len(asked.settings) * len(asked.notebook), sys.stdout)
     for values in asked.settings:
         several = len(asked.settings) > 1
         folder = asked.target / folder_of(values) if several else asked.target
@@ -123,7 +158,9 @@ def main(arguments: list[str]) -> int:
         if values:
             print(f"With {words_of(values)}:", flush=True)  # noqa: T201
         for name in asked.notebook:
-            outcome = run_notebook(folder, name, values)
+            steps.begin(name)
+            outcome = run_notebook(folder, name, values, steps.cell)
+            steps.end()
             print(outcome.text, flush=True)  # noqa: T201
             label = f"{name} with {words_of(values)}" if several else name
             outcomes.append(replace(outcome, notebook=label))

@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 import gemmi
 import numpy as np
 
+from told import ToldError
+
 PROGRAMS = ("indexamajig", "list_events", "partialator", "compare_hkl", "check_hkl")
 LAST_LINES = 12  # of a program's words that are shown where it fails
 
 
-class ProgramError(RuntimeError):
+class ProgramError(ToldError):
     """A program is missing or has failed; the text is for a person."""
 
 
@@ -408,6 +410,28 @@ def quality(
     return Quality(overall, table)
 
 
+def halves(target: Path, cell: Path, *, high_a: float, low_a: float) -> dict[tuple[int, ...], tuple[float, float]]:
+    """Return both halves' intensities of every reflection that both have, within a resolution."""
+    unit = gemmi.UnitCell(*read_cell(cell))
+    one, two = (read_hkl(target.with_suffix(suffix)) for suffix in (".hkl1", ".hkl2"))
+    second = dict(zip(map(tuple, two.hkl.tolist()), two.intensity.tolist()))
+    return {
+        hkl: (value, second[hkl])
+        for hkl, value in zip(map(tuple, one.hkl.tolist()), one.intensity.tolist())
+        if hkl in second and high_a <= unit.calculate_d(hkl) <= low_a
+    }
+
+
+def rsplit(pairs: Iterable[tuple[float, float]]) -> float:
+    """Return Rsplit of pairs of intensities, percent; NaN of none.
+
+    White et al. (2012), doi:10.1107/S0021889812002312: the sum of the differences over the sum of
+    the means, over the square root of 2.
+    """
+    one, two = np.array(list(pairs)).reshape(-1, 2).T
+    return float(100 * np.sqrt(2) * abs(one - two).sum() / (one + two).sum()) if len(one) else float("nan")
+
+
 def correlation_to(truth: Path, target: Path, cell: Path, *, symmetry: str, high_a: float, low_a: float) -> float:
     """Return the correlation of merged intensities with true ones, by compare_hkl."""
     said = run(
@@ -430,9 +454,18 @@ def table_of(path: Path) -> np.ndarray:
 
 
 def read_cell(path: Path) -> np.ndarray:
-    """Return a cell file's a, b, c in angstrom and angles in degrees: (6,)."""
+    """Return a cell file's a, b, c in angstrom and angles in degrees: (6,).
+
+    Raises
+    ------
+    ToldError
+        It doesn't say them all.
+    """
     found = dict(re.findall(r"^(a|b|c|al|be|ga)\s*=\s*([\d.]+ *(?:nm)?)", path.read_text(), re.MULTILINE))
-    values = [found[k] for k in ("a", "b", "c", "al", "be", "ga")]
+    keys = ("a", "b", "c", "al", "be", "ga")
+    if missing := [key for key in keys if key not in found]:
+        raise ToldError(f"{path} is no whole cell file: it does not say {', '.join(missing)}.")
+    values = [found[k] for k in keys]
     return np.array([float(v.removesuffix("nm")) * (10 if v.endswith("nm") else 1) for v in values])
 
 

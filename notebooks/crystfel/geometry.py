@@ -15,11 +15,13 @@ import h5py
 import hdf5plugin  # noqa: F401 - reads frames compressed as Eiger detectors do
 import numpy as np
 
+from told import ToldError
+
 NUMBER = r"[-+]?[\d.]+(?:e[-+]?\d+)?"
 FLAGS: dict[str, Callable[[Any, Any], Any]] = {"lessthan": np.less, "morethan": np.greater, "equal": np.equal}
 
 
-class GeometryError(ValueError):
+class GeometryError(ToldError):
     """A geometry file says something that these notebooks can't use; the text is for a person."""
 
 
@@ -126,7 +128,7 @@ class Geometry:
         GeometryError
             The file is not as the geometry says.
         """
-        with h5py.File(file) as opened:
+        with opened_file(file) as opened:
             counts = self.part(opened, self.dataset, number, file)
             bad = self.outside | ~np.isfinite(counts)
             for mask in self.masks:
@@ -157,13 +159,27 @@ class Geometry:
         if mask.file is None:
             bits = self.part(opened, mask.dataset, number, file)
         else:
-            with h5py.File(mask.file) as beside:
+            with opened_file(mask.file) as beside:
                 bits = self.part(beside, mask.dataset, number, mask.file)
         bits = bits.astype(np.int64)
         return (bits & mask.bad != 0) | (bits & mask.good != mask.good)
 
 
 # ---------------------------------------------------------------------------- files
+
+
+def opened_file(path: Path) -> h5py.File:
+    """Return an HDF5 file, opened for reading.
+
+    Raises
+    ------
+    GeometryError
+        It is not there, or of another kind.
+    """
+    try:
+        return h5py.File(path)
+    except OSError as error:
+        raise GeometryError(f"{path} can't be read as an HDF5 file: {error}.") from None
 
 
 def read_geometry(path: Path) -> Geometry:
@@ -267,7 +283,7 @@ def shots(frames: Path, geometry: Geometry) -> list[tuple[Path, int | None]]:
         elif "%" not in geometry.dims:
             found.append((file, None))
         else:
-            with h5py.File(file) as opened:
+            with opened_file(file) as opened:
                 if geometry.dataset not in opened:
                     raise GeometryError(f"{file} has no {geometry.dataset}, where the geometry file looks for frames.")
                 count = opened[geometry.dataset].shape[geometry.dims.index("%")]

@@ -1,5 +1,6 @@
 """Workers on the cores and memory that the server has."""
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,14 +11,29 @@ from ..here import here
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-QUIET = {
+SETTINGS = {
     # Both serve pages to every account of the machine, and nothing here reads them.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
-    # What is interrupted is meant to end: no page of traces about workers that did.
-    "distributed.logging": {"distributed": "error"},
+    # Workers set up their log when they import Dask, before they get these settings.
+    "distributed.nanny.pre-spawn-environ.DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",
 }
 ANY_PORT = "127.0.0.1:0"
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep Dask's log out of the notebook: futures tell what a reader has to know."""
+    # The second has a level of its own. Settings of Dask's count only before its import.
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -49,7 +65,8 @@ def cluster(cores: int | None = None, memory_gib: float | None = None) -> Iterat
     granted = memory_gib or place.memory_gib
     bytes_each = int(min(granted * 2**30 if granted else MEMORY_LIMIT, MEMORY_LIMIT) / workers)
     with (
-        dask.config.set(QUIET),
+        dask.config.set(SETTINGS),
+        silent(),
         tempfile.TemporaryDirectory(prefix="beamhub-compute-") as scratch,
         LocalCluster(
             n_workers=workers,
