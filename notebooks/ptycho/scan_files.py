@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 from beam import dose, probe_image, probe_modes
 from experiment import Optics, Setup
+from nexus import group, put
 from sample import band_limited
 
 
@@ -106,16 +107,3 @@ def write_truth(
     put(file, "photons_per_frame", setup.photons, "photons")
     put(file, "object_pixel_size", pixel_m, "m")
     put(file, "focal_length", setup.focal_length_m, "m")
-
-
-def put(parent: h5py.Group, name: str, value: np.ndarray | float, units: str) -> None:
-    """Write a number, or an array of them, with its unit."""
-    parent[name] = value
-    parent[name].attrs["units"] = units
-
-
-def group(parent: h5py.Group, name: str, nx_class: str, **attributes: str) -> h5py.Group:
-    """Return a new group of a NeXus class."""
-    made = parent.create_group(name)
-    made.attrs.update({"NX_class": nx_class, **attributes})
-    return made

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from nexus import group, put
 
 from ..scan import Scan, State
 from ..shelf import outputs
@@ -45,16 +46,3 @@ def cxi(path: Path, scan: Scan, state: State) -> None:
         data["data"] = h5py.SoftLink("/entry_1/image_1/data")
         for axis, length in zip("yx", state.sample.shape, strict=True):
             put(data, axis, (np.arange(length) - length // 2) * pixel, "m")
-
-
-def put(parent: h5py.Group, name: str, value: np.ndarray | float, units: str) -> None:
-    """Write a number, or an array of them, with its unit."""
-    parent[name] = value
-    parent[name].attrs["units"] = units
-
-
-def group(parent: h5py.Group, name: str, nx_class: str, **attributes: object) -> h5py.Group:
-    """Return a new group of a NeXus class."""
-    made = parent.create_group(name)
-    made.attrs.update({"NX_class": nx_class, **attributes})
-    return made
