@@ -153,14 +153,18 @@ def used(limits, spent) -> Limits:
     ],
 )
 def test_hours_that_are_used_up(limits, words):
-    for known in (machine(mine=limits), machine(above=limits)):
-        said = why(known=known)
-        assert words in said if words else said == ""
-    assert why(known=machine(mine=limits, enforced=("associations",))) == ""
+    said = why(known=machine(above=limits))
+    assert words in said if words else said == ""
+    assert why(known=machine(above=limits, enforced=("associations",))) == ""
+
+
+def test_hours_that_the_user_alone_has_used_up():
+    known = machine(mine=used({"cpu": 6000}, {"cpu": 6001}))
+    assert why(known=known) == "you have spent your 100 core hours of account 'science'"
 
 
 def test_hours_of_one_type_of_gpu():
-    known = machine(mine=used({"gres/gpu:a": 600}, {"gres/gpu:a": 600}))
+    known = machine(above=used({"gres/gpu:a": 600}, {"gres/gpu:a": 600}))
     assert why(known=known, gpus=1, gpu_type="a").endswith("its 10 GPU hours of type 'a'")
     assert why(known=known, gpus=1) == ""
 

@@ -58,7 +58,11 @@ def spent(demand: Demand, partition: Partition, rules: Held) -> Iterator[str]:
     for kind in (*asked, WALL, *(["billing"] if is_billed(asked, partition) else [])):
         for limit, rule in rules.together("group_minutes", kind):
             if rules.used(rule, kind) >= limit:
-                yield f"{rule.whose} has spent its {hours_text(kind, limit)}"
+                hours = hours_text(kind, limit)
+                if rule is rules.own:  # what a user has of an account, nobody else spends
+                    yield f"you have spent your {hours} of {rule.whose}"
+                else:
+                    yield f"{rule.whose} has spent its {hours}"
 
 
 def longest(demand: Demand, machine: Machine) -> int | None:
