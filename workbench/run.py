@@ -98,8 +98,7 @@ def execute(
         try:
             client.execute()
         except CellExecutionError as error:
-            told = error.traceback.strip() == error.evalue.strip()  # an error without a traceback
-            return error.evalue if told else f"a cell failed\n{error}"
+            return told(notebook) or f"a cell failed\n{error}"
         except CellTimeoutError:
             return f"a cell took more than {time_text(CELL_TIMEOUT_S)}, and was stopped."
         except DeadKernelError:
@@ -109,6 +108,15 @@ def execute(
             )
         except RuntimeError as error:
             return f"its kernel could not be started: {error}"
+    return None
+
+
+def told(notebook: Any) -> str | None:
+    """Return the sentence of an error that shows itself without a traceback, None of any other."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    for output in outputs:
+        if output["output_type"] == "error" and output["traceback"] == [output["evalue"]]:
+            return str(output["evalue"])
     return None
 
 

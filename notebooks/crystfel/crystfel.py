@@ -22,6 +22,11 @@ from told import ToldError
 
 PROGRAMS = ("indexamajig", "list_events", "partialator", "compare_hkl", "check_hkl")
 LAST_LINES = 12  # of a program's words that are shown where it fails
+MEANINGS = {  # of what partialator says where it rejects a crystal
+    "profile radius is obviously too big": "reflections would be seen so far from the Ewald sphere that their "
+    "neighbours along the longest axis are seen with them: the geometry or the cell is wrong, or the crystals "
+    "are too small for an axis so long",
+}
 
 
 class ProgramError(ToldError):
@@ -370,7 +375,10 @@ def merge(stream: Path, target: Path, *, symmetry: str, options: Iterable[str], 
     log.write_text(done.stdout)
     if done.returncode:
         why = Counter(re.findall(r"^Rejecting .* because (.*?)(?: \(|\.?$)", done.stdout, re.MULTILINE))
-        rejected = "; ".join(f"it rejected {n} crystals because {reason}" for reason, n in why.most_common())
+        rejected = "; ".join(
+            f"it rejected {n} crystals because {reason}" + (f" ({MEANINGS[reason]})" if reason in MEANINGS else "")
+            for reason, n in why.most_common()
+        )
         last = "\n".join(done.stdout.splitlines()[-3:])
         raise ProgramError(f"partialator ended with status {done.returncode}; {rejected or last}. All it said is in {log}.")
 

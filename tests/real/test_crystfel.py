@@ -122,16 +122,36 @@ assert Path("again.lst").read_text() == "/data/a.h5 //1\\n"
 """
 
 
+REJECTING = """#!/bin/sh
+echo "Rejecting run.h5 //2 crystal 0 because profile radius is obviously too big (2e+07 3e+07)."
+exit 1
+"""
+
+REJECTED = """
+import crystfel
+
+at = {"symmetry": "4/mmm", "options": [], "cores": 1}
+try:
+    crystfel.merge(Path("a.stream"), Path("a.hkl").resolve(), **at)
+except crystfel.ProgramError as problem:
+    assert "it rejected 1 crystals because profile radius is obviously too big (" in str(problem)
+    assert "the longest axis" in str(problem)
+else:
+    raise AssertionError("it merged what was rejected")
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("what", ["READ", "REFUSED", "AGAIN"])
+@pytest.mark.parametrize("what", ["READ", "REFUSED", "AGAIN", "REJECTED"])
 def test_frames_of_other_detectors(
     state_folder: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "indexamajig").write_text(CRASHING)
-    (programs / "indexamajig").chmod(0o755)
+    for name, script in (("indexamajig", CRASHING), ("partialator", REJECTING)):
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
     python = environment(CRYSTFEL, state_folder())
     words = [
         str(python),
