@@ -43,6 +43,12 @@ class Truth:
     rings: np.ndarray = field(repr=False)
     zingers: np.ndarray = field(repr=False)
 
+    @property
+    def ring_radii_px(self) -> np.ndarray:
+        """How far from the axis each column is that makes a ring: (n,) float64."""
+        columns = [r["first_column"] + np.arange(r["columns"]) for r in self.rings]
+        return abs(np.concatenate(columns) - self.centre_px)
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -86,7 +92,7 @@ class Scan:
 
 
 def nxtomo(
-    path: Path, truth: Truth | None = None, *, rows: slice | None = None, beside: Path | None = None
+    path: Path, truth: Truth | None = None, *, rows: tuple[int, int] | None = None, beside: Path | None = None
 ) -> Scan:
     """Return the scan of an NXtomo file: Diamond's, the ESRF's or your own.
 
@@ -97,9 +103,9 @@ def nxtomo(
         files.
     truth : Truth, optional
         Where it is known.
-    rows : slice, optional
-        The camera's rows to read; None for all, or for as many about the middle as fit into
-        `MOST_BYTES`.
+    rows : tuple of int, optional
+        The camera's first row to read, and the first one no more; None for all, or for as many
+        about the middle as fit into `MOST_BYTES`.
     beside : Path, optional
         A file of the same layout with the flats and darks, where the scan's own has none.
 
@@ -112,12 +118,12 @@ def nxtomo(
         entry = tomo_entry(file, path)
         key, frames = image_key(entry, path), stack_of(entry, path)
         wanted = projections_of(key, path)
-        taken = range(frames.shape[1])[rows or middle_rows(len(wanted), frames.shape)]
+        rows_there = frames.shape[1]
+        taken = chosen_rows(rows, rows_there) if rows else middle_rows(len(wanted), frames.shape)
         kinds = {k: read_frames(frames, np.flatnonzero(key == k), taken) for k in (PROJECTION, FLAT, DARK)}
         angles = angles_of(entry, key, path)
         detector = entry["instrument/detector"]
         pixel_mm = length_mm(detector["x_pixel_size"]) if "x_pixel_size" in detector else 1.0
-        rows_there = frames.shape[1]
     notes = complete(kinds, path, beside, taken)
     if len(taken) < rows_there:
         notes.append(f"{len(taken)} of the camera's {rows_there} rows were read, from row {taken[0]} on.")
@@ -176,11 +182,38 @@ def projections_of(key: np.ndarray, path: Path) -> np.ndarray:
     return found
 
 
-def middle_rows(projections: int, shape: tuple[int, ...]) -> slice:
+def middle_rows(projections: int, shape: tuple[int, ...]) -> range:
     """Return as many rows about the middle as fit into the memory that a notebook should take."""
     count = int(min(shape[1], max(1, MOST_BYTES // (4 * projections * shape[2]))))
     first = (shape[1] - count) // 2
-    return slice(first, first + count)
+    return range(first, first + count)
+
+
+def chosen_rows(rows: tuple[int, int] | None, there: int, few: int = 8) -> range:
+    """Return which of so many rows to take.
+
+    Parameters
+    ----------
+    rows : tuple of int, optional
+        The first, and the first one no more; None for a few about the middle.
+    there : int
+    few : int
+
+    Raises
+    ------
+    ScanError
+        They aren't there.
+    """
+    if rows is None:
+        first = max(0, (there - few) // 2)
+        return range(first, min(first + few, there))
+    first, end = rows
+    if not 0 <= first < end <= there:
+        raise ScanError(
+            f"ROWS: there are rows 0 to {there - 1}, so {rows} can't be taken. Give the first row and the first "
+            f"one no more: (0, {there}) takes all."
+        )
+    return range(first, end)
 
 
 def read_frames(frames: h5py.Dataset, which: np.ndarray, rows: range) -> np.ndarray:
@@ -256,7 +289,7 @@ def tooth(files: Files) -> Scan:
     return Scan(files["tooth.h5"], *kinds, angles_deg=np.asarray(angles, float))
 
 
-def full_field(files: Files, rows: slice = slice(1000, 1008)) -> Scan:
+def full_field(files: Files, rows: tuple[int, int] = (1000, 1008)) -> Scan:
     """Return a few rows of the large scan: the first NXtomo file of the archive."""
     path = next(path for path in files if path.suffix in (".nxs", ".h5", ".hdf"))
     return nxtomo(path, rows=rows)

@@ -62,21 +62,21 @@ for name in ("diamond.nxs", "esrf.nx"):
         assert np.array_equal(getattr(read, kind), getattr(whole, kind)), (name, kind)
     assert np.allclose(read.angles_deg, whole.angles_deg) and not read.notes
 
-few = scans.nxtomo(Path("diamond.nxs"), rows=slice(4, 7))
+few = scans.nxtomo(Path("diamond.nxs"), rows=(4, 7))
 assert np.array_equal(few.projections, whole.projections[:, 4:7]) and few.rows.tolist() == [4, 5, 6]
 assert few.notes == ("3 of the camera's 24 rows were read, from row 4 on.",)
 scans.MOST_BYTES = 4 * 361 * 288 * 5
 assert scans.nxtomo(Path("diamond.nxs")).rows.tolist() == [9, 10, 11, 12, 13]
 
-together = scans.nxtomo(Path("no-flats.nxs"), rows=slice(0, 24), beside=Path("flats.nxs"))
+together = scans.nxtomo(Path("no-flats.nxs"), rows=(0, 24), beside=Path("flats.nxs"))
 assert np.array_equal(together.flats, whole.flats)
-dark = scans.nxtomo(Path("no-darks.nxs"), rows=slice(0, 24))
+dark = scans.nxtomo(Path("no-darks.nxs"), rows=(0, 24))
 assert not dark.darks.any() and "There are no darks" in dark.notes[0]
 
 
-def refused(words, name):
+def refused(words, name, **options):
     try:
-        scans.nxtomo(Path(name))
+        scans.nxtomo(Path(name), **options)
     except scans.ScanError as problem:
         assert words in str(problem), problem
     else:
@@ -85,6 +85,8 @@ def refused(words, name):
 
 refused("has no flats: no frame has the image key 1", "no-flats.nxs")
 refused("has no projections", "no-projections.nxs")
+for rows in ((20, 25), (7, 7), (-3, 4)):
+    refused("there are rows 0 to 23", "diamond.nxs", rows=rows)
 with h5py.File("maps.h5", "w") as file:
     file["stack"] = frames[:3]
 refused("It has stack at its top", "maps.h5")
