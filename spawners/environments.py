@@ -27,6 +27,8 @@ Report = Callable[[int, str], None]
 
 READY = ".ready"
 PYTORCH_INDEX = "download.pytorch.org"
+LOCK_S = 3600
+"""How long to wait for a package that somebody else compiles."""
 UNREACHABLE = r"dns error|error sending request|failed to fetch|timed out"
 COMMAND = """\
 #!{python} -P
@@ -233,8 +235,9 @@ async def uv(arguments: list[str], report: Report) -> None:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         umask=0o022,
-        # Facilities behind inspecting proxies trust what their machines trust.
-        env={"UV_SYSTEM_CERTS": "1", **os.environ},
+        # Facilities behind inspecting proxies trust what their machines trust. A package that another
+        # environment's making compiles at this moment is waited for.
+        env={"UV_SYSTEM_CERTS": "1", "UV_LOCK_TIMEOUT": str(LOCK_S), **os.environ},
     )
     lines: list[str] = []
     try:
