@@ -45,6 +45,7 @@ class Home(Page):
         await self.show(
             "home.html",
             rows=rows,
+            changing=any(row["spawner"].pending for row in rows),
             ended=ended,
             use_cases=deployment.use_cases,
             now=utcnow(with_tz=False),

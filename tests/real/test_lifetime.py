@@ -107,6 +107,7 @@ def test_a_server_that_its_user_stops_lets_pages_save_first(
     other.goto(f"{brief_portal.url}/hub/stop/pyfai")
     other.get_by_role("button", name="Stop it").click()
     expect(end_of(page)).to_contain_text("It was stopped.")
+    expect(other.get_by_text("Nothing of yours is running")).to_be_visible()
     other.goto(f"{brief_portal.url}/user/ada/pyfai/lab")
     expect(other.get_by_role("heading", name="is not running")).to_be_visible()
     assert (home / "mine.txt").read_text() == "begun\nlast words\n"
