@@ -45,11 +45,16 @@ class Home(Page):
         await self.show(
             "home.html",
             rows=rows,
-            changing=any(row["spawner"].pending for row in rows),
+            changing=any(self.is_changing(row) for row in rows),
             ended=ended,
             use_cases=deployment.use_cases,
             now=utcnow(with_tz=False),
         )
+
+    def is_changing(self, row: dict[str, Any]) -> bool:
+        """Return whether there will soon be something else to say of a server."""
+        end_to_come = self.deployment.site.backend.ends_servers and row["end"] is None
+        return bool(row["spawner"].pending) or end_to_come
 
 
 class Stop(Page):
