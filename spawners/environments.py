@@ -235,8 +235,8 @@ async def uv(arguments: list[str], report: Report) -> None:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         umask=0o022,
-        # Facilities behind inspecting proxies trust what their machines trust. A package that another
-        # environment's making compiles at this moment is waited for.
+        # Facilities behind inspecting proxies trust what their machines trust. A package that
+        # another environment's making compiles at this moment is waited for.
         env={"UV_SYSTEM_CERTS": "1", "UV_LOCK_TIMEOUT": str(LOCK_S), **os.environ},
     )
     lines: list[str] = []

@@ -162,7 +162,14 @@ def start(app: App, button: Any) -> None:
             text = f"{app.title} ended with an error.\n\n{last_words(bytes(said))}"
             QMessageBox.warning(button.window(), app.title, text)
 
+    def failed(error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            settle()
+            text = f"{app.title} could not be started: {process.errorString()}."
+            QMessageBox.warning(button.window(), app.title, text)
+
     process.readyRead.connect(listen)
+    process.errorOccurred.connect(failed)
     process.finished.connect(ended)
     process.start(app.command[0], app.command[1:])
     # Windows take their time, and nobody should start a second program instead of waiting.
