@@ -4,7 +4,7 @@ import os
 import signal
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -46,7 +46,16 @@ def test_ctrl_c_ends_everything_and_the_next_start_finds_the_state(
         second.stop()
 
 
+@pytest.fixture
+def without_nohup() -> Iterator[None]:
+    """Let portals hear of a closed terminal, even where these tests were started not to."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+@pytest.mark.usefixtures("without_nohup")
 def test_other_ways_to_end_it_end_everything_too(
     state_folder: Callable[[], Path], how: signal.Signals
 ) -> None:
