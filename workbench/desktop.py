@@ -156,25 +156,26 @@ def start(app: App, button: Any) -> None:
         if to is None:
             settle()
 
+    def warn(text: str) -> None:
+        QMessageBox.warning(button.window(), app.title, f"{app.title} {text}")
+
     def ended(status: int) -> None:
         settle()
         if status:
-            text = f"{app.title} ended with an error.\n\n{last_words(bytes(said))}"
-            QMessageBox.warning(button.window(), app.title, text)
+            warn(f"ended with an error.\n\n{last_words(bytes(said))}")
 
     def failed(error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
             settle()
-            text = f"{app.title} could not be started: {process.errorString()}."
-            QMessageBox.warning(button.window(), app.title, text)
+            warn(f"could not be started: {process.errorString()}.")
 
     process.readyRead.connect(listen)
     process.errorOccurred.connect(failed)
     process.finished.connect(ended)
-    process.start(app.command[0], app.command[1:])
     # Windows take their time, and nobody should start a second program instead of waiting.
     button.setText(f"{app.title}: is starting")
     button.setEnabled(False)
+    process.start(app.command[0], app.command[1:])
     QTimer.singleShot(STARTING_MS, settle)
     # Its window takes the focus when it comes, which pictures shown meanwhile don't.
     QApplication.instance().focusWindowChanged.connect(lose_focus)
