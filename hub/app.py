@@ -13,8 +13,8 @@ from traitlets.config import Configurable
 from . import walltime
 from .config import configure
 from .deployment import Deployment
+from .logins import Codes
 from .pages import handlers, template_names
-from .site import Codes
 from .state import identity_of
 
 WALLTIME_CHECK_MS = 30_000

@@ -16,10 +16,11 @@ from .crates import Shelf
 from .deployment import Deployment
 from .images.plan import repository
 from .launching import launcher
+from .logins import Codes, Ldap, Oidc, Pam
 from .proxy import proxy_command
 from .routes import LastingRoutes, close_way
 from .secrets import read_secret
-from .site import Apart, Codes, Ldap, Oidc, Pam, SiteProfile
+from .site import Apart, SiteProfile
 from .state import identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS

@@ -11,9 +11,9 @@ from spawners.accounts import machine_groups
 from .deployment import Deployment
 from .gates import NOBODY, Standing
 from .licences import RecordError
+from .logins import Pam
 from .plan import ask, plan
 from .refusal import Refused
-from .site import Pam
 from .sizing import Holding
 
 

@@ -14,7 +14,8 @@ from pydantic import HttpUrl
 
 from hub.deployment import Deployment
 from hub.launching import holding_of, size_of, standing_of
-from hub.site import LicensedProgram, Pam
+from hub.logins import Pam
+from hub.site import LicensedProgram
 from hub.sizing import Holding
 from hub.usecases import UseCase
 from workbench.manifest import LicenceGate
