@@ -16,6 +16,7 @@ from .deployment import Deployment
 from .logins import Codes
 from .pages import handlers, template_names
 from .state import identity_of
+from .terminal import terminal
 
 WALLTIME_CHECK_MS = 30_000
 WAYS_CHECK_MS = 1000
@@ -33,6 +34,7 @@ class Portal(JupyterHub):
     config_file = ""
     deployment: Deployment
     when_ready: Callable[[str], None]
+    shutting_down = False
 
     @observe("config")
     def _config_changed(self, change: Any) -> None:
@@ -62,6 +64,37 @@ class Portal(JupyterHub):
     async def hang_up(self) -> None:
         """Shut down as at Ctrl-C."""
         await self.shutdown_cancel_tasks(signal.SIGHUP)
+
+    async def shutdown_cancel_tasks(self, sig: signal.Signals | None = None) -> None:
+        """Shut down once, however often Ctrl-C is pressed."""
+        if not self.shutting_down:
+            self.shutting_down = True
+            await super().shutdown_cancel_tasks(sig)
+
+    async def cleanup(self) -> None:
+        """End the servers, side by side, before the proxy ends: open pages are saved through it."""
+        if self.cleanup_servers:
+            await self.end_servers()
+        await super().cleanup()
+
+    async def end_servers(self) -> None:
+        """Stop all servers, and say so: it can take some seconds."""
+        running = [
+            (user, name)
+            for user in self.users.values()
+            for name, spawner in user.spawners.items()
+            if spawner.active
+        ]
+        if not running:
+            return
+        servers = "1 server" if len(running) == 1 else f"{len(running)} servers"
+        terminal.say(f"Ending {servers}, once open documents are saved …")
+        stopped = await asyncio.gather(
+            *(user.stop(name) for user, name in running), return_exceptions=True
+        )
+        for error in stopped:
+            if isinstance(error, Exception):
+                self.log.error("A server could not be stopped: %r", error)
 
     async def start(self) -> None:
         """Start, then watch the servers' time and say where the portal is."""

@@ -11,12 +11,20 @@ class LastingRoutes(ConfigurableHTTPProxy):
     JupyterHub closes the way first; then JupyterLab could not save what is open.
     """
 
+    ended = False
+
     async def delete_user(self, user: Any, server_name: str = "") -> None:
         """Leave the way of a server that is about to be stopped: `close_way` takes it away."""
 
     async def forget(self, spawner: Any) -> None:
-        """Take away the way to a server that has ended."""
-        await super().delete_user(spawner.user, spawner.name)
+        """Take away the way to a server that has ended; a proxy that was ended has none left."""
+        if not self.ended:
+            await super().delete_user(spawner.user, spawner.name)
+
+    def stop(self) -> None:
+        """End the proxy, which takes no more orders then."""
+        self.ended = True
+        super().stop()
 
 
 async def close_way(spawner: Any) -> None:

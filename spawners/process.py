@@ -5,11 +5,14 @@ import os
 import random
 import resource
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import psutil
 from jupyterhub.spawner import LocalProcessSpawner, SpawnException
+from jupyterhub.utils import maybe_future
+from tornado.ioloop import IOLoop
 from traitlets import Enum, Integer, List, Unicode
 
 from . import environments
@@ -18,6 +21,7 @@ from .environments import BuildError, Recipe
 from .leftovers import end_processes, marks_of
 from .local import DATA, missing
 from .payload import payload, shared_folder
+from .process_end import end_of
 from .telling import TellingSpawner, ending_by_status, last_output
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
@@ -47,6 +51,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self._account: Account | None = None
         self._pid_created = 0.0
         self._marks: dict[str, str] = {}
+        self._watch: asyncio.Future[None] | None = None
 
     async def start(self) -> tuple[str, int]:
         """Start the server; what it waits for is told on the pending page."""
@@ -170,12 +175,36 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self._pid_created = state.get("pid_created", 0.0)
         self._marks = state.get("marks", {})
 
-    def run_post_stop_hook(self) -> Any:
+    async def run_post_stop_hook(self) -> None:
         """End what the server's user left running in it, however the server came to its end."""
-        count = end_processes(self._marks)
+        count = await asyncio.to_thread(end_processes, self._marks)
         if count:
             self.log.info("Ended %i processes that %s had left", count, self._log_name)
-        return super().run_post_stop_hook()
+        await maybe_future(super().run_post_stop_hook())
+
+    def start_polling(self) -> None:
+        """Look at the process now and then, and at once when it has ended."""
+        super().start_polling()
+        self._watch = asyncio.ensure_future(self._notice_end(self.pid))
+
+    def stop_polling(self) -> None:
+        """Look no more."""
+        super().stop_polling()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    async def _notice_end(self, pid: int) -> None:
+        await end_of(pid)
+        # As a task of its own: one of the first things that it does is to cancel this one.
+        IOLoop.current().add_callback(self.poll_and_notify)
+
+    async def wait_for_death(self, timeout: float = 10) -> bool:  # noqa: ASYNC109 - JupyterHub's
+        """Return whether the process ends within so many seconds, as soon as it does."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await end_of(self.pid)
+        return await self.poll() is not None
 
     async def poll(self) -> int | None:
         """Return None while the server's own process runs, its exit status otherwise."""

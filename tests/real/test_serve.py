@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from kernels import socket_to
 from portals import BEAMHUB, PATIENCE_S, RunningPortal, xsrf
 
 from spawners.local import readable_by_others
@@ -32,7 +33,13 @@ def test_ctrl_c_ends_everything_and_the_next_start_finds_the_state(
     mine = notebook.read_bytes()
     started = descendants(first.process.pid)
     assert any("jupyterhub-singleuser" in " ".join(p.cmdline()) for p in started)
+    with socket_to(first, client, "/user/ada/pyfai/beamhub/ending") as page:
+        first.process.send_signal(signal.SIGINT)
+        assert page.recv(timeout=PATIENCE_S) == "ending"
     assert first.stop(signal.SIGINT) == 0
+    assert first.wait_for("Ending 1 server")
+    # Half a minute of orders to a proxy that has ended is what Ctrl-C once took.
+    assert "api_request to the proxy failed" not in first.log()
     _, alive = psutil.wait_procs(started, timeout=PATIENCE_S)
     assert alive == []
 
