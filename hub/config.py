@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from traitlets.config import Config
 
 import workbench
-from spawners import DockerBackend, LocalBackend, SlurmBackend
+from spawners import DockerBackend, LocalBackend, SlurmBackend, child_processes
 
 from .crates import Shelf
 from .deployment import Deployment
@@ -61,7 +61,9 @@ def configure_serving(c: Config, deployment: Deployment) -> None:
         configure_apart(c, serving.apart)
     else:
         c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{serving.proxy_port}"
-        c.ConfigurableHTTPProxy.command = proxy_command()
+        # A hub that is killed leaves its proxy: servers stay within reach until the next start.
+        kept = (*child_processes.KEPT, "PATH", "HOME", "CONFIGPROXY_AUTH_TOKEN")
+        c.ConfigurableHTTPProxy.command = child_processes.outliving_portal(proxy_command(), kept)
     if serving.tls == "own":
         c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = str(serving.certificate), str(serving.key)
     if serving.public_url:
@@ -212,7 +214,7 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
 def build_command(deployment: Deployment) -> list[str]:
     """Return the command that builds the image of a use case, whose name follows."""
     beamhub = Path(sys.executable).with_name("beamhub")
-    return [str(beamhub), "images", "build", *deployment.options]
+    return [sys.executable, "-I", str(beamhub), "images", "build", *deployment.options]
 
 
 def configure_culling(c: Config, deployment: Deployment) -> None:
@@ -220,7 +222,9 @@ def configure_culling(c: Config, deployment: Deployment) -> None:
     idle_s = round(deployment.site.limits.idle_h * 3600)
     culler: dict[str, Any] = {
         "name": IDLE_CULLER,
-        "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--timeout={idle_s}"],
+        "command": child_processes.ending_with_portal(
+            child_processes.python_command("jupyterhub_idle_culler", f"--timeout={idle_s}")
+        ),
     }
     c.JupyterHub.services = [culler]
     c.JupyterHub.load_roles = [

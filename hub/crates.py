@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from spawners import child_processes
 from workbench.record import Archived
 
 LARGEST = 50 << 20
@@ -274,9 +275,8 @@ async def read_apart(path: Path, folder: Path) -> None:
     CrateError
         It can't be used, or reading it took more memory or time than any archive needs.
     """
-    command = [sys.executable, "-P", "-m", "hub.crates", str(path), str(folder)]
-    process = await asyncio.create_subprocess_exec(
-        *command,
+    process = await child_processes.start(
+        child_processes.python_command("hub.crates", str(path), str(folder)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

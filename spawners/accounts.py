@@ -4,12 +4,12 @@ import grp
 import hashlib
 import os
 import pwd
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyterhub.slugs import safe_slug
+
+from . import child_processes
 
 FIRST_PERSON = 1000
 """System accounts below this number belong to services, never to people (Debian's convention)."""
@@ -113,10 +113,10 @@ def made_account(user: str, home: Path) -> Account:
 def add_account(name: str, home: Path) -> None:
     """Make a system account that nobody can log in to."""
     # A root shell that 'su' has opened may have no /usr/sbin on its PATH.
-    program = shutil.which("useradd") or "/usr/sbin/useradd"
+    program = "/usr/sbin/useradd"
     command = [program, "--no-create-home", "--home-dir", str(home), "--user-group", name]
     try:
-        made = subprocess.run(
+        made = child_processes.run(
             [*command, "--shell", "/usr/sbin/nologin"], capture_output=True, text=True
         )
         problem = (made.stderr.strip() or f"{program} failed") if made.returncode else ""

@@ -20,6 +20,7 @@ from typing import IO
 
 from uv import find_uv_bin
 
+from . import child_processes
 from .payload import copy_for_all, files_below, shared_folder
 
 Report = Callable[[int, str], None]
@@ -29,6 +30,7 @@ READY = ".ready"
 PYTORCH_INDEX = "download.pytorch.org"
 LOCK_S = 3600
 """How long to wait for a package that somebody else compiles."""
+INDEX_LOGIN = re.compile("UV_INDEX_[A-Z0-9_]+_(USERNAME|PASSWORD)")
 UNREACHABLE = r"dns error|error sending request|failed to fetch|timed out"
 COMMAND = """\
 #!{python} -P
@@ -228,16 +230,13 @@ async def install_packages(arguments: list[str], report: Report, *, torch: bool)
 
 async def uv(arguments: list[str], report: Report) -> None:
     """Run uv, its progress told as it goes."""
-    process = await asyncio.create_subprocess_exec(
-        find_uv_bin(),
-        *arguments,
+    process = await child_processes.start(
+        [find_uv_bin(), *arguments],
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         umask=0o022,
-        # Facilities behind inspecting proxies trust what their machines trust. A package that
-        # another environment's making compiles at this moment is waited for.
-        env={"UV_SYSTEM_CERTS": "1", "UV_LOCK_TIMEOUT": str(LOCK_S), **os.environ},
+        env=uv_environment(),
     )
     lines: list[str] = []
     try:
@@ -251,6 +250,22 @@ async def uv(arguments: list[str], report: Report) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def uv_environment() -> dict[str, str]:
+    """Return what uv is told: where packages come from, and nothing of the folder it's started in.
+
+    Packages that have to be compiled run programs of their own, with this environment.
+    """
+    told = child_processes.child_environment(
+        [*child_processes.FOR_UV, *filter(INDEX_LOGIN.fullmatch, os.environ)],
+        # uv.toml and pyproject.toml of the folder and those above it, and the account's own.
+        UV_NO_CONFIG="1",
+        # A package that another environment's making compiles at this moment is waited for.
+        UV_LOCK_TIMEOUT=str(LOCK_S),
+    )
+    # Facilities behind inspecting proxies trust what their machines trust.
+    return {"UV_SYSTEM_CERTS": "1", **told}
 
 
 def tell(line: str, report: Report) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from docker.errors import APIError
 
+from . import child_processes
+
 
 class Report(Protocol):
     """Takes progress in percent, a sentence, and details for those who want them."""
@@ -198,8 +200,11 @@ async def build(command: Sequence[str], report: Report) -> None:
     ObtainingError
         It failed; the log has what it said.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
+    process = await child_processes.start(
+        command,
+        env=child_processes.child_environment(
+            (*child_processes.FOR_DOCKER, *child_processes.FOR_UV)
+        ),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from workbench import compute
@@ -164,12 +165,15 @@ def interrupted(function, folder):
 
 
 SAID = f"""
+import signal
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_compute as this
 
 if __name__ == "__main__":
+    # Runs in the background of a shell, and under nohup, inherit that it's ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     function, folder = getattr(this, sys.argv[1]), Path(sys.argv[2])
     this.interrupted(function, folder) if function is this.stops else this.failed(function, folder)
 """
@@ -186,8 +190,32 @@ def test_a_reader_is_told_a_sentence_and_not_dasks_log(tmp_path, monkeypatch, fu
     monkeypatch.setenv("BEAMHUB_MEMORY_GIB", "1")
     (tmp_path / "said.py").write_text(SAID)
     words = [sys.executable, tmp_path / "said.py", function, tmp_path / "chunks"]
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == (told, "")
+
+
+BATCH = """
+from workbench import compute
+
+if __name__ == "__main__":
+    with compute.cluster(cores=2, memory_gib=1) as client:
+        print("ready", flush=True)
+        client.scheduler_info()
+        input()
+"""
+
+
+def test_workers_end_with_a_batch_that_is_killed(tmp_path):
+    (tmp_path / "batch.py").write_text(BATCH)
+    words = [sys.executable, tmp_path / "batch.py"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as batch:
+        assert batch.stdout is not None
+        assert batch.stdout.readline() == b"ready\n"
+        left = psutil.Process(batch.pid).children(recursive=True)
+        assert len(left) >= 2
+        batch.kill()
+    _, alive = psutil.wait_procs(left, timeout=120)
+    assert alive == []
 
 
 def test_sizes_are_what_is_counted(client, tmp_path):

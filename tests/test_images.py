@@ -33,6 +33,7 @@ from hub.images.record import Made, note, read_record
 from hub.plan import Asked, plan
 from hub.site import load_site, shipped_sites
 from hub.usecases import NOTEBOOKS, UseCase, load_use_cases
+from spawners import child_processes
 
 ROOT = NOTEBOOKS.parent
 USE_CASES = load_use_cases([NOTEBOOKS])
@@ -479,6 +480,8 @@ def calls(tmp_path, monkeypatch):
     program.write_text(FAKE.format(python=sys.executable))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    told = (*child_processes.FOR_DOCKER, "CALLS", "FAILS", "VERSION")
+    monkeypatch.setattr(child_processes, "FOR_DOCKER", told)
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     path = tmp_path / "calls"
     return lambda: [json.loads(line) for line in path.read_text().splitlines()]

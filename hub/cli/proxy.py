@@ -2,6 +2,8 @@
 
 import os
 
+from spawners.child_processes import child_environment
+
 from .common import SiteArgument, deployment_of, fail
 
 
@@ -20,10 +22,11 @@ def proxy(site: SiteArgument) -> None:
         raise fail(f"The profile '{site}' has no 'serving.apart': its hub starts the proxy itself.")
     try:
         command = apart_command(serving, serving.apart)
-        environment = {**os.environ, **proxy_environment(serving.apart)}
+        environment = child_environment(**proxy_environment(serving.apart))
         # What a proxy that was killed has left would keep this one from listening there.
         serving.apart.proxy_socket.unlink(missing_ok=True)
     except (ProxyError, SecretError) as error:
         raise fail(str(error)) from None
     os.umask(0o077)
+    os.chdir("/")
     os.execve(command[0], command, environment)  # noqa: S606 - a list, and no shell

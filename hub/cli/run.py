@@ -5,19 +5,22 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from spawners import child_processes
 from workbench.documents import nearest
 from workbench.parameters import parameters_of, read_setting
 
 from ..state import StateError, prepare_state
 from ..usecases import CONSTRAINTS, UseCase
 from .common import StateOption, UseCasesOption, deployment_of, err, fail, out
+
+FOR_RUNS = ("BEAMHUB_", "XDG_CACHE_HOME", "CUDA_VISIBLE_DEVICES", "OMP_", "MKL_", "OPENBLAS_")
+"""Beginnings of the variables that root's runs are told."""
 
 
 def run(
@@ -62,8 +65,8 @@ def run(
         folder = (keep or Path(scratch)).resolve()
         source = payload(deployment.state / "usecases", found.folder)
         asked = ["--settings", json.dumps(settings), str(source), str(folder), *names]
-        command = [str(python), "-m", "workbench.run", *asked]
-        status = subprocess.run(command, env=variables(found, python, source), check=False)
+        command = [str(python), "-P", "-m", "workbench.run", *asked]
+        status = child_processes.run(command, env=variables(found, python, source))
     for sentence in left_out:
         out.print(f"Skipped: {sentence}")
     raise typer.Exit(status.returncode)
@@ -134,9 +137,15 @@ def environment(use_case: UseCase, state: Path) -> Path:
 
 
 def variables(use_case: UseCase, python: Path, source: Path) -> dict[str, str]:
-    """Return the environment of a run: this one's, the use case's programs first on the PATH."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
-    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
+    """Return the environment of a run: this one's, the use case's programs first on the PATH.
+
+    A person's own programs may need any variable; what root runs gets a short list.
+    """
+    root = os.geteuid() == 0
+    names = [name for name in os.environ if name.startswith(FOR_RUNS if root else "")]
+    kept = child_processes.child_environment(filter(child_processes.harmless, names))
+    path = kept["PATH"] if root else child_processes.absolute_path()
+    path = os.pathsep.join([str(python.parent), path])
     return {
         **kept,
         "PATH": path,

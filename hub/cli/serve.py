@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from spawners import LocalBackend
+from spawners.child_processes import clean_own_environment
 from spawners.launch import BackendError
 
 from ..deployment import Deployment
@@ -37,8 +38,10 @@ def serve(
 
     With the profile 'laptop' it listens on this machine only, and prints a code to log in with.
     """
+    clean_own_environment()
     deployment = with_port(deployment_of(site, state, use_cases), port)
     refuse_unsafe(deployment)
+    refuse_changeable_code(deployment)
     log_file = log_path(log, deployment.state)
     with own_state(deployment.state):
         prepare_backend(deployment)
@@ -106,6 +109,19 @@ def refuse_unsafe(deployment: Deployment) -> None:
         raise fail(
             "backend.accounts is 'system': servers run under their users' own accounts, which "
             "only root can do. Start the portal as root, or choose 'portal' for this machine only."
+        )
+
+
+def refuse_changeable_code(deployment: Deployment) -> None:
+    """Exit where root would run what somebody else can change."""
+    from ..own_code import changeable_code
+
+    if found := changeable_code(deployment):
+        raise fail(
+            f"Other accounts of this machine can change {found}, which root would run as a part of "
+            "the portal. Let it, what is in it and the folders above it belong to root, and let "
+            f"nobody else write there: chown -R root: {found}; chmod -R go-w {found}. Or start the "
+            "portal as an ordinary account."
         )
 
 

@@ -7,7 +7,6 @@ anew, so that an image doesn't depend on the umask of whoever made it.
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
@@ -16,6 +15,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import workbench
+from spawners import child_processes
 from spawners.environments import base_requirements, server_extra, workbench_files
 from spawners.payload import copy_for_all, files_below
 
@@ -65,9 +65,10 @@ def git(*arguments: str) -> str:
     """Return what git says of the repository, empty where there is none."""
     command = ["git", "-C", str(CHECKOUT), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        done = child_processes.run(command, capture_output=True, text=True)
+    except OSError:
         return ""
+    return "" if done.returncode else done.stdout.strip()
 
 
 def without_credentials(address: str) -> str:

@@ -1,7 +1,6 @@
 """The part that runs ``docker``: always a list of arguments, never a shell."""
 
 import json
-import os
 import re
 import subprocess
 import time
@@ -9,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from spawners import child_processes
 
 from .plan import ImageError
 from .record import Made
@@ -68,13 +69,14 @@ def require_docker(*, to_build: bool = False) -> None:
 
 def environment() -> dict[str, str]:
     """Return the environment of ``docker``: BuildKit, in the daemon that holds the images."""
-    return {**os.environ, "DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default"}
+    wanted = {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default"}
+    return child_processes.child_environment(child_processes.FOR_DOCKER, **wanted)
 
 
 def quiet(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``docker`` and keep what it says."""
-    return subprocess.run(
-        [DOCKER, *arguments], env=environment(), capture_output=True, text=True, check=False
+    return child_processes.run(
+        [DOCKER, *arguments], env=environment(), capture_output=True, text=True
     )
 
 
@@ -94,7 +96,7 @@ def said(*arguments: str) -> str:
 
 def shown(*arguments: str) -> int:
     """Run ``docker`` with this terminal and return its exit status."""
-    return subprocess.run([DOCKER, *arguments], env=environment(), check=False).returncode
+    return child_processes.run([DOCKER, *arguments], env=environment()).returncode
 
 
 def build(arguments: list[str], folder: Path, log: Path, report: Report) -> None:
@@ -120,9 +122,9 @@ def build(arguments: list[str], folder: Path, log: Path, report: Report) -> None
     command = [DOCKER, *arguments]
     with (
         log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(
+        child_processes.begin(
             command,
-            cwd=folder,
+            folder=folder,
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from spawners import child_processes
 from spawners.slurm.image_files import Origin, image_file, note_beside, origin_of
 
 from . import docker
@@ -196,7 +197,10 @@ def build(file: Path, archive: Path) -> None:
         It failed.
     """
     command = [APPTAINER, "build", FAST, str(file), f"docker-archive:{archive}"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = child_processes.child_environment(child_processes.FOR_APPTAINER)
+    done = child_processes.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     if done.returncode:
         said = "\n".join(done.stdout.splitlines()[-TAIL:])
         raise ImageError(f"Apptainer could not make the image file. It said last:\n{said}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import child_processes
 from ..accounts import FIRST_PERSON, own_name
 from ..launch import Resources
 from .bounds import bound
@@ -116,7 +117,7 @@ def may_run_as(person: str, *command: str) -> bool:
 def failure(*command: str, text: str = "") -> str:
     """Return what a command says where it fails, on one line; empty where it works."""
     try:
-        done = subprocess.run(
+        done = child_processes.run(
             command,
             input=text,
             capture_output=True,

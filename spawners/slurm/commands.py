@@ -1,12 +1,14 @@
 """Run Slurm's commands: without a shell, never for ever, counted."""
 
 import asyncio
-import os
 from collections import Counter
 from contextlib import suppress
 
+from .. import child_processes
+
 LONGEST_S = 30
-PASSED_ON = ("PATH", "HOME", "SLURM_CONF", "LD_LIBRARY_PATH")
+PASSED_ON = ("SLURM_CONF", "LD_LIBRARY_PATH")
+"""Where Slurm's settings are, and its libraries where a site has them in a folder of their own."""
 STARTED: Counter[str] = Counter()
 """How many processes of each command this hub has started."""
 
@@ -45,8 +47,8 @@ async def run(
     STARTED[command[0]] += 1
     pipe = asyncio.subprocess.PIPE
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=plain_environment()
+        process = await child_processes.start(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, env=plain_environment()
         )
     except OSError as error:
         raise NoAnswerError(f"{command[0]}: {error.strerror}") from None
@@ -78,5 +80,5 @@ async def run_as(user: str, *command: str, text: str = "", with_errors: bool = F
 
 def plain_environment() -> dict[str, str]:
     """Return what commands are told: nothing of the hub's own, and times in seconds since 1970."""
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**kept, "SLURM_TIME_FORMAT": "%s", "LC_ALL": "C.UTF-8"}
+    own = {"SLURM_TIME_FORMAT": "%s", "LC_ALL": "C.UTF-8"}
+    return child_processes.child_environment(PASSED_ON, **own)

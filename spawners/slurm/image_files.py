@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from .. import child_processes
 from ..launch import Declared, ImageReference
 
 SUFFIX = ".sif"
@@ -93,7 +94,7 @@ def labels_of(file: Path) -> dict[str, str]:
         return {}
     command = ["apptainer", "inspect", "--labels", "--json", str(file)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=INSPECT_S)
+        done = child_processes.run(command, capture_output=True, timeout=INSPECT_S)
         attributes = json.loads(done.stdout)["data"]["attributes"]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
         return {}

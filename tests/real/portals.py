@@ -46,6 +46,7 @@ class RunningPortal:
         port: int | None = None,
         prefix: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.state = state
         self.port = port or free_port()
@@ -59,6 +60,7 @@ class RunningPortal:
             stderr=subprocess.STDOUT,
             text=True,
             env=environment,
+            cwd=folder,
         )
         threading.Thread(target=self._read, daemon=True).start()
         self.wait_for("Ctrl-C ends")
