@@ -12,13 +12,16 @@ from .plan import FOR_THE_NEXT, Asked, plan
 from .refusal import Refused
 from .usecases import UseCase
 
-State = Literal["ready", "starting", "running", "stopping", "licence", "coming", "unavailable"]
+State = Literal[
+    "ready", "starting", "running", "stopping", "licence", "members", "coming", "unavailable"
+]
 LABELS: dict[State, str] = {
     "ready": "Ready",
     "starting": "Starting",
     "running": "Running",
     "stopping": "Stopping",
     "licence": "Needs a licence",
+    "members": "For members",
     "coming": "Coming",
     "unavailable": "Not at this site",
 }
@@ -28,10 +31,11 @@ SYMBOLS: dict[State, str] = {
     "running": "●",
     "stopping": "◑",
     "licence": "§",
+    "members": "⚿",
     "coming": "…",
     "unavailable": "—",
 }
-REFUSALS: dict[str, State] = {"coming": "coming", "licence": "licence"}
+REFUSALS: dict[str, State] = {"coming": "coming", "licence": "licence", "members": "members"}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The site profile becomes JupyterHub's configuration; the only reader of secrets."""
 
-import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -139,26 +138,39 @@ def configure_login(c: Config, deployment: Deployment) -> None:
         c.Authenticator.username_pattern = r"[a-z][a-z0-9._@-]{0,30}\Z"
         c.Authenticator.allow_all = True
     elif isinstance(login, Pam):
-        c.JupyterHub.authenticator_class = "pam"
-        c.Authenticator.allow_all = True
-        c.Authenticator.admin_users = set(login.admins)
+        configure_door(c, login, deployment.site)
+        c.JupyterHub.authenticator_class = "hub.doors.pam.MachineAuthenticator"
+        c.MachineAuthenticator.service = login.service
+        c.MachineAuthenticator.second_factor = login.second_factor
+        c.MachineAuthenticator.sessions = login.sessions
     elif isinstance(login, Ldap):
-        configure_ldap(c, login)
+        configure_door(c, login, deployment.site)
+        configure_ldap(c, login, deployment.site)
     else:
         configure_oidc(c, login, deployment.site)
 
 
-def configure_ldap(c: Config, login: Ldap) -> None:
+def configure_door(c: Config, login: Pam | Ldap, site: SiteProfile) -> None:
+    """Let in whom the profile lets in: what it names is asked again before every start."""
+    c.Authenticator.username_pattern = r"(?!\d+\Z)[a-z0-9_][a-z0-9._@-]{0,62}\Z"
+    # The door itself looks at `allowed_groups`, to say in a sentence why not.
+    c.Authenticator.allow_all = True
+    c.Authenticator.manage_groups = True
+    c.Authenticator.refresh_pre_spawn = True
+    c.Door.allowed_groups, c.Door.admin_groups = login.allowed_groups, login.admin_groups
+    c.Door.admins, c.Door.named_groups = login.admins, site.named_groups
+    c.Door.contact = site.contact
+
+
+def configure_ldap(c: Config, login: Ldap, site: SiteProfile) -> None:
     """Ask a directory, always encrypted."""
-    c.JupyterHub.authenticator_class = "ldapauthenticator.LDAPAuthenticator"
-    c.LDAPAuthenticator.server_address = login.server
-    c.LDAPAuthenticator.server_port = login.port
-    c.LDAPAuthenticator.tls_kwargs = {"validate": ssl.CERT_REQUIRED}
-    c.LDAPAuthenticator.tls_strategy = "on_connect" if login.port == 636 else "before_bind"
-    c.LDAPAuthenticator.bind_dn_template = login.bind_dn_templates
-    c.LDAPAuthenticator.allowed_groups = login.allowed_groups
-    c.Authenticator.allow_all = not login.allowed_groups
-    c.Authenticator.admin_users = set(login.admins)
+    from .doors.directory import Directory
+
+    secret = login.search.password if login.search else None
+    c.JupyterHub.authenticator_class = "hub.doors.ldap.DirectoryAuthenticator"
+    c.DirectoryAuthenticator.directory = Directory(
+        login, site.contact, read_secret(secret) if secret else "", tuple(site.named_groups)
+    )
 
 
 def configure_oidc(c: Config, login: Oidc, site: SiteProfile) -> None:
@@ -177,8 +189,7 @@ def configure_oidc(c: Config, login: Oidc, site: SiteProfile) -> None:
     c.GenericOAuthenticator.scope = ["openid", "profile", "email"]
     c.GenericOAuthenticator.username_claim = login.username_claim
     c.Authenticator.allow_all = not login.allowed_groups
-    vouched = any(program.vouched_groups for program in site.programs.values())
-    if login.allowed_groups or login.admin_groups or vouched:
+    if site.named_groups:
         c.GenericOAuthenticator.manage_groups = True
         c.GenericOAuthenticator.auth_state_groups_key = "oauth_user.groups"
         c.GenericOAuthenticator.allowed_groups = set(login.allowed_groups)

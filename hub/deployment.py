@@ -95,6 +95,11 @@ def load_deployment(
             f"{profile_path(site)}:1: use_cases: there is no use case '{unknown[0]}'; "
             f"there are {', '.join(use_cases)}"
         )
+    if unknown := sorted(set(profile.use_case_groups) - set(use_cases)):
+        raise DocumentError(
+            f"{profile_path(site)}:1: use_case_groups: there is no use case '{unknown[0]}'; "
+            f"there are {', '.join(use_cases)}"
+        )
     gated = sorted({g.name for u in use_cases.values() for g in u.manifest.licence_gates})
     if unknown := sorted(set(profile.programs) - set(gated)):
         raise DocumentError(

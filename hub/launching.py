@@ -6,12 +6,9 @@ from typing import Any
 from jupyterhub.spawner import Spawner, SpawnException
 from tornado.log import app_log
 
-from spawners.accounts import machine_groups
-
 from .deployment import Deployment
-from .gates import NOBODY, Standing
+from .gates import Standing
 from .licences import RecordError
-from .logins import Pam
 from .plan import ask, plan
 from .refusal import Refused
 from .sizing import Holding
@@ -71,18 +68,19 @@ def holding_of(user: Any, deployment: Deployment, *, besides: str) -> Holding:
 
 
 def standing_of(user: Any, deployment: Deployment) -> Standing:
-    """Return what opens licence gates for a user: nothing, where it can't be found out."""
+    """Return a user's groups, and what they have accepted: nothing, where that can't be read.
+
+    The groups are those of the log-in, which the doors bring up to date before every start.
+    """
+    groups = frozenset(group.name for group in user.orm_user.groups)
     if not deployment.site.programs:
-        return NOBODY
-    groups = {group.name for group in user.orm_user.groups}
-    if isinstance(deployment.site.login, Pam):
-        groups |= machine_groups(user.name)
+        return Standing(groups=groups)
     try:
         accepted = deployment.licences.of(user.name)
     except RecordError as error:
         app_log.error("No licence is taken as accepted: %s", error)
         accepted = {}
-    return Standing(accepted, frozenset(groups))
+    return Standing(accepted, groups)
 
 
 def size_of(spawner: Any) -> str:

@@ -13,15 +13,15 @@ from workbench.manifest import App, Notebook
 
 from .gates import NOBODY, Gate, Standing, gates
 from .images.plan import reference
-from .refusal import Refused, ask_whom, quoted
+from .refusal import Refused, ask_whom, members_of, quoted
 from .site import SiteProfile
 from .sizing import NOTHING, Holding, choose_size, granted, refuse_over_limit
 from .surroundings import environment, mounts, program_paths
 from .usecases import UseCase
 
 OPTIONS = ("size", "notebook", "app")
-FOR_THE_NEXT = ("licence", "bound")
-"""Refusals that end nothing: an acceptance was taken back, or a limit was set."""
+FOR_THE_NEXT = ("licence", "bound", "members")
+"""Refusals that end nothing: an acceptance or a group was taken back, or a limit was set."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def plan(
     holding : Holding, optional
         What the user has running beside it.
     standing : Standing, optional
-        What the user has accepted and is vouched for: only that opens licence gates.
+        The user's groups, and what they have accepted: only that opens licence gates, use cases
+        and sizes for members.
     digests : mapping, optional
         Of images that a registry has: what a reference by tag stands for.
     bounds : mapping, optional
@@ -112,13 +113,14 @@ def plan(
     Raises
     ------
     Refused
-        There is no such use case, size or notebook here, it doesn't work yet, it needs a program
-        whose terms the user hasn't accepted or more than the size grants, the machine would never
-        run it, or the user's limit is reached.
+        There is no such use case, size or notebook here, or not for this user, it doesn't work
+        yet, it needs a program whose terms the user hasn't accepted or more than the size grants,
+        the machine would never run it, or the user's limit is reached.
     """
     use_case = find(name, use_cases, site)
+    refuse_non_members(use_case, site, standing)
     opened = open_gates(use_case, site, standing)
-    size_name, size = choose_size(use_case, asked.size, site, bounds)
+    size_name, size = choose_size(use_case, asked.size, site, bounds, standing.groups)
     refuse_over_limit(size, holding, site)
     page, programs = beginning(use_case, asked, site)
     tagged = reference(site.registry, name, use_case.manifest.version)
@@ -165,6 +167,18 @@ def find(name: str, use_cases: Mapping[str, UseCase], site: SiteProfile) -> UseC
             status=409,
         )
     return use_case
+
+
+def refuse_non_members(use_case: UseCase, site: SiteProfile, standing: Standing) -> None:
+    """Refuse a use case that the site keeps for members of groups."""
+    groups = site.use_case_groups.get(use_case.name, [])
+    if groups and not standing.groups & set(groups):
+        raise Refused(
+            f"{site.title} offers {use_case.manifest.title} to members of {members_of(groups)} "
+            f"only, and you are not one of them. {ask_whom(site)}",
+            reason="members",
+            status=403,
+        )
 
 
 def open_gates(use_case: UseCase, site: SiteProfile, standing: Standing) -> list[Gate]:

@@ -40,3 +40,9 @@ def quoted(text: str) -> str:
 def ask_whom(site: SiteProfile) -> str:
     """Return the sentence that names the site's contact."""
     return f"Questions go to {site.contact}."
+
+
+def members_of(groups: list[str]) -> str:
+    """Return groups as a sentence names them: of a name in full, its first part."""
+    short = [g.partition(",")[0].partition("=")[2] if "=" in g else g for g in groups]
+    return " or ".join(short)

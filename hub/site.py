@@ -22,7 +22,7 @@ from workbench.declared import Declared
 from workbench.documents import DocumentError, load
 from workbench.manifest import Name, RelativePath
 
-from .logins import Login
+from .logins import Codes, Login
 from .secrets import SecretRef
 
 PROFILES = Path(__file__).parents[1] / "site_profiles"
@@ -120,6 +120,9 @@ class Size(Resources):
 
     title: str
     summary: str = ""
+    groups: list[str] = Field(
+        [], description="Only members of one of these may choose it; empty: everybody may"
+    )
 
 
 class Limits(Declared):
@@ -254,6 +257,11 @@ class SiteProfile(Declared):
         {}, description="Programs behind licence gates that the site has, by the gate's name"
     )
     use_cases: list[Name] | None = Field(None, description="Those on offer; None means all")
+    use_case_groups: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(
+        {},
+        description="Only members of one of a use case's groups may open it; everybody sees it, "
+        "and whom to ask",
+    )
     announcements: Path | None = Field(
         None, description="A Markdown file, read again whenever it changes"
     )
@@ -265,6 +273,22 @@ class SiteProfile(Declared):
     def offers(self, use_case: str) -> bool:
         """Return whether the site shows the use case of that name to its users."""
         return self.use_cases is None or use_case in self.use_cases
+
+    @property
+    def named_groups(self) -> list[str]:
+        """Every group that decides something here: the portal knows no others of its users."""
+        named = (
+            []
+            if isinstance(self.login, Codes)
+            else [*self.login.allowed_groups, *self.login.admin_groups]
+        )
+        for program in self.programs.values():
+            named += program.vouched_groups
+        for size in self.sizes.values():
+            named += size.groups
+        for groups in self.use_case_groups.values():
+            named += groups
+        return list(dict.fromkeys(named))
 
     @property
     def hub_address(self) -> str:

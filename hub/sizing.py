@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from spawners import Bound, Resources
 from workbench.manifest import Needs
 
-from .refusal import Refused, ask_whom, quoted
+from .refusal import Refused, ask_whom, members_of, quoted
 from .site import SiteProfile, Size
 from .usecases import UseCase
 
@@ -34,9 +34,13 @@ NOTHING = Holding()
 
 
 def choose_size(
-    use_case: UseCase, asked: str | None, site: SiteProfile, bounds: Mapping[str, Bound]
+    use_case: UseCase,
+    asked: str | None,
+    site: SiteProfile,
+    bounds: Mapping[str, Bound],
+    groups: frozenset[str],
 ) -> tuple[str, Size]:
-    """Return the size that was asked for, or the one that suits the use case best."""
+    """Return the size that was asked for, or the one that suits the use case and its user best."""
     fitting = {n: s for n, s in site.sizes.items() if fits(use_case.manifest.resources.least, s)}
     title = use_case.manifest.title
     if not fitting:
@@ -50,7 +54,7 @@ def choose_size(
             f"{site.title} has no size {quoted(asked)}. Possible are {', '.join(fitting)}.",
             reason="size",
         )
-    closed = {name: bounds[name].closed for name in fitting if name in bounds}
+    closed = {name: why_closed(name, site, bounds, groups) for name in fitting}
     possible = {name: size for name, size in fitting.items() if not closed.get(name)}
     if asked is None and possible:
         return default_size(use_case, possible)
@@ -66,10 +70,25 @@ def choose_size(
         raise Refused(
             f"{title} can't run in the size '{asked}' for you: {closed[asked]}. {others} "
             f"{ask_whom(site)}",
-            reason="bound",
+            reason="members" if members_wanted(asked, site, groups) else "bound",
             status=409,
         )
     return asked, site.sizes[asked]
+
+
+def why_closed(
+    name: str, site: SiteProfile, bounds: Mapping[str, Bound], groups: frozenset[str]
+) -> str:
+    """Return why a size can't be had by somebody in these groups, empty where it can."""
+    if wanted := members_wanted(name, site, groups):
+        return f"it is for members of {wanted}"
+    return bounds[name].closed if name in bounds else ""
+
+
+def members_wanted(name: str, site: SiteProfile, groups: frozenset[str]) -> str:
+    """Return for whose members a size is, empty for somebody in one of these groups who may."""
+    wanted = site.sizes[name].groups
+    return "" if not wanted or groups & set(wanted) else members_of(wanted)
 
 
 def granted(size: Size, bound: Bound) -> Resources:

@@ -27,6 +27,7 @@ from hub.config import (
     proxy_environment,
 )
 from hub.deployment import Deployment, load_deployment
+from hub.doors.people import NotLetInError, Person
 from hub.oidc import ProviderError, discover
 from hub.proxy import PROGRAM, ProxyError, apart_command, proxy_command
 from hub.secrets import SecretError, SecretRef
@@ -115,10 +116,12 @@ CLASSES = {
     "Authenticator": "jupyterhub.auth.Authenticator",
     "Spawner": "jupyterhub.spawner.Spawner",
     "ConfigurableHTTPProxy": "jupyterhub.proxy.ConfigurableHTTPProxy",
-    "LDAPAuthenticator": "ldapauthenticator.LDAPAuthenticator",
+    "DirectoryAuthenticator": "hub.doors.ldap.DirectoryAuthenticator",
+    "Door": "hub.doors.authenticator.Door",
     "GenericOAuthenticator": "oauthenticator.generic.GenericOAuthenticator",
     "ContainerSpawner": "spawners.container.ContainerSpawner",
     "EnvironmentSpawner": "spawners.process.EnvironmentSpawner",
+    "MachineAuthenticator": "hub.doors.pam.MachineAuthenticator",
     "JobSpawner": "spawners.slurm.spawner.JobSpawner",
     "TellingSpawner": "spawners.telling.TellingSpawner",
 }
@@ -144,10 +147,11 @@ def test_every_key_of_every_sites_configuration_is_one_of_jupyterhubs(
     c = configure(deployment)
     check_names(c)
     chosen = c.JupyterHub.authenticator_class
-    classes = {"pam": "jupyterhub.auth.PAMAuthenticator"}
-    authenticator = import_item(classes.get(chosen, chosen))(config=c)
+    authenticator = import_item(chosen)(config=c)
     assert authenticator.allow_all or authenticator.allowed_users or given.allowed_groups
-    assert authenticator.admin_users == set(getattr(given, "admins", []))
+    if given.kind in ("pam", "ldap"):
+        assert authenticator.admins == given.admins
+        assert authenticator.allowed_groups == given.allowed_groups
 
 
 def with_secrets(deployment: Deployment, folder: Path, change) -> Deployment:
@@ -271,27 +275,39 @@ def test_pages_are_ours(laptop):
 # Log-in
 
 
-def test_without_groups_everybody_of_the_directory_may_log_in(laptop, change):
-    values = {"kind": "ldap", "server": "ldap.example.org", "bind_dn_templates": ["uid={username}"]}
-    everybody = of(configure_login, change(laptop, login=login(**values)))
-    assert everybody.Authenticator.allow_all is True
-    some = of(configure_login, change(laptop, login=login(**values, allowed_groups=["cn=beam"])))
-    assert some.Authenticator.allow_all is False
-    assert some.LDAPAuthenticator.allowed_groups == ["cn=beam"]
-    assert import_item(CLASSES["LDAPAuthenticator"])(config=some).allow_all is False
+@pytest.mark.parametrize("kind", ["pam", "ldap"])
+def test_a_door_lets_in_whom_the_profile_lets_in(laptop, change, kind):
+    given = {"pam": {}, "ldap": {"server": "a.b", "bind_dn_templates": ["uid={username}"]}}[kind]
+    site = change(laptop, login=login(kind=kind, allowed_groups=["beam"], admins=["lise"], **given))
+    c = of(configure_login, site)
+    door = import_item(c.JupyterHub.authenticator_class)(config=c)
+    model = door.let_in(Person("ada", frozenset({"beam", "chess"})))
+    assert model == {"name": "ada", "groups": ["beam"], "admin": False}
+    assert door.let_in(Person("lise", frozenset({"beam"})))["admin"] is True
+    with pytest.raises(NotLetInError, match=r"is for members of beam. Ask "):
+        door.let_in(Person("otto", frozenset({"chess"})))
+    with pytest.raises(NotLetInError, match="can't have a user named 'josé'"):
+        door.let_in(Person("josé", frozenset({"beam"})))
 
 
-@pytest.mark.parametrize(("port", "strategy"), [(636, "on_connect"), (389, "before_bind")])
-def test_a_directory_is_asked_encrypted_on_every_port(laptop, change, port, strategy):
+def test_a_door_asks_again_before_every_start(laptop, change):
+    c = of(configure_login, change(laptop, login=login(kind="pam")))
+    assert c.Authenticator.refresh_pre_spawn and c.Authenticator.manage_groups
+
+
+@pytest.mark.parametrize(("port", "starttls"), [(636, False), (389, True)])
+def test_a_directory_is_asked_encrypted_on_every_port(laptop, change, port, starttls):
     given = login(kind="ldap", server="a.b", port=port, bind_dn_templates=["uid={username}"])
     c = of(configure_login, change(laptop, login=given))
-    assert c.LDAPAuthenticator.tls_strategy == strategy
-    assert import_item(CLASSES["LDAPAuthenticator"])(config=c).tls_strategy.name == strategy
+    assert c.DirectoryAuthenticator.directory.login.starttls is starttls
 
 
-def test_admins_of_the_machine(laptop, change):
-    c = of(configure_login, change(laptop, login=login(kind="pam", admins=["ada"])))
-    assert c.Authenticator.admin_users == {"ada"}
+def test_the_password_that_searches_is_in_no_representation(laptop, change, monkeypatch):
+    monkeypatch.setenv("LDAP_SECRET", SECRET)
+    search = {"base": "dc=a", "bind_dn": "cn=b", "password": {"env": "LDAP_SECRET"}}
+    c = of(configure_login, change(laptop, login=login(kind="ldap", server="a.b", search=search)))
+    assert c.DirectoryAuthenticator.directory.password == SECRET
+    assert SECRET not in repr(c)
 
 
 def test_a_provider_is_asked_for_its_addresses(laptop, change, provider, monkeypatch):

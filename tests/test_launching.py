@@ -1,9 +1,6 @@
 """Where a wish meets a spawner: JupyterHub's own user, database and hook."""
 
 import asyncio
-import grp
-import os
-import pwd
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,7 +11,6 @@ from pydantic import HttpUrl
 
 from hub.deployment import Deployment
 from hub.launching import holding_of, size_of, standing_of
-from hub.logins import Pam
 from hub.site import LicensedProgram
 from hub.sizing import Holding
 from hub.usecases import UseCase
@@ -191,15 +187,6 @@ def test_jupyterhubs_groups_vouch_for_their_members(gated, a_user, database):
     assert paths(user) == "/opt/xds"
     database.delete(group)
     database.commit()
-
-
-def test_where_accounts_are_the_machines_so_are_groups(gated, a_user, change):
-    account = pwd.getpwuid(os.getuid())
-    own = grp.getgrgid(account.pw_gid).gr_name
-    site = change(gated, login=Pam(kind="pam"))
-    assert own in standing_of(a_user(site, account.pw_name), site).groups
-    assert standing_of(a_user(site, "no-such-account"), site).groups == set()
-    assert standing_of(a_user(gated, account.pw_name), gated).groups == set()
 
 
 def test_a_record_that_can_not_be_read_opens_nothing(gated, a_user, caplog):

@@ -25,7 +25,7 @@ IMPORTS = {
         "dockerspawner",
         "hub.app",
         "jupyterhub",
-        "ldapauthenticator",
+        "ldap3",
         "oauthenticator",
         "pamela",
         "psycopg",

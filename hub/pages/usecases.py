@@ -19,7 +19,7 @@ from ..launching import standing_of
 from ..plan import Asked, find, windows
 from ..refusal import Refused
 from ..site import Size
-from ..sizing import fits, words
+from ..sizing import fits, members_wanted, why_closed, words
 from ..usecases import UseCase
 from .base import Page
 
@@ -72,7 +72,15 @@ async def use_case_names(
         "manifest": use_case.manifest,
         "gates": gates(use_case, site, standing),
         "sizes": [
-            SizeShown(n, s, fits(least, s), bounds.get(n, Bound())) for n, s in site.sizes.items()
+            SizeShown(
+                n,
+                s,
+                fits(least, s),
+                bounds.get(n, Bound()),
+                why_closed(n, site, bounds, standing.groups),
+                members_wanted(n, site, standing.groups),
+            )
+            for n, s in site.sizes.items()
         ],
         "chosen_size": asked.size or shown.size,
         "chosen_notebook": asked.notebook or "",
@@ -107,17 +115,23 @@ class SizeShown:
         Whether it is large enough for the use case.
     bound : Bound
         What the site's machine makes of it for this user.
+    closed : str
+        Why this user can't have it, empty where they can.
+    members : str
+        For members of which groups it is, empty for a user whom it is for.
     """
 
     name: str
     size: Size
     enough: bool
     bound: Bound
+    closed: str
+    members: str
 
     @property
     def possible(self) -> bool:
         """Whether it can be chosen."""
-        return self.enough and not self.bound.closed
+        return self.enough and not self.closed
 
     @property
     def amount(self) -> str:
@@ -171,7 +185,8 @@ class Outlook(Page):
         """Answer with a few words a size, and whether it is closed."""
         told, site = await outlook(self), self.deployment.site
         bounds = site.backend.bounds(site.sizes, self.current_user.name)
-        closed = {name for name, bound in bounds.items() if bound.closed}
+        groups = standing_of(self.current_user, self.deployment).groups
+        closed = {name for name in site.sizes if why_closed(name, site, bounds, groups)}
         self.finish({n: {"text": text, "closed": n in closed} for n, text in told.items()})
 
 
