@@ -109,7 +109,7 @@ class Ldap(Declared):
     server: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
     fallback_servers: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+(:[0-9]+)?$")]] = Field(
         [],
-        description="Asked in this order where `server` doesn't answer, at `port` or ports of their own",
+        description="Asked in this order where `server` doesn't answer, at `port` or their own",
     )
     port: Annotated[int, Field(ge=1, le=65535)] = 636
     encryption: Literal["tls", "starttls"] | None = Field(

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from spawners import child_processes
+
 OPEN = "open"
 WAIT_S = 60
-CODE = "from hub.doors.pam_session import main; main()"
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Sessions:
 
     service: str
     contact: str
-    held: dict[tuple[str, str], subprocess.Popen[str]] = field(default_factory=dict)
+    held: dict[tuple[str, str], "subprocess.Popen[str]"] = field(default_factory=dict)
 
     def begin(self, key: tuple[str, str]) -> None:
         """Open a session, closing one that was left over.
@@ -39,12 +40,11 @@ class Sessions:
             It can't be opened; `jupyterhub_message` says so to the user.
         """
         self.end(key)
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", CODE, self.service, key[0]],
+        process = child_processes.begin(
+            child_processes.python_command("hub.doors.pam_session", self.service, key[0]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd="/",
         )
         assert process.stdout is not None
         said = process.stdout.readline().strip()
@@ -72,11 +72,11 @@ class SessionError(RuntimeError):
         self.jupyterhub_message = message
 
 
-def main(arguments: Sequence[str] = ()) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Open a session, say so, and close it when the one who asked goes away."""
     import pamela
 
-    service, name = arguments or sys.argv[1:]
+    service, name = arguments
     handle = pamela.pam_start(service, name)
     try:
         handle.open_session()
@@ -88,3 +88,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     sys.stdin.read()
     handle.close_session()
     pamela.pam_end(handle)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
