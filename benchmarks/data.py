@@ -7,7 +7,7 @@ one large file, by a real server in a process of its own: once as fast as it can
 for each connection. In turn, round by round, each contender brings them into an empty folder, and
 each stage that none can do without is measured alone on the same bytes: wire, hash, unpack, disk.
 As gzip is slow at it, what unpacks a .tar.gz is also measured with zlib; the faster of both counts.
-'This' is ``data.stream``, once with the archive's checksum only and once with a list of its
+'This' is ``data.fetch``, once with the archive's checksum only and once with a list of its
 contents. It runs in a fresh process, the start of Python not counted, neither its own nor pooch's:
 a notebook's is over by then. A contender's ratios are those of one round: to its slowest stage, and
 of this to it. Seconds drift with the machine's load; ratios are what to compare.
@@ -48,8 +48,7 @@ import sys, time
 from pathlib import Path
 from workbench import data
 print("called", time.monotonic(), time.process_time(), flush=True)
-files = data.stream(sys.argv[1], progress=False)
-next(files)
+files = data.fetch(sys.argv[1], progress=False)
 print("usable", flush=True)
 size = sum(path.stat().st_size for path in files)
 status = Path("/proc/self/status").read_text()

@@ -20,8 +20,9 @@ from .accounts import Account, AccountError, account_for
 from .environments import BuildError, Recipe
 from .leftovers import end_processes, marks_of
 from .local import DATA, missing
-from .payload import payload, shared_folder
+from .payload import payload
 from .process_end import end_of
+from .shared_data import own_data_folder
 from .telling import TellingSpawner, ending_by_status, last_output
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
@@ -116,10 +117,11 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         path = os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)])
         self.env_keep = [*KEPT_VARIABLES, *harmless(PROXY_VARIABLES)]
         self.notebook_dir = str(account.home)
+        own_data_folder(self._state / DATA, account)
         # -P: a file in the home must not stand in for a module of Python.
         self.cmd = [str(environment / "bin/python"), "-P", "-m", "workbench.start"]
         self.environment = {
-            "BEAMHUB_DATA_CACHE": str(shared_cache(self._state / DATA)),
+            "BEAMHUB_DATA_CACHE": str(self._state / DATA),
             **self.environment,
             "PATH": path,
             "VIRTUAL_ENV": str(environment),
@@ -220,15 +222,6 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
 def harmless(names: list[str]) -> list[str]:
     """Return the variables that hold no password: those of a proxy can."""
     return [name for name in names if "@" not in os.environ.get(name, "@")]
-
-
-def shared_cache(folder: Path) -> Path:
-    """Make the folder that all users share for data; whoever fetches adds files of their own."""
-    if not folder.is_dir():
-        shared_folder(folder)
-        if os.geteuid() == 0:
-            folder.chmod(0o1777)
-    return folder
 
 
 def some_cores(count: int) -> list[int]:

@@ -2,9 +2,10 @@
 
 import hashlib
 import io
+import os
 import random
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -110,7 +111,6 @@ def make_fetch(
     *,
     unverified: bool = False,
     manners: Manners = QUICK,
-    arrived: Callable[[Path], None] = lambda path: None,
     **places: Any,
 ) -> Fetch:
     """The work that brings `known` into the cache of `tmp_path`."""
@@ -121,7 +121,6 @@ def make_fetch(
         Cache(tmp_path / "cache", tmp_path / "memory"),
         unverified=unverified,
         progress=Progress(known.label, known.size_bytes),
-        arrived=arrived,
     )
 
 
@@ -132,13 +131,13 @@ def contents_of(entry: Entry) -> dict[str, bytes]:
 
 def published(tmp_path: Path) -> list[Path]:
     """The records of what is complete in the cache of `tmp_path`."""
-    return sorted((tmp_path / "cache" / "sets").glob("*/*/*.json"))
+    return sorted((tmp_path / "cache" / str(os.geteuid()) / "sets").glob("*/*/*.json"))
 
 
 def visible(tmp_path: Path) -> dict[str, bytes]:
     """All files outside the work folders, complete sets or not."""
     found = {}
-    for path in sorted((tmp_path / "cache" / "sets").glob("*/*/*/**/*")):
+    for path in sorted((tmp_path / "cache" / str(os.geteuid()) / "sets").glob("*/*/*/**/*")):
         if path.is_file() and ".work" not in "/".join(path.parts[-4:]):
             found[path.name] = path.read_bytes()
     return found

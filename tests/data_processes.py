@@ -13,8 +13,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,22 @@ def unused_for(path: Path, days: float) -> None:
 
         until(free)
         os.utime(path, (time.time() - days * 86400,) * 2)
+
+
+@contextmanager
+def folder_for_all(*accounts: int) -> Iterator[Path]:
+    """A folder that every account can reach, with a cache for everybody and a home for each."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="beamhub-site-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "cache").mkdir()
+        (folder / "cache").chmod(0o1777)
+        for account in accounts:
+            (folder / f"home{account}").mkdir()
+            os.chown(folder / f"home{account}", account, account)
+        yield folder
+        # Python's own removal ends at folders in folders without end.
+        subprocess.run(["rm", "-rf", folder / "cache"], check=True)
 
 
 class Child:
@@ -190,9 +206,9 @@ def hold(path: Path, told: dict[str, Any], gate: Path) -> bool:
     from workbench.data.lease import Lease
 
     lease = Lease(path)
+    lease.tell(lambda: told)
     if not lease.take():
         return False
-    lease.tell(lambda: told)
     Path(f"{gate}.ready").touch()
     until(gate.exists)
     lease.release()
@@ -205,13 +221,13 @@ def find_in(known: Any, root: Path, memory: Path) -> tuple[Path | None, int]:
     from workbench.data.cache import Cache
 
     read = []
-    real = trust.sha256_of
+    real = trust.sha256_of_descriptor
 
-    def counted(path: Path) -> str:
-        read.append(path)
-        return real(path)
+    def counted(descriptor: int) -> str:
+        read.append(descriptor)
+        return real(descriptor)
 
-    trust.sha256_of = counted
+    trust.sha256_of_descriptor = counted
     entry = Cache(root, memory).find(known)
     return (entry.folder if entry else None), len(read)
 
@@ -221,7 +237,66 @@ def remove_in(root: Path, memory: Path) -> list[bool]:
     from workbench.data.cache import Cache
 
     cache = Cache(root, memory)
-    return [cache.remove(entry) for entry, _ in cache.entries()]
+    return [cache.remove(stored) for stored in cache.stored()]
+
+
+def swap(inside: Path, trap: Path, seconds: float) -> int:
+    """Put a link to `trap` into the place of a folder of one's own, again and again."""
+    aside, link = inside.with_name("aside"), inside.with_name("link")
+    link.symlink_to(trap)
+    ends, count = time.monotonic() + seconds, 0
+    while time.monotonic() < ends:
+        count += 1
+        with suppress(OSError):
+            inside.rename(aside)
+        with suppress(OSError):
+            link.rename(inside)
+        with suppress(OSError):
+            inside.rename(link)
+        with suppress(OSError):
+            aside.rename(inside)
+    return count
+
+
+def look_around(known: Any, places: Any, memory: Path, seconds: float = 0) -> dict[str, Any]:
+    """Do all that root does in a cache, and return what it saw and how much memory that took."""
+    import resource
+
+    from workbench.data.cache import Cache
+    from workbench.data.places import offer
+    from workbench.data.upkeep import verify
+
+    ends, turns = time.monotonic() + seconds, 0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    while not turns or time.monotonic() < ends:
+        turns += 1
+        cache = Cache(places.cache, memory)
+        where = offer(known, places, cache).where
+        entries, stored, sizes = cache.entries(), cache.stored(), cache.sizes()
+        problems = [f.problem for f in verify(places=places) if f.problem]
+        cache.make_room(1, 10**12)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {
+        "where": where,
+        "entries": len(entries),
+        "stored": [(s.account, s.label) for s in stored],
+        "sizes": sizes,
+        "problems": problems,
+        "grown_kb": grown,
+        "turns": turns,
+    }
+
+
+def prune_all(root: Path, memory: Path, account: int, seconds: float = 0) -> list[bool]:
+    """Remove every data set of an account, whoever uses it, again and again."""
+    from workbench.data.cache import Cache
+
+    ends, found = time.monotonic() + seconds, []
+    while not found or time.monotonic() < ends:
+        cache = Cache(root, memory)
+        theirs = [stored for stored in cache.stored() if stored.account == account]
+        found += [cache.remove(stored, used_by=()) for stored in theirs] or [False]
+    return found
 
 
 def call(module: str, name: str, *args: Any) -> Any:
@@ -240,7 +315,7 @@ def dying_fetch(
         "write": (box.Box, "_write"),
         "finish": (box.Box, "finish"),
         "publish": (cache.Cache, "publish"),
-        "tidy up": (cache, "remove_tree"),
+        "tidy up": (cache, "remove_own"),
     }[step]
     real, calls = getattr(place, name), count(1)
 

@@ -38,3 +38,8 @@ def test_what_cannot_be_read_announces_nothing(tmp_path):
     (tmp_path / "news.md").write_bytes(b"\xff\xfe")
     assert Announcements(tmp_path / "news.md")() == ""
     assert Announcements(tmp_path)() == ""
+    os.mkfifo(tmp_path / "pipe")
+    assert Announcements(tmp_path / "pipe")() == "", "it is not waited for"
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    assert Announcements(tmp_path / "sparse")() == ""

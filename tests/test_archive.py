@@ -314,8 +314,8 @@ def test_data_that_nobody_fetched_are_not_in_it(home):
     assert not told.passed
 
 
-def test_a_stream_is_remembered_whole_or_in_part(home):
-    list(data.stream("dots", progress=False))
+def test_what_was_fetched_is_remembered_as_a_whole(home):
+    data.fetch("dots", progress=False)
     (dots,) = record.take(load_manifest(home), "dots").data_sets
     assert dots.complete and dots.files[0].sha256 == hashlib.sha256(b"...").hexdigest()
 

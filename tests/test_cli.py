@@ -112,6 +112,10 @@ def test_check_names_folders_for_data_that_are_not_there():
     assert status == 1
     assert "data.roots: there is no folder /no/such/root." in said
     assert "install -d -m 1777 /no/such/cache" in said
+    Path("open").mkdir()
+    Path("open").chmod(0o777)
+    Path("mine.yaml").write_text(text.replace("/no/such/cache", str(Path("open").resolve())))
+    assert f"chmod +t {Path('open').resolve()}" in beamhub("check", "mine.yaml")[1]
 
 
 def test_check_names_restricted_programs_that_are_missing_or_everybodys(monkeypatch, tmp_path):

@@ -1,7 +1,5 @@
-"""What notebooks call: fetch, stream and status, and the sentences that people read."""
+"""What notebooks call: fetch and status, and the sentences that people read."""
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +13,10 @@ from tests.data_helpers import (
     offer_in_manifest,
     published,
     renamed,
-    tar_of,
     without_proxies,
 )
-from tests.data_server import Behaviour, DataServer
-from workbench.data import DataError, Files, fetch, status, stream
+from tests.data_server import DataServer
+from workbench.data import DataError, Files, fetch, status
 from workbench.data.errors import Refused
 from workbench.data.places import LISTING, Offer
 from workbench.data.settings import Settings
@@ -113,7 +110,6 @@ def test_what_is_in_the_cache_is_not_fetched_again(server, places, declare, tmp_
     first = fetch("frames", progress=False, places=places)
     asked = server.count()
     assert list(fetch("frames", progress=False, places=places)) == list(first)
-    assert list(stream("frames", progress=False, places=places)) == list(first)
     assert server.count() == asked
 
 
@@ -127,7 +123,6 @@ def test_a_folder_of_the_site_is_used_in_place(server, places, declare, tmp_path
     places = Settings(cache=places.cache, roots=(tmp_path / "none", root), manners=QUICK)
     files = fetch("frames", progress=False, places=places)
     assert files.folder == root / "test/frames"
-    assert read(stream("frames", progress=False, places=places)) == FILES
     assert server.count() == 0
     assert published(tmp_path) == []
     [row] = status("frames", places=places)
@@ -168,8 +163,6 @@ def test_consent_is_given_by_the_name_of_the_set(server, places, declare, tmp_pa
     with pytest.raises(Refused) as caught:
         fetch("frames", unverified="other", progress=False, places=places)
     assert str(caught.value) == "'unverified' names 'other', but test/frames is asked for."
-    with pytest.raises(Refused):
-        list(stream("frames", unverified="yes", progress=False, places=places))
     assert server.count() == 0
     assert read(fetch("frames", unverified="frames", progress=False, places=places)) == FILES
     label = fetch("frames", unverified="test/frames", progress=False, places=places)
@@ -179,9 +172,8 @@ def test_consent_is_given_by_the_name_of_the_set(server, places, declare, tmp_pa
 def test_an_unverified_set_is_kept_from_whoever_does_not_consent(server, places, declare, tmp_path):
     declare(known_set(tmp_path / "set", server, FILES, sha256="unknown"))
     files = fetch("frames", unverified="frames", progress=False, places=places)
-    for call in (fetch, lambda *a, **k: list(stream(*a, **k))):
-        with pytest.raises(Refused, match="Nobody has published a checksum"):
-            call("frames", progress=False, places=places)
+    with pytest.raises(Refused, match="Nobody has published a checksum"):
+        fetch("frames", progress=False, places=places)
     assert read(files) == FILES
     assert read(fetch("frames", unverified="frames", progress=False, places=places)) == FILES
 
@@ -218,7 +210,6 @@ def test_a_simulated_set_has_the_seed_that_is_asked_for(places, declare, tmp_pat
     assert usual.folder != other.folder
     assert usual.simulated
     assert repr(usual).endswith("simulation:make, seed 7>")
-    assert read(stream("frames", progress=False, places=places)) == read(usual)
 
 
 def test_what_is_measured_has_no_seed(server, places, declare, tmp_path):
@@ -240,11 +231,10 @@ def test_a_generator_can_import_what_lies_beside_it(places, declare, tmp_path):
     assert read(fetch("frames", progress=False, places=places)) == {"a.txt": b"beside"}
 
 
-@pytest.mark.parametrize("how", [fetch, lambda *a, **k: list(stream(*a, **k))])
-def test_a_generator_that_fails_is_said_so(places, declare, tmp_path, how):
+def test_a_generator_that_fails_is_said_so(places, declare, tmp_path):
     declare(simulated(tmp_path / "set", "import no_such_package\ndef make(f, s): pass\n"))
     with pytest.raises(DataError, match="is computed with no_such_package, which isn't installed"):
-        how("frames", progress=False, places=places)
+        fetch("frames", progress=False, places=places)
     assert published(tmp_path) == []
 
 
@@ -266,123 +256,15 @@ def test_a_package_brings_its_own_data(server, places, declare, tmp_path, monkey
     assert row.texts[2:] == ("here, comes with package_of_tests", "nothing to fetch")
 
 
-@pytest.mark.parametrize("how", [fetch, lambda *a, **k: list(stream(*a, **k))])
-def test_a_package_that_is_not_installed_is_said_so(server, places, declare, tmp_path, how):
+def test_a_package_that_is_not_installed_is_said_so(server, places, declare, tmp_path):
     declare(packaged(tmp_path / "set", server))
     with pytest.raises(DataError) as caught:
-        how("frames", progress=False, places=places)
+        fetch("frames", progress=False, places=places)
     assert str(caught.value) == (
         "test/frames can't be had here: comes with package_of_tests, which isn't installed here."
     )
     [row] = status("frames", places=places)
     assert row.offer.cost == "can't be had here"
-
-
-# ---------------------------------------------------------------------- stream
-
-
-def test_the_first_file_is_there_before_the_last_was_sent(server, places, declare, tmp_path):
-    go_on = threading.Event()
-    server.behave("3.bin", Behaviour(stall_after=50_000, until=go_on))
-    declare(known_set(tmp_path / "set", server, FILES))
-    manners = Settings(cache=places.cache)
-    paths = stream("frames", progress=False, places=manners)
-    early = [next(paths) for _ in range(3)]
-    assert read(early) == {name: FILES[name] for name in ("0.bin", "1.bin", "2.bin")}
-    assert server.of("3.bin") == []
-    assert published(tmp_path) == []
-    go_on.set()
-    assert read(paths) == {"3.bin": FILES["3.bin"]}
-    assert len(published(tmp_path)) == 1
-
-
-def test_a_listed_archive_gives_each_file_as_it_arrives(places, declare, tmp_path):
-    go_on = threading.Event()
-    archive = tar_of(FILES)
-    with DataServer({"frames.tar": archive}) as server:
-        server.behave("frames.tar", Behaviour(stall_after=250_000, until=go_on))
-        declare(
-            known_set(
-                tmp_path / "set",
-                server,
-                {"frames.tar": archive},
-                ["frames.tar"],
-                {"frames.tar": FILES},
-            )
-        )
-        paths = stream("frames", progress=False, places=Settings(cache=places.cache))
-        early = [next(paths), next(paths)]
-        assert read(early) == {name: FILES[name] for name in ("0.bin", "1.bin")}
-        go_on.set()
-        assert read(paths) == {name: FILES[name] for name in ("2.bin", "3.bin")}
-
-
-def test_an_archive_without_a_list_gives_its_files_once_it_is_verified(places, declare, tmp_path):
-    archive = tar_of(FILES)
-    with DataServer({"frames.tar": archive}) as server:
-        server.behave("frames.tar", Behaviour(corrupt_at=len(archive) - 2000))
-        declare(known_set(tmp_path / "set", server, {"frames.tar": archive}, ["frames.tar"]))
-        with pytest.raises(DataError, match="arrived with the SHA-256"):
-            next(stream("frames", progress=False, places=places))
-        server.behave("frames.tar", Behaviour())
-        assert read(stream("frames", progress=False, places=places)) == FILES
-
-
-def test_leaving_the_loop_stops_the_download_and_keeps_what_came(server, places, declare, tmp_path):
-    server.behave("big.bin", Behaviour(stall_after=200_000))
-    files = {"0.bin": FILES["0.bin"], "big.bin": BIG}
-    declare(known_set(tmp_path / "set", server, files))
-    patient = Settings(cache=places.cache)
-    for path in stream("frames", progress=False, places=patient):
-        assert path.name == "0.bin"
-        time.sleep(0.3)
-        began = time.monotonic()
-        break
-    assert time.monotonic() - began < 5
-    assert published(tmp_path) == []
-    server.behave("big.bin", Behaviour())
-    assert read(fetch("frames", progress=False, places=places)) == files
-    assert server.count(name="0.bin") == 1
-    assert server.bytes_sent("big.bin") <= len(BIG) + MB
-
-
-def test_a_stream_that_is_closed_ends_its_thread(server, places, declare, tmp_path):
-    server.behave("*", Behaviour(cap_bytes_s=1 * MB))
-    declare(known_set(tmp_path / "set", server, FILES))
-    before = threading.active_count()
-    paths = stream("frames", progress=False, places=places)
-    next(paths)
-    paths.close()
-    for _ in range(100):
-        busy = [t for t in threading.enumerate() if t.name.startswith(("data-", "ThreadPool"))]
-        if not [t for t in busy if t.name != "data-use"]:
-            break
-        time.sleep(0.02)
-    assert not [t for t in busy if t.name != "data-use"], (before, busy)
-
-
-def test_an_error_in_the_middle_comes_after_the_right_files(server, places, declare, tmp_path):
-    server.behave("big.bin", Behaviour(corrupt_at=8 * MB))
-    files = {"0.bin": FILES["0.bin"], "1.bin": FILES["1.bin"], "big.bin": BIG}
-    declare(known_set(tmp_path / "set", server, files))
-    got = []
-    with pytest.raises(DataError) as caught:
-        got.extend(stream("frames", progress=False, places=places))
-    text = str(caught.value)
-    assert text.startswith("big.bin of test/frames could not be had.\n")
-    assert text.endswith("What has arrived is kept; the next try goes on from there.")
-    assert published(tmp_path) == []
-    seen = []
-    with pytest.raises(DataError):
-        for path in stream("frames", progress=False, places=places):
-            seen.append(path)
-    assert read(seen) == {name: FILES[name] for name in ("0.bin", "1.bin")}
-
-
-def test_an_abandoned_stream_asks_for_nothing(server, places, declare, tmp_path):
-    declare(known_set(tmp_path / "set", server, FILES))
-    stream("frames", progress=False, places=places).close()
-    assert server.count() == 0
 
 
 # ---------------------------------------------------------------------- status

@@ -1,5 +1,6 @@
 """``beamhub data``: what it prints, and how it ends."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,7 +82,9 @@ def test_the_list_names_size_licence_and_where_each_comes_from(sets, server):
 
 def test_a_set_is_fetched_and_its_place_printed(sets, tmp_path):
     text = run("fetch", "frames")
-    assert text.startswith(f"test/frames: 2 files in {tmp_path}/cache/sets/test/frames/")
+    assert text.startswith(
+        f"test/frames: 2 files in {tmp_path}/cache/{os.geteuid()}/sets/test/frames/"
+    )
     folder = Path(text.rpartition(" in ")[2].strip())
     assert (folder / "a.bin").read_bytes() == FILES["a.bin"]
     assert "here, fetched before" in run("list")
@@ -164,7 +167,7 @@ def test_a_mirror_is_made_verified_and_used(sets, tmp_path, server, monkeypatch)
 def test_sets_are_removed_by_name_by_age_and_by_size(sets, tmp_path):
     for options in (["frames"], ["test/frames"], ["--unused-days", "30"], ["--to-gb", "0.000001"]):
         run("fetch", "frames")
-        unused_for(tmp_path / "cache/used" / file_name(sets[0]), 40)
+        unused_for(tmp_path / f"cache/{os.geteuid()}/used" / file_name(sets[0]), 40)
         assert run("prune", *options) == "test/frames: removed 12 kB\n12 kB are free again.\n"
     assert run("prune", "--unused-days", "1") == "0 B are free again.\n"
 

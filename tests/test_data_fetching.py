@@ -68,15 +68,14 @@ def refusal(work: Fetch, kind: type[DataError] = DataError) -> str:
     """Why it can't be had; then nothing of it can be seen as complete."""
     with pytest.raises(kind) as caught:
         work.run()
-    root = work.cache.root
-    assert list((root / "sets").glob("*/*/*.json")) == []
+    assert list((work.cache.own / "sets").glob("*/*/*.json")) == []
     assert PASSWORD not in str(caught.value)
     return str(caught.value)
 
 
 def left_of(work: Fetch) -> list[int]:
     """The sizes of what is half done."""
-    parts = work.cache.root.glob("sets/*/*/*.work/parts/**/*")
+    parts = work.cache.own.glob("sets/*/*/*.work/parts/**/*")
     return [path.stat().st_size for path in parts if path.is_file()]
 
 

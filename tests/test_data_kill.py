@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import threading
 import time
 import zipfile
@@ -177,7 +178,7 @@ def test_another_takes_over_from_one_who_is_killed_and_goes_on_in_the_middle(pro
         people = everybody(processes, tmp_path, known)
         until(lambda: stall.reached)
         time.sleep(0.1)
-        lease = tmp_path / "cache/held" / f"test.frames.{known.digest}"
+        lease = tmp_path / f"cache/{os.geteuid()}/held/test.frames.{known.digest}.lock"
         holder = until(lambda: holding(people, lease))
         holder.kill()
         stall.set()

@@ -1,7 +1,6 @@
 """The right to fetch: one holder, known by all, replaced once it is dead."""
 
 import json
-import os
 import time
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from tests.data_processes import Processes, hold, until
 from workbench.data import lease as leases
 from workbench.data.errors import DataError
-from workbench.data.lease import ROOM, Lease, open_for_all, read
+from workbench.data.lease import ROOM, Lease
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +38,8 @@ def test_only_one_has_it_until_it_is_released(path):
 def test_what_the_holder_tells_is_read_by_others_and_gone_afterwards(path):
     first, second = Lease(path), Lease(path)
     assert second.told() == {}
-    assert first.take()
     first.tell(lambda: {"done_bytes": 7, "note": "waits"})
+    assert first.take()
     told = until(second.told)
     assert (told["done_bytes"], told["note"], told["machine"]) == (7, "waits", leases.MACHINE)
     first.release()
@@ -50,19 +49,18 @@ def test_what_the_holder_tells_is_read_by_others_and_gone_afterwards(path):
 
 def test_the_beat_goes_on_while_it_is_held(path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_S", 0.01)
-    first = Lease(path)
+    first, second = Lease(path), Lease(path)
     assert first.take()
-    first.tell(dict)
-    until(lambda: first.told().get("beat", 0) > 3)
+    until(lambda: second.told().get("beat", 0) > 3)
     first.release()
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "é" * 900, "\x1b" * 400])
 def test_a_holder_with_much_to_tell_still_says_who_it_is(path, text):
     first = Lease(path)
-    assert first.take()
     first.tell(lambda: {"note": text})
-    told = until(first.told)
+    assert first.take()
+    told = until(Lease(path).told)
     assert told["machine"] == leases.MACHINE
     assert path.stat().st_size == ROOM
     first.release()
@@ -139,63 +137,88 @@ def test_garbage_is_nobody(path, text):
     path.write_bytes(text)
     mine = Lease(path)
     assert mine.told() == {}
-    assert mine.take()
     mine.tell(lambda: {"note": "mine"})
-    until(lambda: mine.told().get("note") == "mine")
+    assert mine.take()
+    assert Lease(path).told()["note"] == "mine"
     mine.release()
 
 
-def test_every_account_may_write_the_file(path):
-    os.close(open_for_all(path))
-    assert path.stat().st_mode & 0o777 == 0o666
-    before = path.stat().st_ino
-    os.close(open_for_all(path))
-    assert path.stat().st_ino == before
-
-
-def test_a_second_account_takes_it_in_a_folder_for_everybody(processes):
-    """fs.protected_regular refuses O_CREAT there, even where the file's mode allows writing."""
-    if os.geteuid():
-        pytest.skip("only root can become another account")
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o1777)
-        for account in (12345, 65534, 0):
-            gate = folder / f"gate{account}"
-            gate.touch()
-            child = processes.start(hold, folder / "held", {}, gate, account=account)
-            assert child.result()
-        assert (folder / "held").stat().st_uid == 12345
-
-
-@pytest.mark.parametrize("kind", ["link", "dangling link", "hard link", "fifo", "folder", "device"])
-def test_nothing_of_mine_is_written_through_what_another_account_put_there(path, tmp_path, kind):
-    mine = tmp_path / "mine"
-    if kind != "dangling link":
-        mine.write_text("my diary")
-    if kind in ("link", "dangling link"):
-        path.symlink_to(mine)
-    elif kind == "hard link":
-        path.hardlink_to(mine)
-    elif kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_what_cannot_be_written_is_said_so(path, tmp_path, kind):
+    if kind == "folder":
         path.mkdir()
-    found = Lease(path)
-    if kind != "hard link":
-        assert found.told() == {}
+    else:
+        path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match=r"Who fetches what can't be agreed on: .*/held can't be"):
-        found.take()
-    assert not mine.exists() or mine.read_text() == "my diary"
+        Lease(path).take()
+    assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_pipe_has_no_line():
-    reader, writer = os.pipe()
-    assert read(reader) == {}
-    os.close(reader)
-    os.close(writer)
+# ------------------------------------------------------------------ other accounts
+
+
+def claim(since: float, **about) -> dict:
+    """What a living claim of this machine says."""
+    return {"machine": leases.MACHINE, "since": since, "at": time.monotonic(), **about}
+
+
+def test_the_account_that_came_first_has_it(path):
+    mine = Lease(path, lambda: {7: claim(1.0, note="seven"), 8: claim(2.0, note="eight")})
+    assert not mine.take()
+    assert mine.told()["note"] == "seven"
+    mine.release()
+    later = time.time() + 1000
+    mine = Lease(path, lambda: {7: claim(later)})
+    assert mine.take()
+    mine.release()
+
+
+def test_whoever_waits_in_the_queue_takes_over_when_the_first_is_silent(path):
+    told = {7: claim(1.0)}
+    mine = Lease(path, lambda: told)
+    assert not mine.take()
+    told[7]["at"] -= leases.DEAD_HERE_AFTER_S + 1
+    assert mine.take()
+    mine.release()
+
+
+def test_a_silent_account_of_another_machine_is_waited_for_and_then_replaced(path):
+    told = {7: {"machine": "another", "since": 1.0, "token": "t", "beat": 4}}
+    mine = Lease(path, lambda: told, dead_after_s=0.3)
+    assert not mine.take()
+    until(mine.take)
+    mine.release()
+
+
+@pytest.mark.parametrize("since", [-1e308, float("-inf"), 0.0])
+def test_nobody_waits_longer_for_another_account_than_is_worth_it(path, since):
+    beats = iter(range(10**9))
+    mine = Lease(path, lambda: {7: claim(since, beat=next(beats))}, patience_s=0.3)
+    assert not mine.take()
+    until(mine.take)
+    mine.release()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"since": 1.0},
+        {"since": "1", "machine": [], "at": {}, "beat": {}},
+        {"since": float("nan"), "at": float("nan")},
+        {"machine": leases.MACHINE, "since": 1.0, "at": -1e9},
+        {"machine": leases.MACHINE, "since": None, "at": 1e300},
+    ],
+)
+def test_a_claim_that_nobody_would_write_stops_nobody_for_long(path, told):
+    mine = Lease(path, lambda: {7: told}, dead_after_s=0.05)
+    until(mine.take)
+    mine.release()
+
+
+def test_the_lock_can_be_opened_by_this_account_alone(path):
+    mine = Lease(path)
+    assert mine.take()
+    assert path.with_name("held.lock").stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o644
+    mine.release()

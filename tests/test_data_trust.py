@@ -1,7 +1,6 @@
 """Files of other accounts in a shared cache: used after they were verified, and only then."""
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.data_helpers import QUICK, known_set, noise, sha256
-from tests.data_processes import Processes, fetch_in, find_in
+from tests.data_processes import Processes, fetch_in, find_in, folder_for_all
 from tests.data_server import DataServer
 from workbench.data import trust as trusting
 from workbench.data.settings import Settings
@@ -29,16 +28,8 @@ def processes() -> Iterator[Processes]:
 
 @pytest.fixture
 def site() -> Iterator[Path]:
-    """A folder that every account can reach, with a cache for everybody."""
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="beamhub-site-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "cache").mkdir()
-        (folder / "cache").chmod(0o1777)
-        for account in (ADA, BOB):
-            (folder / f"home{account}").mkdir()
-            os.chown(folder / f"home{account}", account, account)
-        yield folder
+    with folder_for_all(ADA, BOB) as found:
+        yield found
 
 
 @pytest.fixture
@@ -60,6 +51,10 @@ def find(processes, site, known, account):
     return child.result()
 
 
+def place_of(site: Path, known, account: int) -> Path:
+    return site / f"cache/{account}/sets/test/frames/{known.digest}"
+
+
 def change(path: Path, data: bytes) -> None:
     """As its owner can, whatever its mode says."""
     about = path.stat()
@@ -73,7 +68,7 @@ def test_the_second_account_uses_what_the_first_has_fetched(processes, site, ser
     ada = fetch(processes, site, known, ADA)
     bob = fetch(processes, site, known, BOB)
     assert bob["inodes"] == ada["inodes"]
-    assert bob["folder"].name == f"{known.digest}.{ADA}"
+    assert bob["folder"] == ada["folder"] == place_of(site, known, ADA)
     assert server.count("GET") == len(FILES)
 
 
@@ -95,7 +90,7 @@ def test_a_file_that_was_changed_afterwards_is_not_used(processes, site, server)
     change(folder / "a.bin", noise(5000, 99))
     assert find(processes, site, known, BOB)[0] is None
     bob = fetch(processes, site, known, BOB)
-    assert bob["folder"].name == f"{known.digest}.{BOB}"
+    assert bob["folder"] == place_of(site, known, BOB)
     assert (bob["folder"] / "a.bin").read_bytes() == FILES["a.bin"]
 
 
@@ -121,7 +116,7 @@ def test_a_file_that_the_manifest_does_not_declare_is_not_handed_on(processes, s
     (folder / "c.bin").write_bytes(b"evil")
     more = f'{{"name": "c.bin", "size_bytes": 4, "sha256": "{sha256(b"evil")}"}}'
     record.write_text(text.replace('"files": [', f'"files": [{more}, '))
-    assert find(processes, site, known, BOB)[0] is None
+    assert fetch(processes, site, known, BOB)["inodes"].keys() == FILES.keys()
 
 
 @root_only
@@ -142,7 +137,7 @@ def test_what_another_account_has_closed_is_fetched_again(processes, site, serve
     folder = fetch(processes, site, known, ADA)["folder"]
     (folder if mode == 0 else folder / "a.bin").chmod(mode)
     assert find(processes, site, known, BOB)[0] is None
-    assert fetch(processes, site, known, BOB)["folder"].name == f"{known.digest}.{BOB}"
+    assert fetch(processes, site, known, BOB)["folder"] == place_of(site, known, BOB)
 
 
 @root_only
@@ -155,61 +150,74 @@ def test_a_full_or_closed_home_only_makes_it_read_again(processes, site, server)
 
 
 @root_only
-@pytest.mark.parametrize("what", ["folder", "work", "link", "work link"])
+@pytest.mark.parametrize("kind", ["folder", "open folder", "link", "file", "fifo"])
 def test_nothing_is_written_into_a_folder_that_another_account_has_prepared(
-    processes, site, server, what
+    processes, site, server, kind
 ):
     known = known_set(site / "uc", server, FILES)
-    fetch(processes, site, known, ADA)
-    place = site / "cache/sets/test/frames"
-    for path in (place / f"{known.digest}.{ADA}.json", place / f"{known.digest}.{ADA}"):
-        path.rename(site / path.name)
     mine = site / f"home{BOB}/mine"
     mine.mkdir()
     (mine / "a.bin").write_text("my own")
     os.chown(mine, BOB, BOB)
-    trap = place / f"{known.digest}.{BOB}{'.work' if 'work' in what else ''}"
-    if "link" in what:
+    trap = site / "cache" / str(BOB)
+    if kind == "link":
         trap.symlink_to(mine)
-        os.chown(trap, ADA, ADA, follow_symlinks=False)
+    elif kind == "file":
+        trap.touch()
+    elif kind == "fifo":
+        os.mkfifo(trap)
     else:
         trap.mkdir()
-        trap.chmod(0o777)
-        os.chown(trap, ADA, ADA)
-    with pytest.raises(Exception, match="was made by another account, so that nothing is written"):
+        trap.chmod(0o777 if "open" in kind else 0o755)
+    os.chown(trap, ADA, ADA, follow_symlinks=False)
+    with pytest.raises(Exception, match="can't be made, or is not this account's alone"):
         fetch(processes, site, known, BOB)
     assert {p.name: p.read_text() for p in mine.iterdir()} == {"a.bin": "my own"}
     assert mine.stat().st_mode & 0o777 == 0o755
+    assert find(processes, site, known, BOB) == (None, 0)
+    ada = fetch(processes, site, known, 0)
+    assert find(processes, site, known, BOB) == (ada["folder"], 0), "others' are used all the same"
 
 
 @root_only
-def test_an_account_cannot_take_the_right_to_fetch_away_by_a_link(processes, site, server):
+def test_a_folder_into_which_all_may_write_and_remove_is_not_written(processes, site, server):
+    (site / "cache").chmod(0o777)
     known = known_set(site / "uc", server, FILES)
-    fetch(processes, site, known, ADA)
-    held = site / "cache/held" / f"test.frames.{known.digest}"
-    held.unlink()
-    diary = site / f"home{BOB}/diary"
-    diary.write_text("dear diary")
-    os.chown(diary, BOB, BOB)
-    held.symlink_to(diary)
-    os.chown(held, ADA, ADA, follow_symlinks=False)
-    other = known_set(site / "uc", server, FILES, title="Other frames to test with")
-    for path in (site / "cache/sets/test/frames").glob("*.json"):
-        path.unlink()
-    with pytest.raises(Exception, match="Who fetches what can't be agreed on"):
-        fetch(processes, site, other, BOB)
-    assert diary.read_text() == "dear diary"
+    for account in (ADA, 0):
+        with pytest.raises(Exception, match="can't be made, or is not this account's alone"):
+            fetch(processes, site, known, account)
+    assert list((site / "cache").iterdir()) == []
 
 
 @root_only
-def test_the_folders_of_a_shared_cache_are_for_everybody(processes, site, server):
+def test_root_writes_only_where_no_other_account_can_move_a_folder_above(processes, site, server):
+    known = known_set(site / "uc", server, FILES)
+    os.chown(site, ADA, ADA)
+    with pytest.raises(Exception, match="can't be made, or is not this account's alone"):
+        fetch(processes, site, known, 0)
+
+
+@root_only
+def test_every_account_has_a_folder_that_others_read_and_nobody_else_writes(
+    processes, site, server
+):
     known = known_set(site / "uc", server, FILES)
     fetch(processes, site, known, ADA)
-    for name in ("sets", "held", "used", "sets/test", "sets/test/frames"):
-        assert (site / "cache" / name).stat().st_mode & 0o7777 == 0o1777, name
+    for name in ("", "sets", "held", "used", "sets/test", "sets/test/frames"):
+        about = (site / f"cache/{ADA}" / name).stat()
+        assert (about.st_uid, about.st_mode & 0o7777) == (ADA, 0o755), name
+    assert (site / "cache").stat().st_mode & 0o7777 == 0o1777
 
 
 # ------------------------------------------------------------------ one by one
+
+
+def right(trust: Trust, path: Path, data: bytes) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return trust.contents(descriptor, path, sha256(data))
+    finally:
+        os.close(descriptor)
 
 
 @pytest.fixture
@@ -223,74 +231,61 @@ def file(tmp_path) -> Path:
 def read(monkeypatch) -> list[Path]:
     """The files that were read for their checksum."""
     found: list[Path] = []
-    real = trusting.sha256_of
-    monkeypatch.setattr(trusting, "sha256_of", lambda p: (found.append(p), real(p))[1])
+    real = trusting.sha256_of_descriptor
+
+    def counted(descriptor: int) -> str:
+        found.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        return real(descriptor)
+
+    monkeypatch.setattr(trusting, "sha256_of_descriptor", counted)
     return found
 
 
 def test_a_file_written_just_now_is_not_remembered_yet(tmp_path, file, read, monkeypatch):
     monkeypatch.setattr(trusting, "SETTLED_S", 1000)
     for _ in range(2):
-        assert Trust(tmp_path, tmp_path / "v.json").contents(file, sha256(b"right"))
+        assert right(Trust(tmp_path, tmp_path / "v.json"), file, b"right")
     assert len(read) == 2
 
 
 def test_a_file_is_read_once_however_often_it_is_asked_for(tmp_path, file, read, monkeypatch):
     monkeypatch.setattr(trusting, "SETTLED_S", 0)
     for _ in range(3):
-        assert Trust(tmp_path, tmp_path / "memory/v.json").contents(file, sha256(b"right"))
+        assert right(Trust(tmp_path, tmp_path / "memory/v.json"), file, b"right")
     assert read == [file]
 
 
 def test_a_file_changed_in_any_way_is_read_again(tmp_path, file, read):
     trust = Trust(tmp_path, tmp_path / "v.json")
-    assert trust.contents(file, sha256(b"right"))
+    assert right(trust, file, b"right")
     time.sleep(0.02)  # what the clock of the file system can tell apart
     change(file, b"wrong")
-    assert not trust.contents(file, sha256(b"right"))
+    assert not right(trust, file, b"right")
     change(file, b"right")
-    assert trust.contents(file, sha256(b"right"))
+    assert right(trust, file, b"right")
     assert len(read) == 3
 
 
 def test_a_wrong_file_is_never_remembered_as_right(tmp_path, file, read):
     trust = Trust(tmp_path, tmp_path / "v.json")
     for _ in range(2):
-        assert not trust.contents(file, sha256(b"other"))
+        assert not right(trust, file, b"other")
     assert len(read) == 2
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_right(tmp_path, file, monkeypatch):
-    real = trusting.sha256_of
+    real = trusting.sha256_of_descriptor
 
-    def slow(path: Path) -> str:
-        found = real(path)
-        path.write_bytes(b"longer than before")
+    def slow(descriptor: int) -> str:
+        found = real(descriptor)
+        file.write_bytes(b"longer than before")
         return found
 
-    monkeypatch.setattr(trusting, "sha256_of", slow)
-    assert not Trust(tmp_path, tmp_path / "v.json").contents(file, sha256(b"right"))
-
-
-def test_only_ordinary_files_have_contents(tmp_path, file, read):
-    trust = Trust(tmp_path, tmp_path / "v.json")
-    (tmp_path / "link").symlink_to(file)
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("link", "pipe", "."):
-        assert not trust.contents(tmp_path / name, sha256(b"right"))
-    assert read == []
+    monkeypatch.setattr(trusting, "sha256_of_descriptor", slow)
+    assert not right(Trust(tmp_path, tmp_path / "v.json"), file, b"right")
 
 
 @pytest.mark.parametrize("memory", ["{", "[]", '{"x": 3}', "null"])
 def test_a_damaged_memory_is_forgotten(tmp_path, file, memory):
     (tmp_path / "v.json").write_text(memory)
-    assert Trust(tmp_path, tmp_path / "v.json").contents(file, sha256(b"right"))
-
-
-def test_what_others_can_write_is_nobodys(tmp_path, file):
-    trust = Trust(tmp_path, tmp_path / "v.json")
-    assert trust.owner(file)
-    for mode in (0o646, 0o664):
-        file.chmod(mode)
-        assert not trust.owner(file)
-    assert not trust.owner(tmp_path / "absent")
+    assert right(Trust(tmp_path, tmp_path / "v.json"), file, b"right")

@@ -61,7 +61,7 @@ def change(path: Path) -> None:
 
 
 def unused(places: Settings, known, days: float) -> None:
-    unused_for(places.cache / "used" / file_name(known), days)
+    unused_for(places.cache / str(os.geteuid()) / "used" / file_name(known), days)
 
 
 def have(places: Settings, sets) -> None:
@@ -104,7 +104,9 @@ def test_a_file_that_cannot_be_read_is_told(sets, places):
     path = fetch("frames", places=places)["a.bin"]
     path.unlink()
     path.mkdir()
-    assert problems(verify("frames", places=places)) == {"a.bin": "can't be read: Is a directory"}
+    assert problems(verify("frames", places=places)) == {
+        "a.bin": "can't be read: it is no ordinary file"
+    }
 
 
 def test_a_data_root_is_verified_too(sets, places, tmp_path):
@@ -127,12 +129,11 @@ def test_a_data_root_is_verified_too(sets, places, tmp_path):
 
 
 def pruned(**options) -> dict[str, bool]:
-    return {entry.record.label: gone for entry, gone in prune(**options)}
+    return {stored.label: gone for stored, _, gone in prune(**options)}
 
 
 def here(places: Settings) -> set[str]:
-    entries = Cache(places.cache, places.cache).entries()
-    return {entry.record.label for entry, _ in entries}
+    return {stored.label for stored in Cache(places.cache, places.cache).stored()}
 
 
 @pytest.mark.parametrize("name", ["frames", "test/frames"])

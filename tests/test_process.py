@@ -20,6 +20,7 @@ from spawners import environments
 from spawners.accounts import Account, own_account
 from spawners.environments import BuildError
 from spawners.process import EnvironmentSpawner, created
+from spawners.shared_data import own_data_folder
 
 
 @pytest.fixture
@@ -151,11 +152,41 @@ def test_a_server_sees_its_environment_and_none_of_the_portals(spawner, account,
     assert spawner.notebook_dir == str(account.home)
 
 
-def test_all_servers_share_one_folder_for_data(spawner, account):
+def test_servers_share_a_folder_for_data_in_which_each_account_has_its_own(spawner, account):
     spawner._prepare(Path(spawner.state_folder) / "environments/abc", account)
     shared = Path(spawner.environment["BEAMHUB_DATA_CACHE"])
     assert shared == Path(spawner.state_folder) / "data"
-    assert stat.S_IMODE(shared.stat().st_mode) == (0o1777 if os.geteuid() == 0 else 0o755)
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o755
+    if os.geteuid() == 0:
+        about = (shared / str(account.uid)).stat()
+        assert (about.st_uid, stat.S_IMODE(about.st_mode)) == (account.uid, 0o755)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+@pytest.mark.parametrize("kind", ["folder", "link", "fifo", "root's"])
+def test_what_others_left_in_the_place_of_an_accounts_folder_is_set_aside(tmp_path, kind):
+    """As they could while everybody was allowed to write into the cache."""
+    ada = Account("ada", 12345, 12345, tmp_path)
+    cache, victim = tmp_path / "data", tmp_path / "victim"
+    victim.mkdir(mode=0o700)
+    cache.mkdir()
+    cache.chmod(0o1777)
+    place = cache / "12345"
+    if kind == "link":
+        place.symlink_to(victim)
+    elif kind == "fifo":
+        os.mkfifo(place)
+    else:
+        place.mkdir()
+    if kind != "root's":
+        os.chown(place, 65534, 65534, follow_symlinks=False)
+    for _ in range(2):
+        own_data_folder(cache, ada)
+        about = place.lstat()
+        assert (about.st_uid, about.st_mode) == (12345, stat.S_IFDIR | 0o755)
+        assert stat.S_IMODE(cache.stat().st_mode) == 0o755
+    assert (victim.stat().st_uid, stat.S_IMODE(victim.stat().st_mode)) == (0, 0o700)
+    assert len(list(cache.iterdir())) == (1 if kind == "root's" else 2)
 
 
 def test_a_folder_for_data_that_the_site_names_is_taken_instead(spawner, account):

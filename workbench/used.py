@@ -51,7 +51,7 @@ class Handed:
 
 
 HANDED: dict[tuple[str, int], Handed] = {}
-"""The data sets that `data.fetch` and `data.stream` have handed out, in that order."""
+"""The data sets that `data.fetch` has handed out, in that order."""
 
 
 def remember(handed: Handed) -> None:

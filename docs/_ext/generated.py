@@ -105,7 +105,7 @@ STATE = {
     "Not used with `accounts: system`.",
     "environments": "Python environments, each named by what went into it. Can be made again.",
     "usecases": "Copies of use cases that servers read, named by contents. Can be made again.",
-    "data": "Reference data that all users share. Can be fetched again.",
+    "data": "Reference data that all users share, a folder an account. Can be fetched again.",
     "images": "Lists of the software of images that were built here, one file each.",
     "images.json": "Images that were built, pushed or pulled: size and digests.",
     "licences.sqlite": "Who has accepted the terms of which program, and when: every entry, with "

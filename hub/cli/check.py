@@ -75,6 +75,11 @@ def data_findings(deployment: Deployment) -> list[str]:
             f"data.cache: there is no folder {data.cache}. For all users to share it: "
             f"install -d -m 1777 {data.cache}"
         )
+    elif data.cache and data.cache.stat().st_mode & 0o1022 in (0o002, 0o020, 0o022):
+        findings.append(
+            f"data.cache: whoever may write into {data.cache} may remove what others have there, "
+            f"so nobody will put data there: chmod +t {data.cache}"
+        )
     return findings
 
 

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+from workbench.data.untrusted_files import read_ordinary
+
 from .words import markdown
+
+LARGEST = 100_000
+"""Bytes; a larger file is no announcement, and isn't read."""
 
 
 class Announcements:
@@ -24,7 +29,7 @@ class Announcements:
         try:
             changed = self._path.stat().st_mtime_ns if self._path else 0
             if self._path and changed != self._read_at:
-                self._html = markdown(self._path.read_text(encoding="utf-8"))
+                self._html = markdown(read_ordinary(self._path, LARGEST).decode())
                 self._read_at = changed
         except (OSError, UnicodeDecodeError):
             self._html, self._read_at = "", 0

@@ -1,6 +1,7 @@
 """The catalogue, and one page a use case."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from tornado import web
@@ -49,8 +50,7 @@ class UseCasePage(Page):
         if use_case is None:
             await self.show_refusal(no_such_page(name, self))
             return
-        # Data may lie on file systems that are slow to answer.
-        places = await asyncio.to_thread(data_places, self.deployment, use_case)
+        places = await data_places_soon(self.deployment, use_case)
         names = await use_case_names(self, use_case)
         await self.show("usecase.html", data_places=places, **names)
 
@@ -148,14 +148,31 @@ class DataPlace:
     words: str
 
 
+LOOKERS = ThreadPoolExecutor(4, thread_name_prefix="data-places")
+LONGEST_LOOK_S = 5
 HERE, MADE, FETCHED, NOWHERE = "✓", "⚙", "↓", "✕"
 SYMBOLS = {"root": HERE, "cache": HERE, "simulated": MADE, "nowhere": NOWHERE}
+
+
+async def data_places_soon(deployment: Deployment, use_case: UseCase) -> dict[str, DataPlace]:
+    """Return what would serve each data set, or that this can't be told now.
+
+    Data may lie on file systems that are slow to answer, or that answer no more. Threads of their
+    own look, so that nothing else of the portal waits for them.
+    """
+    loop = asyncio.get_running_loop()
+    looking = loop.run_in_executor(LOOKERS, data_places, deployment, use_case)
+    try:
+        return await asyncio.wait_for(asyncio.shield(looking), LONGEST_LOOK_S)
+    except TimeoutError:
+        unknown = DataPlace(NOWHERE, "Where it is can't be told now: the folder does not answer.")
+        return dict.fromkeys(use_case.manifest.data_sets, unknown)
 
 
 def data_places(deployment: Deployment, use_case: UseCase) -> dict[str, DataPlace]:
     """Return what would serve each data set of a use case now."""
     places = deployment.data
-    cache = Cache(places.cache, deployment.state) if places.cache.is_dir() else None
+    cache = Cache(places.cache, deployment.state)
     found = {}
     for name, data in use_case.manifest.data_sets.items():
         if data.source == "package":

@@ -5,11 +5,9 @@ Examples
 >>> from workbench import data
 >>> data.status()  # doctest: +SKIP
 >>> frames = data.fetch("lab6-image")  # doctest: +SKIP
->>> for path in data.stream("cxidb-21", unverified="cxidb-21"):  # doctest: +SKIP
-...     analyse(path)
 """
 
-from .access import Files, Row, Status, fetch, status, stream
+from .access import Files, Row, Status, fetch, status
 from .errors import DataError
 
-__all__ = ["DataError", "Files", "Row", "Status", "fetch", "status", "stream"]
+__all__ = ["DataError", "Files", "Row", "Status", "fetch", "status"]

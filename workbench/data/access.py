@@ -1,9 +1,7 @@
-"""What notebooks call: fetch, stream and status."""
+"""What notebooks call: fetch and status."""
 
-import queue
-import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -19,7 +17,6 @@ from .linking import link_into
 from .places import Offer, listing, offer
 from .progress import Progress
 from .settings import Settings, own_cache, settings
-from .wire import Cancelled
 
 
 class Files(Sequence[Path]):
@@ -186,7 +183,7 @@ def fetch(
     places = places or settings()
     files = at_hand(known, places, consent(known, unverified))
     if files is None:
-        work = task(known, places, unverified)
+        work = task(known, places, unverified=consent(known, unverified))
         in_use = work.cache.use(known)
         try:
             with shown(work.progress, wanted=progress):
@@ -198,83 +195,6 @@ def fetch(
         link_into(files, Path(into))
     files.remember()
     return files
-
-
-def stream(
-    name: str,
-    *,
-    unverified: str | None = None,
-    progress: bool = True,
-    places: Settings | None = None,
-) -> Iterator[Path]:
-    """Yield the files of a data set as they arrive and are verified, whichever comes first.
-
-    An archive's files can be verified one by one only where the manifest lists its contents;
-    without a list they come together, once the archive's own checksum is right.
-
-    Parameters
-    ----------
-    name, unverified, progress, places
-        As `fetch` has them.
-
-    Raises
-    ------
-    DataError
-        The rest can't be had. What was yielded is right, and stays unless its archive turns out
-        to be refused as a whole.
-    """
-    known = chosen(name, None)
-    places = places or settings()
-    files = at_hand(known, places, consent(known, unverified))
-    if files is not None:
-        files.remember()
-        yield from files
-        return
-    arriving: queue.Queue[Path | BaseException | None] = queue.Queue()
-    work = task(known, places, unverified, arriving)
-    in_use = work.cache.use(known)
-    thread = threading.Thread(target=run_for, args=(work, arriving), daemon=True)
-    given: list[Path] = []
-    complete = False
-    try:
-        with shown(work.progress, wanted=progress):
-            thread.start()
-            while (item := arriving.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                given.append(item)
-                yield item
-        complete = True
-    finally:
-        work.cancel()
-        thread.join()
-        in_use.close()
-        remember_stream(known, work.cache, given, complete=complete)
-
-
-def remember_stream(known: Known, cache: Cache, given: list[Path], *, complete: bool) -> None:
-    """Note which files of a data set the reader of a stream was given."""
-    if not given:
-        return
-    place = cache.place(known)
-    folder = next(parent for parent in given[0].parents if parent.parent == place)
-    entry = cache.find(known, unverified=True, read=False) if complete else None
-    sums = {f.name: f.sha256 for f in entry.record.files} if entry else {}
-    names = {str(path.relative_to(folder)): "" for path in given}
-    found = {name: sums.get(name, "") for name in names}
-    remember(Handed(known.use_case, known.name, known.data, folder, found, complete))
-
-
-def run_for(work: Fetch, arriving: "queue.Queue[Path | BaseException | None]") -> None:
-    """Fetch, and tell the reader of a stream how it ended."""
-    try:
-        work.run()
-    except Cancelled:
-        return
-    except BaseException as problem:  # noqa: BLE001 - raised by the thread that reads
-        arriving.put(problem)
-    else:
-        arriving.put(None)
 
 
 def status(name: str | None = None, *, places: Settings | None = None) -> Status:
@@ -344,30 +264,21 @@ def files_of(known: Known, entry: Entry, in_use: Use) -> Files:
     return files
 
 
-def task(
-    known: Known,
-    places: Settings,
-    unverified: str | None,
-    arriving: "queue.Queue[Path | BaseException | None] | None" = None,
-) -> Fetch:
+def task(known: Known, places: Settings, *, unverified: bool) -> Fetch:
     """Return the work that has to be done for a data set."""
     return Fetch(
         known,
         places,
         writable(places),
-        unverified=consent(known, unverified),
+        unverified=unverified,
         progress=Progress(known.label, known.size_bytes),
-        arrived=arriving.put if arriving else lambda path: None,
     )
 
 
 def readable(places: Settings) -> list[Cache]:
     """Return the caches to look into: the site's, and one's own where that can't be written."""
-    found = [Cache(places.cache, own_cache().parent)]
-    if not found[0].writable:
-        own = Cache(own_cache(), own_cache().parent)
-        found.append(own)
-    return found
+    found = Cache(places.cache, own_cache().parent)
+    return [found] if found.writable else [found, Cache(own_cache(), own_cache().parent)]
 
 
 def writable(places: Settings) -> Cache:

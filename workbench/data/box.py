@@ -1,16 +1,12 @@
 """Where the files of one data set gather until the set is complete."""
 
 import json
-import os
-import shutil
-import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import DataError
+from .untrusted_files import remove_own
 
 READ_ONLY = 0o444
 BLOCK = 1 << 20
@@ -39,7 +35,8 @@ class Box:
     Parameters
     ----------
     folder : Path
-        Holds only files that are complete and verified.
+        Holds only files that are complete and verified. As `work`, it lies where no other account
+        can write.
     work : Path
         Parts and journals; anything in it can be lost without harm.
     arrived : callable
@@ -57,8 +54,6 @@ class Box:
         self.folder, self.work, self._arrived = folder, work, arrived
         folder.mkdir(parents=True, exist_ok=True)
         work.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in (folder, work):
-            refuse_foreign(path)
         self.done: dict[str, Arrived] = {}
         self.finished: set[str] = set()
         self._lock = threading.Lock()
@@ -136,35 +131,8 @@ class Box:
 
     def discard(self) -> None:
         """Remove everything."""
-        remove_tree(self.folder)
-        remove_tree(self.work)
-
-
-def refuse_foreign(folder: Path) -> None:
-    """Refuse to write where another account decides what lies there.
-
-    Raises
-    ------
-    DataError
-        The folder is a link, or belongs to somebody else.
-    """
-    about = folder.lstat()
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
-        raise DataError(
-            f"{folder} was made by another account, so that nothing is written there. Have it "
-            "removed, or set BEAMHUB_DATA_CACHE to a folder of your own."
-        )
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder that may be read-only; what a link leads to is left alone."""
-    if folder.is_symlink():
-        return
-    for path, _, _ in os.walk(folder):
-        if not os.access(path, os.W_OK):
-            with suppress(PermissionError):
-                Path(path).chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+        remove_own(self.folder)
+        remove_own(self.work)
 
 
 def blocks(path: Path, size: int | None = None) -> Iterator[bytes]:

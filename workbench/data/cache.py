@@ -2,14 +2,16 @@
 
 ::
 
-    sets/<use case>/<data set>/<digest>.<account>/       the files, read-only
-    sets/<use case>/<data set>/<digest>.<account>.json   what they are; once it is there, all are
-    sets/<use case>/<data set>/<digest>.<account>.work/  parts, while it is being fetched
-    held/<use case>.<data set>.<digest>                  who fetches it, and how far it is
-    used/<use case>.<data set>.<digest>                  when it was used last, and by whom now
+    <account>/sets/<use case>/<data set>/<digest>/       the files, read-only
+    <account>/sets/<use case>/<data set>/<digest>.json   what they are; once it is there, all are
+    <account>/sets/<use case>/<data set>/<digest>.work/  parts, while it is being fetched
+    <account>/held/<use case>.<data set>.<digest>        who fetches it, and how far it is
+    <account>/used/<use case>.<data set>.<digest>        when this account used it last
+    <account>/rates.json                                 how fast servers were
 
-The digest is that of the declaration, so another checksum is another entry. Every account writes
-only files of its own.
+The digest is that of the declaration, so another checksum is another entry. Every account has a
+folder of its number, which is its own: nobody else can write there. It writes nowhere else, and
+reads what others have only as `untrusted_files` does.
 """
 
 import fcntl
@@ -23,20 +25,37 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..words import size_text
-from .box import Arrived, Box, remove_tree
+from .box import Arrived, Box
 from .catalogue import Known
 from .errors import DataError
-from .lease import Lease, open_for_all
+from .lease import ROOM, Lease, Told, line_of
 from .trust import Trust
+from .untrusted_files import (
+    MOST_NAMES,
+    WRITABLE_BY_OTHERS,
+    file_of,
+    folder_of,
+    names_in,
+    read_of,
+    remove_own,
+    remove_tree,
+    used_bytes,
+)
 
-FOR_ALL = 0o1777
 TOUCH_S = 60
 ABANDONED_S = 14 * 86400
-LARGEST_RECORD = 256 << 20
-FOLDER_NAME = re.compile(r"[0-9a-f]{16}\.\d+")
+LARGEST_RECORD = 16 << 20
+LARGEST_RATES = 64 << 10
+MOST_ACCOUNTS = 10_000
+SLOWEST = 256e3
+"""Bytes per second: what another account fetches more slowly is no longer waited for."""
+PATIENCE_S = 600
+"""How long another account is waited for where the size isn't known; at least a minute else."""
+RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
+ANOTHER = "another account of this site"
 
 
 @dataclass(frozen=True)
@@ -63,11 +82,6 @@ class Record:
     when: float
     verified: bool
 
-    @property
-    def size_bytes(self) -> int:
-        """The size of all files."""
-        return sum(f.size_bytes for f in self.files)
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -75,6 +89,38 @@ class Entry:
 
     folder: Path
     record: Record
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A data set that an account keeps here, as far as it can be told without trust.
+
+    Parameters
+    ----------
+    account : int
+        Whose it is.
+    label : str
+        Its full name.
+    digest : str
+        Which version of it.
+    last : float
+        When it was used last, seconds since 1970.
+    """
+
+    account: int
+    label: str
+    digest: str
+    last: float
+
+    @property
+    def place(self) -> PurePosixPath:
+        """Its folder's folder, below the cache."""
+        return PurePosixPath(str(self.account), "sets", self.label)
+
+    @property
+    def mark(self) -> str:
+        """The name of the files that say who uses it."""
+        return mark_name(self.label, self.digest)
 
 
 class Use:
@@ -86,15 +132,19 @@ class Use:
     Parameters
     ----------
     path : Path
-        A file that all who share the cache can write.
+        A file of this account, None where it can't have one: a cache that can only be read is
+        pruned by nobody here.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._stop = threading.Event()
-        try:
-            self._descriptor = open_for_all(path)
-        except OSError:  # a cache that can only be read is pruned by nobody here
-            self._descriptor = -1
+        self._descriptor = -1
+        with suppress(OSError):
+            if path is not None:
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._descriptor = os.open(path, flags, 0o644)
+                os.fchmod(self._descriptor, 0o644)
+        if self._descriptor < 0:
             return
         with suppress(OSError):
             fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -122,60 +172,105 @@ class Cache:
     Parameters
     ----------
     root : Path
-        Made where it isn't there yet.
+        Made where it isn't there yet, once something is to be written.
     memory : Path
         A private folder of this account.
-
-    Attributes
-    ----------
-    writable : bool
-        Whether this account can add to it.
-    shared : bool
-        Whether others can.
     """
 
     def __init__(self, root: Path, memory: Path) -> None:
         self.root = root
-        self.shared = False
-        with suppress(OSError):
-            root.mkdir(parents=True, exist_ok=True)
-            self.shared = bool(root.stat().st_mode & stat.S_IWOTH)
-            for name in ("sets", "held", "used"):
-                self._folder(root / name)
-        self.writable = all(os.access(root / n, os.W_OK) for n in ("sets", "held", "used"))
+        self.account = os.geteuid()
+        self.own = root / str(self.account)
         self.trust = Trust(root, memory / "verified.json")
 
-    def _folder(self, path: Path) -> Path:
-        """Make a folder that everybody may add to where the cache is for everybody."""
-        if not path.is_dir():
-            path.mkdir(exist_ok=True)
-            if self.shared:
-                with suppress(PermissionError):
-                    path.chmod(FOR_ALL)
-        return path
+    @property
+    def writable(self) -> bool:
+        """Whether this account can add to it; its folder is made where that is possible."""
+        try:
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
+            if not self._guarded():
+                return False
+            make_folder(self.own)
+            with folder_of(self.root, str(self.account), self.account):
+                for name in ("sets", "held", "used"):
+                    make_folder(self.own / name)
+        except OSError:
+            return False
+        return os.access(self.own, os.W_OK)
+
+    def _guarded(self) -> bool:
+        """Return whether no other account can put its own in this account's folder's place.
+
+        Root writes only where no other account can move any of the folders above.
+        """
+        folders = [self.root.resolve()]
+        if self.account == 0:
+            folders += folders[0].parents
+        found = [folder.stat() for folder in folders]
+        if found[0].st_uid == self.account != 0 and not found[0].st_mode & stat.S_ISVTX:
+            self.root.chmod(found[0].st_mode & 0o755)  # a umask may have let a group in
+            return True
+        closed = all(not s.st_mode & WRITABLE_BY_OTHERS or s.st_mode & stat.S_ISVTX for s in found)
+        return closed and (self.account != 0 or all(s.st_uid == 0 for s in found))
+
+    def accounts(self) -> list[int]:
+        """Return who has a folder here: this account first, then those that are trusted."""
+        try:
+            with folder_of(self.root, "", self.account) as folder:
+                names = names_in(folder, MOST_ACCOUNTS)
+        except OSError:
+            return []
+        found = {int(n) for n in names if n.isascii() and n.isdigit() and n == str(int(n))}
+        return [*self.trust.owners, *sorted(found.difference(self.trust.owners))]
 
     def place(self, known: Known) -> Path:
-        """Return the folder of all versions of a data set."""
-        use_case = self._folder(self.root / "sets" / known.use_case)
-        return self._folder(use_case / known.name)
+        """Return this account's folder of all versions of a data set, made where it is not there.
+
+        Raises
+        ------
+        DataError
+            This account has no folder here that is its own alone.
+        """
+        if not self.writable:
+            raise DataError(
+                f"Nothing is written to {self.root}: {self.own} can't be made, or is not this "
+                "account's alone. Have that mended, or set BEAMHUB_DATA_CACHE to a folder of your "
+                "own."
+            )
+        place = self.own / "sets" / known.use_case / known.name
+        for folder in (place.parent, place):
+            make_folder(folder)
+        return place
 
     def lease(self, known: Known) -> Lease:
         """Return the right to fetch a data set."""
-        return Lease(self.root / "held" / file_name(known))
+        self.place(known)
+        name = file_name(known)
+        patience_s = max(60.0, known.size_bytes / SLOWEST) if known.size_bytes else PATIENCE_S
+        others = partial(self._told, known, name)
+        path = self.own / "held" / name
+        return Lease(path, others, account=self.account, patience_s=patience_s)
+
+    def _told(self, known: Known, name: str) -> dict[int, Told]:
+        """Return what other accounts tell of a fetch, those whose result could be used here."""
+        found = {}
+        comparable = bool(declared(known)) and self.account != 0
+        for account in self.accounts():
+            if account == self.account or not (comparable or account in self.trust.owners):
+                continue
+            with suppress(OSError), file_of(self.root, f"{account}/held/{name}", account) as file:
+                found[account] = line_of(os.pread(file, ROOM, 0))
+        return found
 
     def own_folder(self, known: Known) -> Path:
         """Return where this account puts a data set's files."""
-        return self.place(known) / f"{known.digest}.{os.geteuid()}"
+        return self.place(known) / known.digest
 
-    def growing_folder(self, known: Known, name: object) -> Path | None:
-        """Return the folder that a holder names, if it can be one of this data set."""
-        if not isinstance(name, str) or not FOLDER_NAME.fullmatch(name):
-            return None
-        folder = self.place(known) / name
-        return folder if folder.is_dir() and self._ours(folder) else None
-
-    def find(self, known: Known, *, unverified: bool = False, read: bool = True) -> Entry | None:
+    def find(self, known: Known, *, unverified: bool = False) -> Entry | None:
         """Return a data set that is complete here and may be used.
+
+        What another account has brought is read, to compare its checksums.
 
         Parameters
         ----------
@@ -183,39 +278,66 @@ class Cache:
             Which.
         unverified : bool
             Whether one will do whose files nobody could compare with a checksum.
-        read : bool
-            Whether to read what another account has brought, to compare its checksums; without,
-            the answer is quick and good enough to show.
         """
-        place = self.root / "sets" / known.use_case / known.name
-        for path in sorted(place.glob(f"{known.digest}.*.json")):
-            entry = read_entry(path)
-            if entry is None or not (entry.record.verified or unverified):
-                continue
+        for account in self.accounts():
             with suppress(OSError):  # it is being removed, or not for us to read
-                if self._usable(path, entry, known, read=read):
+                entry = None
+                if account in self.trust.owners:
+                    entry = self._trusted(account, known, unverified=unverified)
+                elif self.account != 0:  # root reads no other account's files
+                    entry = self._compared(account, known)
+                if entry is not None:
                     return entry
         return None
 
-    def _usable(self, path: Path, entry: Entry, known: Known, *, read: bool) -> bool:
-        if not read or self._ours(path, entry.folder):
-            return all(
-                size_of(entry.folder / f.name) == f.size_bytes for f in entry.record.files
-            ) and bool(entry.record.files)
-        declared = declared_sums(known)
-        whole = {f.name for f in entry.record.files} == declared.keys()
-        return bool(declared and whole) and all(
-            (entry.folder / name).is_file() and self.trust.contents(entry.folder / name, sha256)
-            for name, sha256 in declared.items()
-        )
+    def glance(self, known: Known) -> tuple[int, Path] | None:
+        """Return whose a data set here is, and its folder; quickly, and good enough to show."""
+        for account in self.accounts():
+            with suppress(OSError):
+                if account not in self.trust.owners:
+                    record = folder_name(account, known).with_suffix(".json")
+                    with file_of(self.root, record, account):
+                        if declared(known):
+                            return account, self.root / folder_name(account, known)
+                elif (entry := self._trusted(account, known, unverified=True)) is not None:
+                    return account, entry.folder
+        return None
 
-    def _ours(self, *paths: Path) -> bool:
-        """Return whether only trusted accounts can have made or moved `paths`."""
-        above = (self.root / "sets", *paths[0].parents[:2])
-        return all(map(self.trust.owner, paths)) and all(map(self.trust.owns, above))
+    def _trusted(self, account: int, known: Known, *, unverified: bool) -> Entry | None:
+        """Return what an account has that is taken at its word."""
+        folder = folder_name(account, known)
+        with folder_of(self.root, folder, account):
+            record = self._record(folder, account)
+        if record is None or record.label != known.label or not record.files:
+            return None
+        if not (record.verified or unverified):
+            return None
+        path = self.root / folder
+        whole = all(size_of(path / f.name) == f.size_bytes for f in record.files)
+        return Entry(path, record) if whole else None
+
+    def _record(self, folder: PurePosixPath, account: int) -> Record | None:
+        path = folder.with_suffix(".json")
+        return record_of(read_of(self.root, path, account, LARGEST_RECORD))
+
+    def _compared(self, account: int, known: Known) -> Entry | None:
+        """Return what another account has, every file of it compared with what is declared."""
+        folder, files = folder_name(account, known), declared(known)
+        if not files:
+            return None
+        with file_of(self.root, folder.with_suffix(".json"), account) as record:
+            when = os.fstat(record).st_mtime
+        for file in files:
+            with file_of(self.root, folder / file.name, account, file.size_bytes) as descriptor:
+                if os.fstat(descriptor).st_size != file.size_bytes:
+                    return None
+                path = self.root / folder / file.name
+                if not self.trust.contents(descriptor, path, file.sha256):
+                    return None
+        return Entry(self.root / folder, Record(known.label, files, ANOTHER, when, verified=True))
 
     def publish(self, known: Known, box: Box, source: str, *, verified: bool) -> Entry:
-        """Make what is in the box known to everybody, in one step."""
+        """Make what is in the box, in this account's folder, known to everybody in one step."""
         record = Record(
             known.label,
             tuple(sorted(box.done.values(), key=lambda a: a.name)),
@@ -223,85 +345,175 @@ class Cache:
             time.time(),
             verified,
         )
+        text = json.dumps(asdict(record))
+        if len(text) > LARGEST_RECORD:
+            raise DataError(f"{known.label} has too many files: {len(record.files)}.")
         for inner, _, _ in os.walk(box.folder):
             Path(inner).chmod(0o555)
         path = box.folder.with_name(f"{box.folder.name}.json")
-        partial = box.work / "record"
-        partial.write_text(json.dumps(asdict(record)), encoding="utf-8")
-        partial.chmod(0o644)
-        partial.replace(path)
-        remove_tree(box.work)
+        unpublished = box.work / "record"
+        unpublished.write_text(text, encoding="utf-8")
+        unpublished.chmod(0o644)
+        unpublished.replace(path)
+        remove_own(box.work)
         return Entry(box.folder, record)
+
+    def unpublish(self, known: Known) -> None:
+        """Remove what this account has of a data set, which can't be used."""
+        folder = self.own_folder(known)
+        folder.with_name(f"{folder.name}.json").unlink(missing_ok=True)
+        remove_own(folder)
 
     def use(self, known: Known) -> Use:
         """Say that a data set is used now, until the returned object is closed."""
-        return Use(self.root / "used" / file_name(known))
+        return Use(self.own / "used" / file_name(known) if self.writable else None)
 
-    def entries(self) -> list[tuple[Entry, float]]:
-        """Return what is complete here with the time of its last use, the oldest first."""
+    def stored(self) -> list[Stored]:
+        """Return what is complete here, whoever has brought it, longest unused first."""
+        accounts = self.accounts()
+        marks = self._marks(accounts)
+        found = [
+            Stored(account, label, digest, marks.get(mark_name(label, digest), when))
+            for account in accounts
+            for label, digest, when in self._records(account)
+        ]
+        return sorted(found, key=lambda s: s.last)
+
+    def _records(self, account: int) -> list[tuple[str, str, float]]:
+        """Return the name and version of what an account has published, and when that was."""
         found = []
-        for path in (self.root / "sets").glob("*/*/*.json"):
-            entry = read_entry(path)
-            if entry is not None:
-                used = self.root / "used" / used_name(path)
-                last = used.stat().st_mtime if used.exists() else entry.record.when
-                found.append((entry, last))
-        return sorted(found, key=lambda pair: pair[1])
+        for folder in self._set_folders(account):
+            with suppress(OSError), folder_of(self.root, folder, account) as place:
+                for name in filter(RECORD_NAME.fullmatch, names_in(place)):
+                    about = os.stat(name, dir_fd=place, follow_symlinks=False)
+                    if stat.S_ISREG(about.st_mode):
+                        label = "/".join(folder.parts[2:])
+                        found.append((label, name.removesuffix(".json"), about.st_mtime))
+        return found[:MOST_NAMES]
 
-    def remove(self, entry: Entry) -> bool:
-        """Remove an entry unless somebody uses it; return whether it is gone."""
-        record = entry.folder.with_name(f"{entry.folder.name}.json")
-        used = self.root / "used" / used_name(record)
-        if used.exists() and time.time() - used.stat().st_mtime < 2 * TOUCH_S:
+    def _set_folders(self, account: int) -> list[PurePosixPath]:
+        """Return the folders of data sets that an account has, the first thousand."""
+        top = PurePosixPath(str(account), "sets")
+        found: list[PurePosixPath] = []
+        for use_case in self._names(top, account):
+            if len(found) < MOST_NAMES and use_case.isprintable():
+                names = self._names(top / use_case, account)
+                found += [top / use_case / name for name in names if name.isprintable()]
+        return found[:MOST_NAMES]
+
+    def _names(self, folder: PurePosixPath, account: int) -> list[str]:
+        with suppress(OSError), folder_of(self.root, folder, account) as descriptor:
+            return names_in(descriptor)
+        return []
+
+    def size_of(self, stored: Stored) -> int:
+        """Return what a data set takes on the disk, bytes."""
+        folder = stored.place / stored.digest
+        with suppress(OSError), folder_of(self.root, folder, stored.account) as descriptor:
+            return used_bytes(descriptor)
+        return 0
+
+    def _marks(self, accounts: list[int]) -> dict[str, float]:
+        """Return when each data set was used last, by the names of the marks."""
+        found: dict[str, float] = {}
+        for account in accounts:
+            with suppress(OSError), folder_of(self.root, f"{account}/used", account) as folder:
+                for name in names_in(folder):
+                    with suppress(OSError):
+                        last = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+                        found[name] = max(found.get(name, 0.0), min(last, time.time()))
+        return found
+
+    def entries(self) -> list[Entry]:
+        """Return what is complete here and brought by an account that is trusted."""
+        found = []
+        for account in self.accounts():
+            if account in self.trust.owners:
+                for label, digest, _ in self._records(account):
+                    folder = PurePosixPath(str(account), "sets", label, digest)
+                    with suppress(OSError), folder_of(self.root, folder, account):
+                        record = self._record(folder, account)
+                        if record is not None and record.label == label:
+                            found.append(Entry(self.root / folder, record))
+        return found
+
+    def remove(self, stored: Stored, *, used_by: tuple[int, ...] | None = None) -> bool:
+        """Remove a data set unless somebody uses it; return whether it is gone.
+
+        Root can remove everybody's, others their own.
+
+        Parameters
+        ----------
+        stored : Stored
+            Which.
+        used_by : tuple of int, optional
+            Only the use by these accounts counts, by default that by all.
+        """
+        if self.account not in (0, stored.account):
             return False
+        if self.account == stored.account and not self.writable:
+            return False
+        for account in self.accounts() if used_by is None else used_by:
+            if self._in_use(account, stored.mark):
+                return False
         try:
-            descriptor = open_for_all(used)
+            with folder_of(self.root, stored.place, stored.account) as folder:
+                os.unlink(f"{stored.digest}.json", dir_fd=folder)
+                for name in (stored.digest, f"{stored.digest}.work"):
+                    with suppress(FileNotFoundError):
+                        remove_tree(name, folder)
         except OSError:
             return False
+        return True
+
+    def _in_use(self, account: int, mark: str) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            record.unlink()
-            remove_tree(entry.folder)
-            remove_tree(entry.folder.with_name(f"{entry.folder.name}.work"))
+            with file_of(self.root, f"{account}/used/{mark}", account) as descriptor:
+                if abs(time.time() - os.fstat(descriptor).st_mtime) < 2 * TOUCH_S:
+                    return True
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
         except OSError:
             return False
-        finally:
-            os.close(descriptor)
-        return not entry.folder.exists()
+        return False
 
     def remove_abandoned(self, older_s: float = ABANDONED_S) -> None:
         """Remove this account's parts of fetches that nobody has gone on with for so long."""
-        for work in (self.root / "sets").glob(f"*/*/*.{os.geteuid()}.work"):
+        for work in (self.own / "sets").glob("*/*/*.work"):
             with suppress(OSError):
                 if time.time() - work.stat().st_mtime > older_s:
                     folder = work.with_name(work.name.removesuffix(".work"))
                     if not folder.with_name(f"{folder.name}.json").exists():
-                        remove_tree(folder)
-                    remove_tree(work)
+                        remove_own(folder)
+                    remove_own(work)
 
-    def size_bytes(self) -> int:
-        """Return what everything here takes, parts included."""
-        total = 0
-        for folder, _, names in os.walk(self.root / "sets"):
-            for name in names:
-                with suppress(FileNotFoundError):
-                    total += (Path(folder) / name).lstat().st_size
-        return total
+    def sizes(self) -> dict[int, int]:
+        """Return what each account's data take on the disk, bytes, parts included."""
+        found = {}
+        for account in self.accounts():
+            with suppress(OSError), folder_of(self.root, f"{account}/sets", account) as folder:
+                found[account] = used_bytes(folder)
+        return found
 
     def make_room(self, size_bytes: int, quota_bytes: int | None) -> None:
         """Prune by last use until `size_bytes` fit the quota and the disk.
 
+        What only others say that they use goes last: else one of them could keep everybody from
+        fetching. They can go on reading what they have opened.
+
         Raises
         ------
         DataError
-            They don't, whatever is removed that may be.
+            They don't fit, whatever is removed that may be.
         """
         self.remove_abandoned()
-        for entry, _ in self.entries():
-            if not self._lack(size_bytes, quota_bytes):
-                return
-            self.remove(entry)
         lack = self._lack(size_bytes, quota_bytes)
+        for used_by in (None, (self.account,)):
+            for stored in self.stored() if lack else ():
+                if lack and (used_by is None or stored.account == self.account):
+                    gone = self.remove(stored, used_by=used_by)
+                    lack = self._lack(size_bytes, quota_bytes) if gone else lack
         if lack:
             raise DataError(
                 f"{size_text(size_bytes)} are to be fetched into {self.root}, where "
@@ -310,42 +522,54 @@ class Cache:
             )
 
     def _lack(self, size_bytes: int, quota_bytes: int | None) -> int:
-        """Return how many bytes are missing."""
+        """Return how many bytes are missing.
+
+        Where the quota is used up, an account may still hold its share of it, so that nobody can
+        fill it for all others.
+        """
         lacking = size_bytes - shutil.disk_usage(self.root).free
         if quota_bytes is not None:
-            lacking = max(lacking, size_bytes + self.size_bytes() - quota_bytes)
+            sizes = {account: size for account, size in self.sizes().items() if size}
+            holders = sizes.keys() | {self.account}
+            over = size_bytes + sum(sizes.values()) - quota_bytes
+            over_share = size_bytes + sizes.get(self.account, 0) - quota_bytes // len(holders)
+            lacking = max(lacking, min(over, over_share))
         return max(0, lacking)
 
+    def rates(self) -> dict[str, float]:
+        """Return how fast servers were for this account, bytes per second by host."""
+        try:
+            path = f"{self.account}/rates.json"
+            found = json.loads(read_of(self.root, path, self.account, LARGEST_RATES))
+            return {str(host): float(rate) for host, rate in found.items()}
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+            return {}
 
-def read_entry(path: Path) -> Entry | None:
+    def remember_rate(self, host: str, rate: float) -> None:
+        """Keep how fast a server was."""
+        rates = self.rates() | {host: rate}
+        unpublished = self.own / f"rates.{os.getpid()}"
+        with suppress(OSError):
+            unpublished.write_text(json.dumps(rates), encoding="utf-8")
+            unpublished.replace(self.own / "rates.json")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that others can read, whatever the umask is; one that is there stays."""
+    with suppress(FileExistsError):
+        path.mkdir()
+        path.chmod(0o755)
+
+
+def record_of(text: bytes) -> Record | None:
     """Return a record that is well formed, however it came here."""
-    folder = path.with_name(path.name.removesuffix(".json"))
     try:
-        if not FOLDER_NAME.fullmatch(folder.name) or not stat.S_ISDIR(folder.lstat().st_mode):
-            return None
-        about = json.loads(read_plain(path))
+        about = json.loads(text)
         about["files"] = tuple(Arrived(**f) for f in about["files"])
         record = Record(**about)
-        fits = record.label == f"{path.parents[1].name}/{path.parent.name}" and sound(record)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return record if sound(record) else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return Entry(folder, record) if fits else None
-
-
-def read_plain(path: Path) -> bytes:
-    """Return what an ordinary file holds; anything else, or a huge one, is refused.
-
-    Raises
-    ------
-    OSError
-        It is none, or can't be read.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_RECORD:
-            raise OSError("not a record")
-        return file.read()
 
 
 def sound(record: Record) -> bool:
@@ -362,6 +586,16 @@ def sound(record: Record) -> bool:
 def inside(name: str) -> bool:
     """Return whether a name means a file below the folder it is relative to."""
     return bool(name) and not name.startswith("/") and not {"..", ".", ""} & {*name.split("/")}
+
+
+def declared(known: Known) -> tuple[Arrived, ...]:
+    """Return every file of a data set as it is declared; none where one can't be compared."""
+    found = []
+    for file in known.data.files:
+        if file.unpack or file.size_bytes is None or file.sha256 == "unknown":
+            return ()
+        found.append(Arrived(file.name, file.size_bytes, file.sha256))
+    return tuple(found)
 
 
 def declared_sums(known: Known) -> dict[str, str]:
@@ -388,7 +622,11 @@ def file_name(known: Known) -> str:
     return f"{known.use_case}.{known.name}.{known.digest}"
 
 
-def used_name(record: Path) -> str:
-    """Return `file_name` of the data set that a record is about."""
-    digest = record.name.partition(".")[0]
-    return f"{record.parents[1].name}.{record.parent.name}.{digest}"
+def mark_name(label: str, digest: str) -> str:
+    """Return `file_name` of a data set by its full name and version."""
+    return f"{label.replace('/', '.')}.{digest}"
+
+
+def folder_name(account: int, known: Known) -> PurePosixPath:
+    """Return where an account keeps a data set, below the cache."""
+    return PurePosixPath(str(account), "sets", known.use_case, known.name, known.digest)

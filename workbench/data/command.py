@@ -144,10 +144,12 @@ def show_status(
             table.add_row(row.known.label, row.offer.where, row.offer.cost)
         out.print(table)
         for cache in readable(places):
-            entries = cache.entries()
             quota = f" of {size_text(places.quota_bytes)}" if places.quota_bytes else ""
-            size = size_text(cache.size_bytes())
-            out.print(f"\nCache {cache.root}: {len(entries)} data sets, {size}{quota}")
+            sizes, stored = cache.sizes(), cache.stored()
+            size = size_text(sum(sizes.values()))
+            out.print(f"\nCache {cache.root}: {len(stored)} data sets, {size}{quota}")
+            for account, taken in sizes.items() if len(sizes) > 1 else ():
+                out.print(f"  of account {account}: {size_text(taken)}")
 
 
 @app.command("mirror")
@@ -195,15 +197,15 @@ def prune_sets(
         raise typer.Exit(2)
     freed, kept, seen = 0, False, set()
     quota = None if to_gb is None else round(to_gb * 1e9)
-    for entry, gone in prune(names, unused_days=unused_days, quota_bytes=quota):
-        record = entry.record
-        seen |= {record.label, record.label.partition("/")[2]}
+    for stored, size, gone in prune(names, unused_days=unused_days, quota_bytes=quota):
+        label = stored.label
+        seen |= {label, label.partition("/")[2]}
         if gone:
-            freed += record.size_bytes
-            out.print(f"{record.label}: removed {size_text(record.size_bytes)}")
+            freed += size
+            out.print(f"{label}: removed {size_text(size)}")
         else:
             kept = True
-            err.print(f"{record.label}: kept, it is being read or belongs to another account")
+            err.print(f"{label}: kept, it is being read or belongs to another account")
     out.print(f"{size_text(freed)} are free again.")
     absent = [name for name in names or [] if name not in seen]
     for name in absent:

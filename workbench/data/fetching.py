@@ -1,15 +1,14 @@
 """Fetch one data set: the first source that delivers, one process for all who wait."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 from ..hashing import sha256_of
 from ..manifest import DataFile
-from .box import Arrived, Box, remove_tree
+from .box import Arrived, Box
 from .cache import Cache, Entry
 from .catalogue import Known
 from .download import SMALL
@@ -21,6 +20,7 @@ from .places import host_of
 from .progress import Progress
 from .settings import Settings
 from .source import Changed, Errand, Source
+from .untrusted_files import remove_own
 from .wire import Cancelled, Wire
 
 ROUNDS = 3
@@ -35,7 +35,6 @@ TOLD = {
     "files": int,
 }
 """Of a fetch's state, what others are told, and what kind of value each is."""
-Listener = Callable[[Path], None]
 
 
 class Fetch:
@@ -53,8 +52,6 @@ class Fetch:
         Whether files without a published checksum are wanted all the same.
     progress : Progress
         Told everything.
-    arrived : callable
-        Called with the path of every file that is complete and verified.
     """
 
     def __init__(
@@ -65,13 +62,11 @@ class Fetch:
         *,
         unverified: bool,
         progress: Progress,
-        arrived: Listener = lambda path: None,
     ) -> None:
         self.known, self.settings, self.cache = known, settings, cache
-        self.unverified, self.progress, self._arrived = unverified, progress, arrived
+        self.unverified, self.progress = unverified, progress
         self.cancelled = threading.Event()
         self._wire: Wire | None = None
-        self._seen: set[str] = set()
         self._verified = True
         self._listed = False
         self._source = ""
@@ -92,46 +87,26 @@ class Fetch:
         Cancelled
             It was cancelled.
         """
+        if (entry := self._found()) is not None:
+            return entry
         lease = self.cache.lease(self.known)
-        while True:
-            entry = self.cache.find(self.known, unverified=self.unverified)
-            if entry is not None:
-                for file in entry.record.files:
-                    self._tell(entry.folder, file.name)
-                return entry
-            if lease.take():
-                break
-            self._follow(lease.told())
-            if self.cancelled.wait(POLL_S):
-                raise Cancelled
         lease.tell(self._about)
         try:
-            entry = self.cache.find(self.known, unverified=self.unverified)
-            return entry or self._bring()
+            while (entry := self._found()) is None and not lease.take():
+                self.progress.say(**believable(lease.told()))
+                if self.cancelled.wait(POLL_S):
+                    raise Cancelled
+            return entry or self._found() or self._bring()
         finally:
             lease.release()
+
+    def _found(self) -> Entry | None:
+        return self.cache.find(self.known, unverified=self.unverified)
 
     def _about(self) -> dict[str, Any]:
         """Return what others are told while this process fetches."""
         state = self.progress.state
-        folder = self.cache.own_folder(self.known).name
-        return {"folder": folder} | {name: getattr(state, name) for name in TOLD}
-
-    def _follow(self, told: dict[str, Any]) -> None:
-        """Take over what the process that fetches tells."""
-        self.progress.say(**believable(told))
-        folder = self.cache.growing_folder(self.known, told.get("folder"))
-        if folder is not None:
-            for name in sorted(expected_names(self.known)):
-                with suppress(OSError):  # below a folder that is not for us to read
-                    if (folder / name).is_file():
-                        self._tell(folder, name)
-
-    def _tell(self, folder: Path, name: str) -> None:
-        """Hand on a file, once, whichever account has brought it."""
-        if name not in self._seen:
-            self._seen.add(name)
-            self._arrived(folder / name)
+        return {name: getattr(state, name) for name in TOLD}
 
     def _bring(self) -> Entry:
         """Bring the data set and publish it."""
@@ -155,20 +130,16 @@ class Fetch:
         work = folder.with_name(f"{folder.name}.work")
         if not work.exists():
             # What lies there was published once and can't be used: it isn't whole.
-            folder.with_name(f"{folder.name}.json").unlink(missing_ok=True)
-            remove_tree(folder)
-        tell = self._in_the_box(folder)
-        box = Box(folder, work, tell)
+            self.cache.unpublish(self.known)
+        box = Box(folder, work, self._arrived)
         for done in box.done.values():
-            tell(done)
+            self._arrived(done)
         return box
 
-    def _in_the_box(self, folder: Path) -> Callable[[Arrived], None]:
-        def tell(file: Arrived) -> None:
-            self.progress.arrived()
-            self._tell(folder, file.name)
-
-        return tell
+    def _arrived(self, file: Arrived) -> None:
+        """Count a file that is complete and verified."""
+        del file
+        self.progress.arrived()
 
     # ------------------------------------------------------------------ simulated
 
@@ -177,7 +148,7 @@ class Fetch:
         self._source = f"{self.known.data.generator}, seed {self.known.data.seed}"
         self.progress.say(note="computing it")
         scratch = box.part("x").parent
-        remove_tree(scratch)
+        remove_own(scratch)
         scratch.mkdir()
         generate(self.known, scratch)
         for name in self.known.data.makes:
@@ -347,11 +318,3 @@ def believable(told: dict[str, Any]) -> dict[str, Any]:
 def can_be_shown(value: Any) -> bool:
     """Return whether a value is a text without control characters, or an amount."""
     return value.isprintable() if isinstance(value, str) else 0 <= value < float("inf")
-
-
-def expected_names(known: Known) -> set[str]:
-    """Return the files that a data set will have, as far as the manifest tells."""
-    names = {*known.data.makes}
-    for file in known.data.files:
-        names |= known.contents(file).keys() if file.unpack else {file.name}
-    return names

@@ -7,7 +7,8 @@ from ..manifest import DataFile
 from .catalogue import Known
 from .download import Download
 from .errors import SourceFailed
-from .places import LISTING, checked_listing, local_path, mirror_url
+from .places import LARGEST_LISTING, LISTING, checked_listing, local_path, mirror_url
+from .untrusted_files import read_ordinary
 from .wire import Moved, Wire
 
 
@@ -72,7 +73,7 @@ def read_list(url: str, wire: Wire | None) -> list[dict[str, Any]]:
     path = local_path(url)
     try:
         if path:
-            return checked_listing(path.read_bytes())
+            return checked_listing(read_ordinary(path, LARGEST_LISTING))
         return checked_listing(b"".join(Download(wire, url))) if wire else []
     except (OSError, ValueError, KeyError, TypeError, SourceFailed, Moved):
         return []

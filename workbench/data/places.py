@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,11 +14,14 @@ from ..manifest import DataFile
 from ..words import size_text, time_text
 from .cache import Cache, size_of
 from .catalogue import Known
-from .lease import open_for_all
 from .settings import Settings
+from .untrusted_files import read_ordinary
 
 LISTING = "beamhub-data.json"
 """In a mirror, beside a data set's files: what they are."""
+
+LARGEST_LISTING = 64 << 20
+"""Bytes."""
 
 USUAL_RATE = 10e6
 """Bytes per second that a server is taken to bring as long as nothing was measured."""
@@ -92,10 +94,9 @@ def offer(known: Known, settings: Settings, cache: Cache | None) -> Offer:
     for root in settings.roots:
         if (folder := in_root(known, root)) is not None:
             return Offer("root", f"at this site, in {folder}", folder=folder)
-    entry = cache.find(known, unverified=True, read=False) if cache else None
-    if entry is not None:
-        word = "shared by all of this site" if cache and cache.shared else "fetched before"
-        return Offer("cache", f"here, {word}", folder=entry.folder)
+    if cache is not None and (found := cache.glance(known)) is not None:
+        account, folder = found
+        return Offer("cache", f"here, {whose(account, cache)}", folder=folder)
     if known.data.source == "package":
         folder = in_package(known)
         if folder is None:
@@ -103,13 +104,22 @@ def offer(known: Known, settings: Settings, cache: Cache | None) -> Offer:
         return Offer("package", f"here, comes with {known.data.package}", folder=folder)
     if known.data.source == "simulated":
         return Offer("simulated", "made on the spot, with its truth", 0, known.data.about_s)
-    rates = read_rates(settings.cache)
+    rates = cache.rates() if cache else {}
     for mirror in settings.mirrors:
         return remote(known, "mirror", f"the site's mirror at {host_of(mirror)}", mirror, rates)
     urls = [str(url) for file in known.data.files for url in file.urls]
     if not urls:
         return Offer("nowhere", "nobody offers it at an address", None, None)
     return remote(known, "publisher", f"its publisher at {host_of(urls[0])}", urls[0], rates)
+
+
+def whose(account: int, cache: Cache) -> str:
+    """Return in words who has brought a data set into a cache."""
+    if account == cache.account:
+        return "fetched before"
+    if account in cache.trust.owners:
+        return "shared by all of this site"
+    return "fetched by another account of this site"
 
 
 def remote(known: Known, kind: Kind, where: str, url: str, rates: dict[str, float]) -> Offer:
@@ -165,7 +175,7 @@ def in_package(known: Known) -> Path | None:
 def listing(folder: Path) -> list[dict[str, Any]]:
     """Return what a mirror's folder says that it holds; empty where it says nothing."""
     with suppress(OSError, ValueError):
-        return checked_listing((folder / LISTING).read_bytes())
+        return checked_listing(read_ordinary(folder / LISTING, LARGEST_LISTING))
     return []
 
 
@@ -198,25 +208,6 @@ def local_path(url: str) -> Path | None:
     """Return the path that a ``file:`` address means, None for another kind."""
     parts = urlsplit(url)
     return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
-
-
-def read_rates(cache: Path) -> dict[str, float]:
-    """Return how fast servers were, bytes per second by host."""
-    try:
-        found = json.loads((cache / "rates.json").read_text(encoding="utf-8"))
-        return {str(host): float(rate) for host, rate in found.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
-
-
-def remember_rate(cache: Path, host: str, rate: float) -> None:
-    """Keep how fast a server was."""
-    rates = read_rates(cache) | {host: rate}
-    with suppress(OSError):
-        descriptor = open_for_all(cache / "rates.json")
-        with os.fdopen(descriptor, "r+") as file:
-            file.truncate()
-            file.write(json.dumps(rates))
 
 
 def local_chunks(path: Path, start: int) -> Iterator[bytes]:

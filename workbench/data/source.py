@@ -17,7 +17,6 @@ from .places import (
     host_of,
     local_chunks,
     local_path,
-    remember_rate,
 )
 from .progress import Progress
 from .wire import Cancelled, Moved, Wire
@@ -112,7 +111,7 @@ class Source:
             raise Changed(str(problem)) from None
         seconds = time.monotonic() - began
         if received > SMALL and seconds > 0:
-            remember_rate(self.errand.cache.root, host_of(self.url), received / seconds)
+            self.errand.cache.remember_rate(host_of(self.url), received / seconds)
 
     def _count(self, size_bytes: int) -> None:
         """Tell the progress of bytes that have come, as long as anybody wants them."""

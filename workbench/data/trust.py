@@ -2,19 +2,19 @@
 
 import json
 import os
-import stat
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from ..hashing import sha256_of
+from ..hashing import sha256_of_descriptor
 
 SETTLED_S = 2
-WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Trust:
     """Files of this account, of root and of the cache's owner are taken as they are.
+
+    Root takes only its own.
 
     Those of others could have been changed by them, so that they are hashed once; that is
     remembered by what changes with every write (inode, size, time of change).
@@ -25,40 +25,39 @@ class Trust:
         The cache; its owner is trusted.
     memory : Path
         A private file for what has been hashed.
+
+    Attributes
+    ----------
+    owners : list of int
+        The accounts that are trusted, this one first.
     """
 
     def __init__(self, cache: Path, memory: Path) -> None:
-        self._owners = {os.geteuid(), 0}
+        owners = [os.geteuid(), 0]
         with suppress(OSError):
-            self._owners.add(cache.stat().st_uid)
+            owners += [cache.stat().st_uid] if os.geteuid() else []
+        self.owners = list(dict.fromkeys(owners))
         self._memory = memory
 
-    def owner(self, path: Path) -> bool:
-        """Return whether nobody but a trusted account can have written `path`."""
-        try:
-            about = path.lstat()
-        except OSError:
-            return False
-        only_owner = stat.S_ISLNK(about.st_mode) or not about.st_mode & WRITABLE_BY_OTHERS
-        return about.st_uid in self._owners and only_owner
+    def contents(self, descriptor: int, path: Path, sha256: str) -> bool:
+        """Return whether an open file is what the manifest declares, by reading it at most once.
 
-    def owns(self, folder: Path) -> bool:
-        """Return whether a folder is a trusted account's; its owner can move what is in it."""
-        try:
-            return folder.lstat().st_uid in self._owners
-        except OSError:
-            return False
-
-    def contents(self, path: Path, sha256: str) -> bool:
-        """Return whether a file is what the manifest declares, by reading it at most once."""
-        about = path.lstat()
-        if not stat.S_ISREG(about.st_mode):
-            return False
+        Parameters
+        ----------
+        descriptor : int
+            The file.
+        path : Path
+            Its name, by which it is remembered.
+        sha256 : str
+            What is declared.
+        """
+        about = os.fstat(descriptor)
         known = self._recall()
         mark = mark_of(about, sha256)
         if known.get(str(path)) == mark:
             return True
-        if sha256_of(path) != sha256 or mark_of(path.lstat(), sha256) != mark:
+        right = sha256_of_descriptor(descriptor) == sha256
+        if not right or mark_of(os.fstat(descriptor), sha256) != mark:
             return False
         if time.time() - about.st_ctime < SETTLED_S:
             return True  # another write within the clock's tick would not be noticed later
@@ -80,4 +79,4 @@ class Trust:
 
 def mark_of(about: os.stat_result, sha256: str) -> list[object]:
     """Return what differs once a file has been written to."""
-    return [about.st_ino, about.st_size, about.st_ctime_ns, sha256]
+    return [about.st_dev, about.st_ino, about.st_size, about.st_ctime_ns, sha256]

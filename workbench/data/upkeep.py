@@ -13,7 +13,7 @@ from typing import Any
 from ..hashing import sha256_of
 from ..manifest import DataFile
 from .access import Files, fetch, readable
-from .cache import Entry, declared_sums, size_of
+from .cache import Stored, declared_sums, size_of
 from .catalogue import Known, known_sets
 from .errors import DataError
 from .linking import link
@@ -43,6 +43,9 @@ class Finding:
 def verify(name: str = "", *, places: Settings | None = None) -> Iterator[Finding]:
     """Read every file that is here and compare its checksum.
 
+    What other accounts have brought into a shared cache is left out: it is compared whenever
+    somebody uses it.
+
     Parameters
     ----------
     name : str, optional
@@ -64,7 +67,7 @@ def verify(name: str = "", *, places: Settings | None = None) -> Iterator[Findin
                 yield from compare(known.label, folder, expected(known, folder))
     wanted = {name, *(known.label for known in sets)}
     for cache in readable(places):
-        for entry, _ in cache.entries():
+        for entry in cache.entries():
             if not name or entry.record.label in wanted:
                 sums = {f.name: f.sha256 for f in entry.record.files}
                 yield from compare(entry.record.label, entry.folder, sums)
@@ -111,7 +114,7 @@ def prune(
     unused_days: float | None = None,
     quota_bytes: int | None = None,
     places: Settings | None = None,
-) -> Iterator[tuple[Entry, bool]]:
+) -> Iterator[tuple[Stored, int, bool]]:
     """Remove data sets from the cache, never one that somebody is reading.
 
     Parameters
@@ -127,19 +130,20 @@ def prune(
 
     Yields
     ------
-    Entry, bool
-        What was to be removed, and whether it is gone.
+    Stored, int, bool
+        What was to be removed, its size in bytes, and whether it is gone.
     """
     wanted = labels(names or [])
     for cache in readable(places or settings()):
-        left = cache.size_bytes()
-        for entry, last in cache.entries():
-            old = unused_days is not None and time.time() - last > unused_days * 86400
+        left = sum(cache.sizes().values())
+        for stored in cache.stored():
+            old = unused_days is not None and time.time() - stored.last > unused_days * 86400
             over = quota_bytes is not None and left > quota_bytes
-            if entry.record.label in wanted or old or over:
-                gone = cache.remove(entry)
-                left = cache.size_bytes() if gone else left
-                yield entry, gone
+            if stored.label in wanted or old or over:
+                size = cache.size_of(stored)
+                gone = cache.remove(stored)
+                left -= size if gone else 0
+                yield stored, size, gone
 
 
 def mirror(
