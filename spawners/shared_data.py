@@ -53,7 +53,7 @@ def given_to(account: Account, name: str, top: int) -> bool:
     except OSError:
         return False
     try:
-        if os.fstat(folder).st_uid == 0 != account.uid:
+        if os.fstat(folder).st_uid == 0:
             os.fchmod(folder, 0o755)
             os.fchown(folder, account.uid, account.gid)
         return os.fstat(folder).st_uid == account.uid

@@ -116,7 +116,7 @@ def test_a_folder_that_becomes_a_link_at_any_moment_leads_nobody_astray(
     pruning = processes.start(prune_all, site / "cache", site / "home0", ADA, RACE_S)
     with suppress(FileNotFoundError):  # what he was given is ADA's, who has just moved it
         assert bob.result()["folder"] in (folder, folder_of(site, known, BOB))
-    assert root.result()["turns"] > 1
+    assert root.result()["turns"]
     pruning.result()
     assert attack.result() > 100
     assert state_of(victim) == before

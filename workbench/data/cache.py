@@ -362,7 +362,8 @@ class Cache:
         """Remove what this account has of a data set, which can't be used."""
         folder = self.own_folder(known)
         folder.with_name(f"{folder.name}.json").unlink(missing_ok=True)
-        remove_own(folder)
+        if folder.exists():
+            remove_own(folder)
 
     def use(self, known: Known) -> Use:
         """Say that a data set is used now, until the returned object is closed."""
