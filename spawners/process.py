@@ -18,6 +18,7 @@ from .environments import BuildError, Recipe
 from .leftovers import end_processes, marks_of
 from .local import DATA, missing
 from .payload import payload, shared_folder
+from .server_log import bounded_log
 from .telling import TellingSpawner, ending_by_status, last_output
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
@@ -63,7 +64,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             raise SpawnException(str(error), reason="account", status_code=403) from None
         self.report(90, "Starting JupyterLab")
         self._prepare(environment, self._account)
-        with self._open_log() as log:
+        with bounded_log(self.log_file) as log:
             self.popen_kwargs = {"stdout": log, "stderr": log, "cwd": "/"}
             ip, port = cast(tuple[str, int], await super().start())
         self._pid_created = created(self.pid)
@@ -153,10 +154,6 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             os.chdir(account.home)
 
         return preexec
-
-    def _open_log(self) -> Any:
-        self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self.log_file.open("wb")
 
     def get_state(self) -> dict[str, Any]:
         """Keep when the process began too: a number alone may be another process's later."""
