@@ -7,12 +7,16 @@ from typing import Any
 
 from jupyterhub.app import JupyterHub
 from tornado.ioloop import PeriodicCallback
-from traitlets import observe
+from traitlets import default, observe
 from traitlets.config import Configurable
 
 from . import walltime
+from .audit import keep_events
 from .config import configure
 from .deployment import Deployment
+from .entrance import throttled
+from .headers import policy_of
+from .incoming import serve_with_limits
 from .logins import Codes
 from .pages import handlers, template_names
 from .state import identity_of
@@ -21,6 +25,7 @@ from .terminal import terminal
 WALLTIME_CHECK_MS = 30_000
 WAYS_CHECK_MS = 1000
 SWEEP_MS = 60_000
+LOG_CHECK_MS = 10_000
 
 
 class Portal(JupyterHub):
@@ -41,6 +46,22 @@ class Portal(JupyterHub):
         """Take the configuration over, without a word of it in the log: it holds secrets."""
         Configurable._config_changed(self, change)
 
+    @default("authenticator")
+    def _authenticator_default(self) -> Any:
+        """Ask the authenticator that the profile names no more often than is good."""
+        made = throttled(self.authenticator_class)
+        return made(parent=self, _deprecated_db_session=self.db)
+
+    def init_eventlog(self) -> None:
+        """Keep who did what, in a file beside the log."""
+        super().init_eventlog()
+        keep_events(self.eventlog, self.deployment.state)
+
+    def init_hub(self) -> None:
+        """Have a log-in cookie of our own: browsers send cookies to all ports of a host."""
+        super().init_hub()
+        self.hub.cookie_name += f"-{identity_of(self.deployment.state)}"
+
     def init_handlers(self) -> None:
         """Put BeamHub's pages before JupyterHub's."""
         super().init_handlers()
@@ -52,6 +73,11 @@ class Portal(JupyterHub):
         # Not template_vars: JupyterHub calls every function among those with the user.
         for environment in ("jinja2_env", "jinja2_env_sync"):
             self.tornado_settings[environment].globals.update(template_names(self.deployment))
+
+    def init_tornado_application(self) -> None:
+        """Have every answer carry the site's policy, whoever gives it."""
+        super().init_tornado_application()
+        self.tornado_application.add_transform(policy_of(self.deployment.site.serving))
 
     def init_signal(self) -> None:
         """End in order when the terminal is closed too, unless nohup says not to care."""
@@ -104,6 +130,7 @@ class Portal(JupyterHub):
             lambda: walltime.stop_expired(self, self.deployment), WALLTIME_CHECK_MS
         ).start()
         PeriodicCallback(self.sweep, SWEEP_MS).start()
+        PeriodicCallback(lambda: asyncio.to_thread(terminal.shorten), LOG_CHECK_MS).start()
         self.opener = PeriodicCallback(self.open_ways, WAYS_CHECK_MS)
         self.opener.start()
         if isinstance(self.deployment.site.login, Codes):
@@ -152,6 +179,8 @@ def run(deployment: Deployment, *, level: str, when_ready: Callable[[str], None]
     config = configure(deployment)
     config.JupyterHub.log_level = level
     asyncio.set_event_loop(asyncio.new_event_loop())
+    serving = deployment.site.serving
+    serve_with_limits(proxies=2 if serving.tls == "proxy" else 1, any_peer=bool(serving.apart))
     app = Portal.instance(config=config)
     app.deployment = deployment
     app.when_ready = when_ready

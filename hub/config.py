@@ -11,15 +11,17 @@ from traitlets.config import Config
 import workbench
 from spawners import DockerBackend, LocalBackend, SlurmBackend, child_processes
 
+from .audit import note_start
 from .crates import Shelf
 from .deployment import Deployment
+from .entrance import Entrance
 from .images.plan import repository
 from .launching import launcher
 from .logins import Codes, Ldap, Oidc, Pam
 from .proxy import proxy_command
 from .routes import LastingRoutes, close_way
 from .secrets import read_secret
-from .site import Apart, SiteProfile
+from .site import Apart, Serving, SiteProfile
 from .state import identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS
@@ -28,6 +30,7 @@ CRATES = "reproduce"
 IDLE_CULLER = "idle-culler"
 HERE = Path(__file__).parent
 ROUTES_COMPARED_S = 10
+DAY_S = 24 * 3600
 
 
 def configure(deployment: Deployment) -> Config:
@@ -67,6 +70,17 @@ def configure_serving(c: Config, deployment: Deployment) -> None:
         c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = str(serving.certificate), str(serving.key)
     if serving.public_url:
         c.JupyterHub.public_url = str(serving.public_url)
+    configure_sessions(c, deployment)
+
+
+def configure_sessions(c: Config, deployment: Deployment) -> None:
+    """Bound what a stolen token is good for, and where a user's notebook can act."""
+    serving = deployment.site.serving
+    if serving.user_subdomains:
+        c.JupyterHub.subdomain_host = serving.url
+        # Such a cookie is sent to every path: to users' servers too, where they share the host.
+        c.JupyterHub.cookie_host_prefix_enabled = serving.encrypted
+    c.JupyterHub.token_expires_in_max_seconds = deployment.site.limits.token_days * DAY_S
 
 
 def configure_apart(c: Config, apart: Apart) -> None:
@@ -124,10 +138,17 @@ def configure_pages(c: Config, deployment: Deployment) -> None:
     c.Spawner.progress_ready_hook = times.ready
     c.JupyterHub.tornado_settings = {
         "beamhub": deployment,
+        "cookie_options": cookie_options(deployment.site.serving),
         "start_times": times,
+        "entrance": Entrance(deployment.state),
         "crates": Shelf(deployment.state / CRATES),
         "slow_spawn_timeout": 1,
     }
+
+
+def cookie_options(serving: Serving) -> dict[str, Any]:
+    """Return what keeps cookies from other sites, and from the wire where there is TLS."""
+    return {"samesite": "Lax", **({"secure": True} if serving.encrypted else {})}
 
 
 def configure_login(c: Config, deployment: Deployment) -> None:
@@ -202,6 +223,7 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.spawner_class = backend.spawner_class
     c.JupyterHub.allow_named_servers = True
     c.Spawner.apply_user_options = launcher(deployment)
+    c.Spawner.pre_spawn_hook = note_start
     c.Spawner.post_stop_hook = close_way
     c.Spawner.http_timeout = 120
     c.TellingSpawner.state_folder = str(deployment.state)

@@ -1,31 +1,37 @@
 """Read archives of notebooks that anybody may have made.
 
-An archive is a zip from a stranger. It is read in a process of its own, with limits on memory and
-time, and nothing comes back but a record of known shape and the notebook's bytes. Nothing in it is
-run, unpacked or looked up. Run as ``python -m hub.crates ARCHIVE FOLDER``.
+An archive is a zip from a stranger. It is read in a process of its own without any rights, see
+`hub.confined`. Nothing comes back but a record of known shape and the notebook's bytes. Nothing
+in it is run, unpacked or looked up. Run as ``python -m hub.crates RECORD NOTEBOOK``, the numbers of
+two open descriptors, with the archive on standard input.
 """
 
 import asyncio
+import codecs
 import hashlib
 import json
+import os
 import re
-import resource
 import secrets
 import shutil
 import stat
 import sys
+import tempfile
 import time
 import zipfile
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from pydantic import ValidationError
 
 from spawners import child_processes
 from workbench.record import Archived
+
+from .confined import confine
 
 LARGEST = 50 << 20
 LARGEST_NOTEBOOK = 40 << 20
@@ -36,7 +42,11 @@ MOST_CELLS = 5000
 MEMORY = 768 << 20
 SECONDS = 20
 KEPT_S = 24 * 3600
-RUN, NOTEBOOK, GIVEN, WANTED, PLACED = "run.json", "notebook.ipynb", "given.zip", "wanted", "placed"
+RUN, NOTEBOOK, WANTED, PLACED = "run.json", "notebook.ipynb", "wanted", "placed"
+REFUSED, OUT_OF_MEMORY = 2, 3
+LONGEST_SENTENCE = 4096
+# -I: neither the folder it stands in nor a variable has a say in what is imported.
+READER_COMMAND = (sys.executable, "-I", "-X", "utf8", "-m", "hub.crates")
 TOKEN = re.compile(r"[0-9a-f]{32}")
 BROKEN = (
     zipfile.BadZipFile,
@@ -54,23 +64,23 @@ class CrateError(Exception):
     """Why a file is no archive that can be used; the text is for the user."""
 
 
-def read_crate(path: Path) -> tuple[Archived, bytes]:
+def read_crate(given: IO[bytes]) -> tuple[Archived, bytes]:
     """Return what an archive says of itself, and its notebook.
 
     Parameters
     ----------
-    path : Path
-        The file that a user sent.
+    given : file
+        What a user sent.
 
     Raises
     ------
     CrateError
         It isn't an archive of a notebook, or anything of it is not as it should be.
     """
-    if path.stat().st_size > LARGEST:
+    if given.seek(0, os.SEEK_END) > LARGEST:
         raise CrateError(f"The file is larger than {LARGEST >> 20} MB.")
     try:
-        with zipfile.ZipFile(path) as packed:
+        with zipfile.ZipFile(given) as packed:
             entries = checked_entries(packed)
             about = read_about(member(packed, entries, RUN, LARGEST_RECORD))
             notebook = member(packed, entries, about.notebook.name, LARGEST_NOTEBOOK)
@@ -218,13 +228,25 @@ class Shelf:
     ----------
     folder : Path
         Below the state folder; made where it isn't there yet.
+
+    Attributes
+    ----------
+    sending : set of int
+        The users of whom something is just coming in.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.sending: set[int] = set()
         self._turn = asyncio.Semaphore(1)
 
-    async def put(self, user_id: int, data: bytes) -> str:
+    def begin(self) -> IO[bytes]:
+        """Return a file without a name that takes what a user sends."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        return tempfile.TemporaryFile(dir=self.folder)
+
+    async def put(self, user_id: int, given: IO[bytes]) -> str:
         """Keep what a user has sent, in place of what that user sent before, and name it.
 
         Raises
@@ -235,12 +257,9 @@ class Shelf:
         token = secrets.token_hex(16)
         target = self.folder / f"{user_id}-{token}"
         target.mkdir(parents=True, mode=0o700)
-        self.folder.chmod(0o700)
         try:
-            (target / GIVEN).write_bytes(data)
             async with self._turn:
-                await read_apart(target / GIVEN, target)
-            (target / GIVEN).unlink()
+                await read_apart(given, target)
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
             raise
@@ -267,54 +286,83 @@ class Shelf:
                     shutil.rmtree(path, ignore_errors=True)
 
 
-async def read_apart(path: Path, folder: Path) -> None:
-    """Read an archive in a process of its own, which leaves record and notebook in `folder`.
+async def read_apart(given: IO[bytes], folder: Path) -> None:
+    """Read an archive in a process without rights, which fills two files of ours in `folder`.
 
     Raises
     ------
     CrateError
         It can't be used, or reading it took more memory or time than any archive needs.
     """
-    process = await child_processes.start(
-        child_processes.python_command("hub.crates", str(path), str(folder)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-    )
+    given.flush()
+    given.seek(0)
+    with (folder / f".{RUN}").open("wb") as run, (folder / NOTEBOOK).open("wb") as notebook:
+        process = await child_processes.start(
+            [*READER_COMMAND, str(run.fileno()), str(notebook.fileno())],
+            pass_fds=(run.fileno(), notebook.fileno()),
+            stdin=given,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+        )
     try:
+        assert process.stdout is not None
         async with asyncio.timeout(3 * SECONDS):
-            said, _ = await process.communicate()
+            said = await process.stdout.read(LONGEST_SENTENCE)
+            status = await process.wait()
     except TimeoutError:
-        said = b""
+        said, status = b"", None
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if process.returncode == 2:
+    if status == REFUSED:
         raise CrateError(said.decode("utf-8", "replace").strip())
-    if process.returncode != 0:
+    if status != 0:
         raise CrateError("Reading this file takes more memory or time than an archive can need.")
+    # Once the record is there, so is the notebook.
+    (folder / f".{RUN}").rename(folder / RUN)
 
 
 def main(arguments: list[str]) -> int:
-    """Read an archive; leave its record and its notebook in a folder, or say what is wrong."""
-    path, folder = map(Path, arguments)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    """Read the archive on standard input; write its record and its notebook, or say what is wrong.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The numbers of two descriptors, open for writing.
+    """
+    run, notebook = (os.fdopen(int(number), "wb") for number in arguments)
+    archive = sys.stdin.buffer
+    warm_up()
+    confine(memory_bytes=MEMORY, seconds=SECONDS, file_bytes=LARGEST_NOTEBOOK)
     try:
-        about, notebook = read_crate(path)
+        about, data = read_crate(archive)
     except CrateError as problem:
         print(problem)  # noqa: T201
-        return 2
+        return REFUSED
     except MemoryError:
-        return 3
-    (folder / NOTEBOOK).write_bytes(notebook)
-    text = about.model_dump_json(exclude_none=True)
-    # Once the record is there, so is the notebook.
-    (folder / f".{RUN}").write_text(text, encoding="utf-8")
-    (folder / f".{RUN}").rename(folder / RUN)
+        return OUT_OF_MEMORY
+    with notebook, run:
+        notebook.write(data)
+        run.write(about.model_dump_json(exclude_none=True).encode())
     return 0
+
+
+def warm_up() -> None:
+    """Import what Python imports at the first use only: a confined process can't."""
+    for encoding in ("ascii", "cp437", "idna", "latin-1", "utf-16", "utf-32"):
+        codecs.lookup(encoding)
+    with suppress(CrateError):
+        read_crate(BytesIO(pack_nothing()))
+
+
+def pack_nothing() -> bytes:
+    """Return an archive with a record that is none, packed in every way that is read."""
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+        target.writestr(RUN, "{}")
+    return packed.getvalue()
 
 
 if __name__ == "__main__":

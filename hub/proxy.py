@@ -57,6 +57,7 @@ def apart_command(serving: Serving, apart: Apart) -> list[str]:
         *("--port", str(serving.port)),
         *("--api-socket", str(apart.proxy_socket)),
         *("--error-target", f"{hub}/hub/error"),
+        *(["--host-routing"] if serving.user_subdomains else []),
     ]
 
 

@@ -56,6 +56,12 @@ class Serving(Declared):
     )
     certificate: Path | None = None
     key: Path | None = None
+    user_subdomains: bool = Field(
+        False,
+        description="Each user's servers have a host name of their own below that of 'public_url', "
+        "so that a notebook can't act in its reader's browser as the portal does. Needs a wildcard "
+        "in DNS and in the certificate",
+    )
     apart: Apart | None = Field(
         None,
         description="The proxy runs apart, as 'beamhub proxy'. It listens at every address of its "
@@ -74,6 +80,11 @@ class Serving(Declared):
             raise ValueError("with 'apart', tls must be 'none' or 'proxy'")
         if self.tls == "proxy" and not str(self.public_url or "").startswith("https://"):
             raise ValueError("tls: proxy needs the 'public_url' that users type, with https://")
+        if self.user_subdomains and not has_subdomains(self.public_url):
+            raise ValueError(
+                "user_subdomains needs the 'public_url' that users type, with a host name and no "
+                "path: users' servers are at names below it"
+            )
         return self
 
     @property
@@ -89,7 +100,14 @@ class Serving(Declared):
     @property
     def reachable(self) -> bool:
         """Whether other machines can reach the portal, by its own address or through a proxy."""
-        return not ip_address(self.bind).is_loopback or self.tls != "none" or bool(self.public_url)
+        if not ip_address(self.bind).is_loopback or self.tls != "none":
+            return True
+        return self.public_url is not None and not is_localhost(self.public_url)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether browsers reach the portal by TLS."""
+        return self.url.startswith("https://")
 
     @property
     def own_url(self) -> str:
@@ -102,6 +120,23 @@ class Serving(Declared):
     def url(self) -> str:
         """The address that users type."""
         return str(self.public_url or self.own_url).rstrip("/")
+
+
+def is_localhost(url: HttpUrl) -> bool:
+    """Return whether a name leads to the machine of whoever types it (RFC 6761)."""
+    host = url.host or ""
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def has_subdomains(url: HttpUrl | None) -> bool:
+    """Return whether there can be names below that of an address, with the same portal."""
+    if url is None or (url.path or "/") != "/":
+        return False
+    try:
+        ip_address((url.host or "").strip("[]"))
+    except ValueError:
+        return True
+    return False
 
 
 class Postgresql(Declared):
@@ -134,6 +169,9 @@ class Limits(Declared):
         None, description="Over all servers; None for no limit"
     )
     idle_h: PositiveFloat = Field(4, description="A server that nobody uses is stopped after this")
+    token_days: PositiveInt = Field(
+        90, description="Tokens that users make for the REST interface end after at most this"
+    )
 
 
 def usable_mirror(url: AnyUrl) -> AnyUrl:

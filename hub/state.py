@@ -11,6 +11,8 @@ from spawners.local import readable_by_others
 IDENTITY = "identity"
 LOCK = "lock"
 """Marks the folder as a portal's, and is held by the one that runs."""
+LIFTED = "log-ins-lifted"
+"""Tells a portal that runs to let everybody try to log in again."""
 PROXY = "configurable-http-proxy"
 
 
@@ -83,6 +85,26 @@ def hold_state(state: Path) -> IO[str]:
             "another folder with --state."
         ) from None
     return lock
+
+
+def lift_throttle(state: Path) -> None:
+    """Let everybody try to log in again at once, at the portal that has this folder.
+
+    Raises
+    ------
+    StateError
+        It's no portal's, or another account's.
+    """
+    try:
+        (state / LOCK).stat()
+        mark = state / LIFTED
+        mark.touch(mode=0o600)
+        os.utime(mark)
+    except OSError as error:
+        raise StateError(
+            f"No portal has its state in {state}, or it is another account's: {error.strerror}. "
+            "Name its folder with --state, and do this as the account that serves it."
+        ) from None
 
 
 def end_leftover_proxy(state: Path) -> None:

@@ -1,6 +1,7 @@
 """Keep the terminal for people: what programs have to say goes to the log."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -19,6 +20,7 @@ class Terminal:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
+        self._log: Path | None = None
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -27,8 +29,8 @@ class Terminal:
 
     def divert(self, log: Path) -> None:
         """Send everything else of this process and its children into a file from now on."""
-        if log.exists() and log.stat().st_size > LOG_LARGEST_BYTES:
-            log.replace(log.with_suffix(".log.1"))
+        self._log = log
+        self.shorten()
         sys.stdout.flush()
         sys.stderr.flush()
         self.stream = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
@@ -36,6 +38,24 @@ class Terminal:
         os.dup2(file, sys.stdout.fileno())
         os.dup2(file, sys.stderr.fileno())
         os.close(file)
+
+    def shorten(self) -> None:
+        """Begin the log anew where it has become large: everybody on the web adds lines to it.
+
+        The proxy and other children write into the same file, at its end wherever that is. So it's
+        copied and emptied; what is written meanwhile is lost.
+        """
+        log = self._log
+        if log is None or not log.exists() or log.stat().st_size <= LOG_LARGEST_BYTES:
+            return
+        older, oldest = (log.with_suffix(f".log.{number}") for number in (1, 2))
+        try:
+            if older.exists():
+                older.replace(oldest)
+            older.touch(mode=0o600)
+            shutil.copyfile(log, older)
+        finally:
+            os.truncate(log, 0)
 
 
 terminal = Terminal(sys.stdout)

@@ -5,6 +5,7 @@ from typing import Any
 
 from jupyterhub.utils import utcnow
 
+from .audit import WALLTIME, note_server
 from .deployment import Deployment
 from .launching import size_of
 
@@ -54,6 +55,7 @@ async def stop_one(app: Any, user: Any, spawner: Any) -> None:
     """Stop a server; what goes wrong with one must not keep the others from their end."""
     app.log.info("The time of %s is over, stopping it", spawner._log_name)
     spawner.ending = "Its time was over. Start it again to go on."
+    note_server(spawner, "stop", by=WALLTIME)
     try:
         await user.stop(spawner.name)
     except Exception:

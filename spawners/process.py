@@ -22,6 +22,7 @@ from .leftovers import end_processes, marks_of
 from .local import DATA, missing
 from .payload import payload
 from .process_end import end_of
+from .server_log import bounded_log
 from .shared_data import own_data_folder
 from .telling import TellingSpawner, ending_by_status, last_output
 
@@ -69,7 +70,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             raise SpawnException(str(error), reason="account", status_code=403) from None
         self.report(90, "Starting JupyterLab")
         self._prepare(environment, self._account)
-        with self._open_log() as log:
+        with bounded_log(self.log_file) as log:
             self.popen_kwargs = {"stdout": log, "stderr": log, "cwd": "/"}
             ip, port = cast(tuple[str, int], await super().start())
         self._pid_created = created(self.pid)
@@ -160,10 +161,6 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             os.chdir(account.home)
 
         return preexec
-
-    def _open_log(self) -> Any:
-        self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self.log_file.open("wb")
 
     def get_state(self) -> dict[str, Any]:
         """Keep when the process began too: a number alone may be another process's later."""

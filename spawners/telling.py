@@ -12,6 +12,7 @@ from traitlets import Unicode
 from traitlets.config import LoggingConfigurable
 
 LOG_TAIL_BYTES = 65_536
+LOG_LARGEST_BYTES = 1 << 20
 ENDING = "ending"
 NOTICE = "notice"
 
@@ -97,9 +98,9 @@ class TellingSpawner(LoggingConfigurable):
         return log_path(Path(self.state_folder), self.user.id, self.name)
 
     def keep_log(self, text: bytes) -> None:
-        """Keep output as the server's log."""
+        """Keep output as the server's log, its end where it is long."""
         self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.log_file.write_bytes(text)
+        self.log_file.write_bytes(text[-LOG_LARGEST_BYTES:])
 
 
 def ending_by_status(status: int, output: str = "") -> str:

@@ -31,6 +31,8 @@ ALLOWED = {
     ("spawners/child_processes.py", "subprocess.Popen"),
     ("spawners/child_processes.py", "asyncio.create_subprocess_exec"),
     ("spawners/start_child.py", "os.execve"),
+    # Goes on when the portal is killed: with -I, in '/', without an environment or root's rights.
+    ("spawners/server_log.py", "subprocess.Popen"),
     # Becomes the proxy, with a short environment, in '/'.
     ("hub/cli/proxy.py", "os.execve"),
     # Under its user's own account, in a server: as its user may do anyway.

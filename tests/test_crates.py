@@ -6,10 +6,12 @@ import json
 import os
 import stat
 import struct
+import sys
 import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -169,31 +171,28 @@ HOSTILE = {
 }
 
 
-def test_a_good_one_is_read(tmp_path):
-    (tmp_path / "x.zip").write_bytes(good(**{"ro-crate-metadata.json": "{}", "sub/x.py": "1"}))
-    found, notebook = read_crate(tmp_path / "x.zip")
+def test_a_good_one_is_read():
+    found, notebook = read_crate(BytesIO(good(**{"ro-crate-metadata.json": "{}", "sub/x.py": "1"})))
     assert notebook == NOTEBOOK
     assert (found.record.use_case, found.notebook.name) == ("pyfai", "a.ipynb")
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_hostile_archives_are_refused_in_words(what, tmp_path):
-    path = tmp_path / "x.zip"
-    path.write_bytes(HOSTILE[what] if HOSTILE[what] is not None else twice())
-    before = sorted(tmp_path.rglob("*"))
+def test_hostile_archives_are_refused_in_words(what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(CrateError) as caught:
-        read_crate(path)
+        read_crate(BytesIO(HOSTILE[what] if HOSTILE[what] is not None else twice()))
     said = str(caught.value)
     assert 20 < len(said) < 300 and said.endswith(".")
     assert "evil" not in said and "passwd" not in said
-    assert sorted(tmp_path.rglob("*")) == before
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_a_file_that_is_too_large_is_not_even_opened(tmp_path):
     with (tmp_path / "x.zip").open("wb") as file:
         file.truncate(crates.LARGEST + 1)
-    with pytest.raises(CrateError, match="larger than 50 MB"):
-        read_crate(tmp_path / "x.zip")
+    with (tmp_path / "x.zip").open("rb") as file, pytest.raises(CrateError, match="than 50 MB"):
+        read_crate(file)
 
 
 @pytest.fixture
@@ -202,7 +201,9 @@ def shelf(tmp_path) -> Shelf:
 
 
 def put(shelf: Shelf, data: bytes, user: int = 1) -> str:
-    return asyncio.run(shelf.put(user, data))
+    with shelf.begin() as file:
+        file.write(data)
+        return asyncio.run(shelf.put(user, file))
 
 
 def test_what_was_sent_is_kept_for_its_user_alone(shelf):
@@ -259,26 +260,84 @@ def test_pressing_the_button_is_remembered_once_a_press(shelf):
     assert kept.placed == ""
 
 
-def test_the_readers_process_sees_nothing_of_the_portals_environment(shelf, monkeypatch):
-    seen = {}
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_confined_reader_has_imported_all_it_needs(shelf, method):
+    """It can't open a module any more; names of another encoding and other packings are rare."""
+    token = put(shelf, zipped({"run.json": about(), "a.ipynb": NOTEBOOK, "ä": "1"}, method=method))
+    assert shelf.get(1, token)
+
+
+EXPLOIT = """
+import ctypes, json, os, socket, sys
+import hub.crates
+state, portal = sys.argv[3:]
+
+def tried(what):
+    try:
+        return str(what())
+    except OSError as error:
+        return type(error).__name__
+
+def exploit(archive):
+    print(json.dumps({
+        "secret": tried(lambda: open(state + "/cookie_secret").read()),
+        "folder": tried(lambda: os.listdir(state)),
+        "passwd": tried(lambda: open("/etc/passwd").read()),
+        "write": tried(lambda: open("/tmp/owned", "w")),
+        "network": tried(lambda: socket.create_connection(("127.0.0.1", 1))),
+        "children": tried(os.fork),
+        "signal": tried(lambda: os.kill(int(portal), 0)),
+        "variables": dict(os.environ),
+        "folder of its own": os.getcwd(),
+        "account": [os.getresuid(), os.getresgid(), os.getgroups()],
+        "privileges": ctypes.CDLL(None).prctl(39, 0, 0, 0, 0),
+    }))
+    raise SystemExit(0)
+
+hub.crates.read_crate = exploit
+hub.crates.warm_up = lambda: None
+hub.crates.main(sys.argv[1:3])
+"""
+
+
+def test_a_reader_that_was_taken_over_can_do_nothing(tmp_path, monkeypatch):
+    """What an archive could do that finds a fault in Python's zipfile: the attacker's code runs."""
+    (tmp_path / "cookie_secret").write_text("secret")
+    monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "secret")
+    monkeypatch.setattr(crates, "READER_COMMAND", (sys.executable, "-I", "-c", EXPLOIT))
+    found = asyncio.run(taken_over(tmp_path))
+    refused = {"OSError", "PermissionError", "BlockingIOError"}
+    for what in ("secret", "folder", "passwd", "write", "network", "children"):
+        assert found[what] in refused, found
+    assert found["variables"].keys() <= {"LC_CTYPE"}
+    assert found["folder of its own"] == "/"
+    assert found["privileges"] == 1
+    if os.geteuid() == 0:
+        number = crates.confine.__globals__["READER"]
+        assert found["account"] == [[number] * 3, [number] * 3, []]
+        assert found["signal"] == "PermissionError"
+
+
+async def taken_over(state: Path) -> dict:
+    """Return what a reader of the portal's has found, told in place of a sentence for the user."""
     real = asyncio.create_subprocess_exec
+    said = []
 
     async def spy(*command, **options):
-        seen.update(options["env"])
-        return await real(*command, **options)
+        process = await real(*command, str(state), str(os.getpid()), **options)
+        said.append(await process.stdout.read())
+        return process
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", spy)
-    monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "secret")
-    put(shelf, good())
-    assert set(seen) == {"PATH", "LANG"}
+    with pytest.MonkeyPatch.context() as patch, TemporaryFile() as given:
+        patch.setattr(asyncio, "create_subprocess_exec", spy)
+        await crates.read_apart(given, state)
+    return json.loads(said[0])
 
 
-def test_what_the_workbench_packs_is_what_the_portal_reads(tmp_path):
+def test_what_the_workbench_packs_is_what_the_portal_reads():
     from workbench.archive import pack
     from workbench.record import Archived
 
     told = Archived.model_validate(about())
-    path = Path(tmp_path / "x.zip")
     files = {"run.json": told.model_dump_json(exclude_none=True).encode(), "a.ipynb": NOTEBOOK}
-    path.write_bytes(pack(files, told.record.finished))
-    assert read_crate(path) == (told, NOTEBOOK)
+    assert read_crate(BytesIO(pack(files, told.record.finished))) == (told, NOTEBOOK)

@@ -20,6 +20,7 @@ from spawners import environments
 from spawners.accounts import Account, own_account
 from spawners.environments import BuildError
 from spawners.process import EnvironmentSpawner, created
+from spawners.server_log import bounded_log
 from spawners.shared_data import own_data_folder
 
 
@@ -258,9 +259,12 @@ def test_a_process_that_ended_was_never_created():
 
 
 def test_a_servers_log_is_for_the_portals_account_only(spawner):
-    with spawner._open_log() as log:
+    with bounded_log(spawner.log_file) as log:
         log.write(b"hello")
-    assert spawner.log_file.read_text() == "hello"
+    end = time.monotonic() + 30
+    while spawner.log_file.read_text() != "hello":
+        assert time.monotonic() < end
+        time.sleep(0.01)
     assert spawner.log_file.parent.stat().st_mode & 0o077 == 0
     assert spawner.log_file.parent == Path(spawner.state_folder) / "logs"
 

@@ -46,7 +46,7 @@ def test_a_slip_shows_in_the_editor_too(kind):
 
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_every_amount_has_its_unit_in_its_name(kind):
-    units = ("_gib", "_gb", "_mb", "_h", "_min", "_s", "_bytes", "_max")
+    units = ("_gib", "_gb", "_mb", "_days", "_h", "_min", "_s", "_bytes", "_max")
     counts = {"cores", "gpus", "servers", "port", "seed", "year", "minutes", "as_of"}
     for part in parts(kind):
         for name, field in part.get("properties", {}).items():

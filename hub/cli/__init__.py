@@ -4,7 +4,7 @@ import typer
 
 from workbench.data.command import app as data
 
-from . import check, images, licences, new, proxy, run, schema, serve, show, sif
+from . import check, images, licences, new, proxy, run, schema, serve, show, sif, unblock
 
 app = typer.Typer(
     name="beamhub",
@@ -15,7 +15,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (serve, proxy, check, show, schema, run):
+for module in (serve, proxy, check, show, schema, run, unblock):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 app.add_typer(new.app, name="new")
 app.add_typer(data, name="data")

@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from urllib.parse import unquote
 
 from jupyterhub.handlers.base import UserUrlHandler
 from jupyterhub.handlers.pages import ProxyErrorHandler
@@ -20,7 +21,9 @@ class Gone(AboutAServer, UserUrlHandler):
 class Unreachable(AboutAServer, ProxyErrorHandler):
     """What the proxy shows where a server doesn't answer: the hub looks at it at once.
 
-    The proxy sends no cookie along, so the page tells nothing that only the server's user may know.
+    The proxy sends no cookie along, so what it shows is the same for any address, whether or not
+    there is such a user or server. The page then asks here by itself, with its reader's cookie, and
+    who may use the server learns more.
     """
 
     async def get(self, status_code: str) -> None:
@@ -31,20 +34,28 @@ class Unreachable(AboutAServer, ProxyErrorHandler):
         spawner = self.spawner_of(self.get_argument("url", ""))
         if spawner is not None:
             self.look_at(spawner)
+        mine = spawner if spawner is not None and self.may_use(spawner) else None
+        self.set_header("Cache-Control", "no-store")
         self.set_status(503)
         self.finish(
             await self.render_template(
-                "unreachable.html", silence=getattr(spawner, "silence", ""), known=spawner
+                "unreachable.html", silence=getattr(mine, "silence", ""), known=mine
             )
         )
+
+    def may_use(self, spawner: Any) -> bool:
+        """Return whether the reader has the server, a share of it, or is an administrator."""
+        if self.current_user is None:
+            return False
+        return bool(self.has_scope(f"access:servers!server={spawner.user.name}/{spawner.name}"))
 
     def spawner_of(self, url: str) -> Any:
         """Return the server that a page belongs to, None where it's no running server's."""
         parts = url.split("/")
         if len(parts) < 4 or parts[1] != "user":
             return None
-        user = self.find_user(parts[2])
-        spawner = user.spawners.get(parts[3]) if user else None
+        user = self.find_user(unquote(parts[2]))
+        spawner = user.spawners.get(unquote(parts[3])) if user else None
         return spawner if spawner is not None and spawner.ready else None
 
     def look_at(self, spawner: Any) -> None:

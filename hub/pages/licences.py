@@ -7,6 +7,7 @@ from tornado import web
 
 from workbench.manifest import LicenceGate
 
+from ..audit import emit
 from ..gates import NOBODY, Gate, gates
 from ..licences import Action, RecordError
 from ..refusal import Refused, quoted
@@ -92,6 +93,8 @@ class Licence(Page):
         if changes:
             licences.add(action, user, terms, name, datetime.now(UTC))
             self.log.info("%s has %s the terms of %s", user, action, terms.name)
+            names = {"username": user, "program": terms.name, "use_case": name}
+            emit(self.settings, "licence", action=action, text_sha256=terms.version, **names)
 
 
 HANDLERS = [(r"/usecases/([^/]+)/licences/([^/]+)", Licence)]

@@ -23,6 +23,7 @@ from spawners.environments import constraints_of
 from ..crates import LARGEST, CrateError, Kept, Shelf
 from ..likeness import Line, compare, pinned, run_line
 from ..refusal import Refused
+from ..uploads import Upload
 from ..usecases import CONSTRAINTS, UseCase
 from .base import Page
 from .launch import Open
@@ -30,32 +31,92 @@ from .usecases import use_case_names
 
 TOKEN_S = 60
 UPLOAD_S = 50
+SENDING_S = 600
+PASSED_OVER = 1 << 30
 MOST_NAMES = 50
 
 
+@web.stream_request_body
 class Reproduce(Page):
-    """Where an archive of a notebook is sent, to be opened as it was run."""
+    """Where an archive of a notebook is sent, to be opened as it was run.
+
+    Only here may a request be large, and only from somebody who is logged in: that is known before
+    the first byte of it is read. It goes to a file as it comes.
+    """
+
+    upload: Upload | None = None
+
+    async def prepare(self) -> None:
+        """Let a user send something large."""
+        await super().prepare()
+        if self.request.method != "POST" or self._finished:
+            return
+        if self.current_user is None:
+            raise web.HTTPError(403, "Your session has ended: log in again, then send it again.")
+        # Beyond the largest archive, what comes is read and passed over, so that we can say why.
+        connection: Any = self.request.connection
+        connection.set_max_body_size(PASSED_OVER)
+        connection.set_body_timeout(SENDING_S)
+        if self.current_user.id in shelf(self).sending:
+            raise web.HTTPError(429, "You are sending another archive at this moment.")
+        shelf(self).sending.add(self.current_user.id)
+        self.file = shelf(self).begin()
+        kind = self.request.headers.get("Content-Type", "")
+        self.upload = Upload(kind, "archive", self.file, LARGEST)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a piece of what is sent."""
+        if self.upload is not None:
+            self.upload.write(chunk)
+
+    def check_xsrf_cookie(self) -> None:
+        """Look at the form's token once the form has come: JupyterHub asks before that too."""
+        if self.request.method != "POST" or (self.upload is not None and self.received):
+            super().check_xsrf_cookie()
+
+    received = False
 
     @web.authenticated
     async def get(self) -> None:
         """Show the form."""
         await self.show("reproduce.html", problem="", largest_mb=LARGEST >> 20)
 
-    @web.authenticated
     async def post(self) -> None:
         """Read the archive, and go on to what it is."""
-        sent = self.request.files.get("archive", [])
+        upload = self.upload
+        assert upload is not None
+        if "_xsrf" in upload.fields:
+            self.request.arguments["_xsrf"] = [upload.fields["_xsrf"].encode()]
+        self.received = True
+        self.check_xsrf_cookie()
         try:
-            if len(sent) != 1 or not sent[0]["body"]:
+            if not upload.whole or upload.files != 1 or not upload.size:
                 raise CrateError("No file was sent: choose one that ends in .crate.zip.")
-            if len(sent[0]["body"]) > LARGEST:
+            if upload.size > LARGEST:
                 raise CrateError(f"The file is larger than {LARGEST >> 20} MB.")
-            token = await shelf(self).put(self.current_user.id, sent[0]["body"])
+            token = await shelf(self).put(self.current_user.id, self.file)
         except CrateError as problem:
             self.set_status(400)
             await self.show("reproduce.html", problem=str(problem), largest_mb=LARGEST >> 20)
             return
         self.redirect(url_path_join(self.hub.base_url, "reproduce", token))
+
+    def on_finish(self) -> None:
+        """Let go of what was sent."""
+        super().on_finish()
+        self.let_go()
+
+    def on_connection_close(self) -> None:
+        """Let go of what was sent in part."""
+        super().on_connection_close()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the file, which has no name and is gone by that."""
+        if self.upload is not None:
+            self.upload = None
+            self.file.close()
+            shelf(self).sending.discard(self.current_user.id)
 
 
 class Found(Open):

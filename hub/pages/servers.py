@@ -7,6 +7,7 @@ from jupyterhub.apihandlers.users import UserServerAPIHandler
 from jupyterhub.utils import url_path_join, utcnow
 from tornado import web
 
+from ..audit import name_of, note_server
 from ..cards import LABELS, server_state
 from ..config import IDLE_CULLER
 from ..launching import size_of
@@ -75,6 +76,7 @@ class Stop(Page):
         user = self.current_user
         spawner = user.spawners.get(name)
         if spawner is not None and spawner.active and spawner.pending != "stop":
+            note_server(spawner, "stop", by=user.name)
             if spawner.pending == "spawn":
                 await self.cancel(spawner)
             if spawner.pending == "check":
@@ -118,6 +120,9 @@ class KnownServersOnly(UserServerAPIHandler):
             hours = number_text(self.settings["beamhub"].site.limits.idle_h)
             spawner.ending = f"It was stopped because nobody had used it for {hours} h."
         await super().delete(user_name, server_name)
+        # Who may not has been refused by now.
+        if spawner is not None:
+            note_server(spawner, "stop", by=name_of(self.current_user))
 
     async def _check_named_server_request(
         self, user: Any, server_name: str, *args: Any, **kwargs: Any

@@ -1,0 +1,138 @@
+"""What a request may bring, and from where it comes: settled before any page sees it.
+
+A body is held in memory until it is whole, also one that nobody asked for. So bodies are small
+before a page says otherwise, as the one for archives does once it knows its user.
+"""
+
+from collections.abc import Awaitable
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+
+LARGEST_BODY = 256 << 10
+"""Of any request; the largest that is of use is a batch job's report of 20,000 characters."""
+LARGEST_FORM = 64 << 10
+"""Of a form: each of its fields costs time before it is looked at."""
+LARGEST_HEADERS = 32 << 10
+"""Beyond what the proxy lets through, which is 16 KB."""
+BODY_S = 30
+"""How long a body may take to come."""
+FORM = "application/x-www-form-urlencoded"
+FORWARDED, REAL = "X-Forwarded-For", "X-Real-Ip"
+
+
+class PortalServer(HTTPServer):
+    """Tornado's server with our limits, which believes of a sender's address only what proxies say.
+
+    JupyterHub makes a stock `HTTPServer`; `serve_with_limits` puts this in its place.
+    """
+
+    def initialize(self, *args: Any, proxies: int = 1, any_peer: bool = False, **more: Any) -> None:
+        """Take how many proxies of the site a request has passed, and whether they are elsewhere.
+
+        Parameters
+        ----------
+        *args, **more
+            As the stock server takes them.
+        proxies : int
+            How many entries of ``X-Forwarded-For``, from its end, were written by proxies of ours.
+        any_peer : bool
+            Whether a proxy of ours may have any address, as in a container, or is on this machine.
+        """
+        super().initialize(*args, **more)
+        self.proxies = proxies
+        self.any_peer = any_peer
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """Put our rules before the stock ones."""
+        inner = super().start_request(server_conn, request_conn)
+        return Incoming(inner, request_conn, self.proxies, self.any_peer)
+
+
+class Incoming(HTTPMessageDelegate):
+    """One request as it comes in."""
+
+    def __init__(
+        self, inner: HTTPMessageDelegate, connection: Any, proxies: int, any_peer: bool
+    ) -> None:
+        self.inner, self.connection = inner, connection
+        self.proxies, self.any_peer = proxies, any_peer
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        """Keep of what is said about the sender what can be believed; bound forms further."""
+        peer = str(self.connection.context.remote_ip)
+        believed = self.any_peer or is_own(peer)
+        keep_sender(headers, self.proxies if believed else 0)
+        if headers.get("Content-Type", "").startswith(FORM):
+            self.connection.set_max_body_size(LARGEST_FORM)
+        return self.inner.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """Hand it on."""
+        return self.inner.data_received(chunk)
+
+    def finish(self) -> None:
+        """Hand it on."""
+        self.inner.finish()
+
+    def on_connection_close(self) -> None:
+        """Hand it on."""
+        self.inner.on_connection_close()
+
+
+def keep_sender(headers: HTTPHeaders, proxies: int) -> None:
+    """Leave in the headers one address of the sender at most, written by a proxy of ours.
+
+    Each proxy appends from whom it has a request. What stands before those entries, and another
+    header that the stock server believes even more, anybody can send.
+    """
+    said = [part.strip() for part in headers.get(FORWARDED, "").split(",") if part.strip()]
+    for name in (FORWARDED, REAL):
+        headers.pop(name, None)
+    if proxies and said:
+        headers[FORWARDED] = said[max(-proxies, -len(said))]
+
+
+def is_own(peer: str) -> bool:
+    """Return whether a connection comes from this machine; 0.0.0.0 stands for a Unix socket."""
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def network_of(address: str) -> str:
+    """Return whom to count together: an IPv4 address, or the /64 that one IPv6 subscriber has."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return "unknown"
+    mapped = getattr(found, "ipv4_mapped", None)
+    if mapped or found.version == 4:
+        return str(mapped or found)
+    return str(ip_network((found, 64), strict=False))
+
+
+def serve_with_limits(*, proxies: int, any_peer: bool) -> None:
+    """Let JupyterHub's web server, the only one of this process, be `PortalServer`."""
+    HTTPServer.configure(
+        PortalServer,
+        max_body_size=LARGEST_BODY,
+        max_header_size=LARGEST_HEADERS,
+        body_timeout=BODY_S,
+        proxies=proxies,
+        any_peer=any_peer,
+    )

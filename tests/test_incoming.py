@@ -1,0 +1,113 @@
+"""What is believed of a sender's address, and how much a request may bring."""
+
+import asyncio
+
+import pytest
+from tornado import web
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPHeaders
+from tornado.testing import bind_unused_port
+
+from hub.incoming import (
+    LARGEST_BODY,
+    LARGEST_FORM,
+    is_own,
+    keep_sender,
+    network_of,
+    serve_with_limits,
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "proxies", "kept"),
+    [
+        ("203.0.113.9", 1, "203.0.113.9"),
+        ("6.6.6.6, 203.0.113.9", 1, "203.0.113.9"),
+        ("6.6.6.6, 203.0.113.9, 127.0.0.1", 2, "203.0.113.9"),
+        ("203.0.113.9", 2, "203.0.113.9"),
+        ("6.6.6.6", 0, None),
+        (" , ", 1, None),
+    ],
+)
+def test_only_proxies_of_ours_are_believed(said, proxies, kept):
+    headers = HTTPHeaders({"X-Forwarded-For": said, "X-Real-Ip": "6.6.6.6"})
+    keep_sender(headers, proxies)
+    assert headers.get("X-Forwarded-For") == kept
+    assert "X-Real-Ip" not in headers
+
+
+def test_a_header_that_is_sent_twice_hides_nothing():
+    headers = HTTPHeaders()
+    for value in ("6.6.6.6", "203.0.113.9"):
+        headers.add("X-Forwarded-For", value)
+    keep_sender(headers, 1)
+    assert headers.get_list("X-Forwarded-For") == ["203.0.113.9"]
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("nonsense", "unknown"),
+    ],
+)
+def test_a_subscriber_of_ipv6_counts_as_one(address, network):
+    assert network_of(address) == network
+
+
+def test_who_is_on_this_machine():
+    assert is_own("127.0.0.1") and is_own("::1") and is_own("0.0.0.0")
+    assert not is_own("172.18.0.5") and not is_own("@unix")
+
+
+class Echo(web.RequestHandler):
+    def post(self) -> None:
+        self.finish(f"{len(self.request.body)} {self.request.remote_ip}")
+
+
+async def answers(*requests: bytes) -> list[bytes]:
+    """Return what a server with our limits answers."""
+    serve_with_limits(proxies=1, any_peer=False)
+    try:
+        server = HTTPServer(web.Application([("/", Echo)]), xheaders=True)
+    finally:
+        HTTPServer.configure(None)
+    listening, port = bind_unused_port()
+    server.add_socket(listening)
+    found = []
+    for request in requests:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request)
+        found.append(await reader.read(4096))
+        writer.close()
+    server.stop()
+    return found
+
+
+def post(size: int, *headers: str, sent: bool = True) -> bytes:
+    lines = ["POST / HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {size}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + b"x" * (size if sent else 0)
+
+
+FORM = "Content-Type: application/x-www-form-urlencoded"
+
+
+def test_a_large_body_is_refused_before_it_is_read():
+    large, form, small = asyncio.run(
+        answers(
+            post(LARGEST_BODY + 1, sent=False),
+            post(LARGEST_FORM + 1, FORM, sent=False),
+            post(1000, "X-Forwarded-For: 6.6.6.6, 203.0.113.9", "X-Real-Ip: 6.6.6.6"),
+        )
+    )
+    assert large.startswith(b"HTTP/1.1 400") and form.startswith(b"HTTP/1.1 400")
+    assert small.startswith(b"HTTP/1.1 200") and small.endswith(b"1000 203.0.113.9")
+
+
+def test_so_is_one_in_chunks():
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    (answer,) = asyncio.run(answers(head + chunk * (LARGEST_BODY // 0x10000 + 1)))
+    assert answer.startswith(b"HTTP/1.1 400")
