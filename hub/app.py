@@ -13,7 +13,7 @@ from traitlets.config import Configurable
 from . import walltime
 from .config import configure
 from .deployment import Deployment
-from .logins import Codes
+from .logins import Codes, Oidc
 from .pages import handlers, template_names
 from .state import identity_of
 
@@ -49,7 +49,10 @@ class Portal(JupyterHub):
         super().init_tornado_settings()
         # Not template_vars: JupyterHub calls every function among those with the user.
         for environment in ("jinja2_env", "jinja2_env_sync"):
-            self.tornado_settings[environment].globals.update(template_names(self.deployment))
+            self.tornado_settings[environment].globals.update(
+                template_names(self.deployment),
+                log_in_trouble=lambda: getattr(self.authenticator, "trouble", False),
+            )
 
     def init_signal(self) -> None:
         """End in order when the terminal is closed too, unless nohup says not to care."""
@@ -76,6 +79,8 @@ class Portal(JupyterHub):
         if isinstance(self.deployment.site.login, Codes):
             self.when_ready(self.authenticator.code)
         else:
+            if isinstance(self.deployment.site.login, Oidc):
+                await self.authenticator.first_look()
             self.when_ready("")
 
     async def open_ways(self) -> None:

@@ -10,9 +10,9 @@ from spawners.accounts import machine_groups
 
 from .deployment import Deployment
 from .gates import NOBODY, Standing
-from .licences import RecordError
 from .logins import Pam
 from .plan import ask, plan
+from .records import RecordError
 from .refusal import Refused
 from .sizing import Holding
 

@@ -8,7 +8,8 @@ from tornado import web
 from workbench.manifest import LicenceGate
 
 from ..gates import NOBODY, Gate, gates
-from ..licences import Action, RecordError
+from ..licences import Action
+from ..records import RecordError
 from ..refusal import Refused, quoted
 from .base import Page
 
