@@ -3,7 +3,6 @@
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlencode
 
 from jupyterhub.utils import url_path_join
 from oauthenticator.oauth2 import (
@@ -12,6 +11,7 @@ from oauthenticator.oauth2 import (
     OAuthLogoutHandler,
     _deserialize_state,
 )
+from tornado.httputil import url_concat
 from tornado.web import HTTPError
 
 from ..pages.base import Page, StrictPolicy
@@ -58,9 +58,11 @@ class Telling(StrictPolicy):
                 "Servers that run go on. Log in again in a few minutes."
             )
             self.log.error("Log-in failed: %s", problem)
-        again = url_path_join(self.hub.base_url, "oauth_login")
-        if next_url:
-            again += f"?{urlencode({'next': next_url})}"
+        query = {"next": next_url} if next_url else {}
+        if status == 403:
+            # The provider would come back with the same account, and never ask for another.
+            query[AGAIN] = "1"
+        again = url_concat(url_path_join(self.hub.base_url, "oauth_login"), query)
         self.set_status(status)  # type: ignore[attr-defined]
         page = await self.render_template(  # type: ignore[attr-defined]
             "login_refused.html", message=message, again=again
@@ -174,7 +176,7 @@ class LogOut(OAuthLogoutHandler):
             "client_id": self.authenticator.client_id,
             "post_logout_redirect_uri": f"{portal}/logged-out",
         }
-        self.redirect(f"{end}{'&' if '?' in end else '?'}{urlencode(query)}")
+        self.redirect(url_concat(end, query))
 
 
 class LoggedOut(Page):
@@ -186,5 +188,5 @@ class LoggedOut(Page):
             ends_there = bool((await self.authenticator.ready()).end_session_endpoint)
         except ProviderError:
             ends_there = False
-        again = f"{url_path_join(self.hub.base_url, 'oauth_login')}?{AGAIN}=1"
+        again = url_concat(url_path_join(self.hub.base_url, "oauth_login"), {AGAIN: "1"})
         await self.show("logged_out.html", ends_there=ends_there, again=again)

@@ -1,5 +1,6 @@
 """Log-in at a real OpenID Connect provider: who comes in, who stays, and what faults look like."""
 
+import asyncio
 import html
 import re
 import subprocess
@@ -13,7 +14,14 @@ import httpx
 import psutil
 import pytest
 from oidc import FORM, SECRET, Provider, at_the_provider, sign_in
-from portals import BEAMHUB, PATIENCE_S, RunningPortal, xsrf
+from playwright.sync_api import expect
+from portals import BEAMHUB, PATIENCE_S, RunningPortal, shot, violations, xsrf
+
+from hub.cli.check import login_findings
+from hub.deployment import load_deployment
+from hub.names import Names
+from hub.oidc.discovery import discover
+from hub.oidc.fetching import Fetcher, ProviderError
 
 pytestmark = [pytest.mark.portal]
 
@@ -30,16 +38,22 @@ login:
   allowed_groups: [scientists]
   admin_groups: [chiefs]
   scopes: [openid, profile, email, offline_access]
+  identity_providers: {{claim: home, allowed: [desy.de, esrf.fr]}}
   refresh_min: 0.01
   timeout_s: 2
+programs:
+  ccp4: {{source: /opt/ccp4, vouched_groups: [mx], by_declaration: false}}
 """
+ADA = {"preferred_username": "ada", "groups": ["scientists", "mx"], "home": "desy.de"}
+CHIEF = {"preferred_username": "chief", "groups": ["scientists", "chiefs"], "home": "esrf.fr"}
 ACCOUNTS = {
-    "s-ada": {"preferred_username": "ada", "groups": ["scientists", "mx"]},
-    "s-other-ada": {"preferred_username": "Ada", "groups": ["scientists"]},
-    "s-chief": {"preferred_username": "chief", "groups": ["scientists", "chiefs"]},
-    "s-guest": {"preferred_username": "guest", "groups": ["guests"]},
-    "s-text": {"preferred_username": "text", "groups": "scientists"},
-    "s-nobody": {"groups": ["scientists"]},
+    "s-ada": ADA,
+    "s-other-ada": {**ADA, "preferred_username": "Ada"},
+    "s-chief": CHIEF,
+    "s-guest": {**ADA, "preferred_username": "guest", "groups": ["guests"]},
+    "s-stranger": {**CHIEF, "preferred_username": "stranger", "home": "desy.de.example.org"},
+    "s-text": {**ADA, "preferred_username": "text", "groups": "scientists"},
+    "s-nobody": {"groups": ["scientists"], "home": "desy.de"},
 }
 
 
@@ -134,6 +148,13 @@ def test_groups_decide_who_is_let_in_and_who_administers(door):
     assert is_at_log_in(client.get("/hub/home"))
 
 
+def test_people_of_other_organisations_stay_outside_even_as_administrators(door):
+    client, page = sign_in(door, "s-stranger")
+    assert page.status_code == 403
+    assert "for people of certain organisations" in said(page)
+    assert is_at_log_in(client.get("/hub/home"))
+
+
 def test_a_name_that_is_somebodys_is_not_anothers(door):
     """The attack: take a preferred_username that somebody has at the portal."""
     sign_in(door, "s-ada")
@@ -145,8 +166,7 @@ def test_a_name_that_is_somebodys_is_not_anothers(door):
 
 def test_a_person_whose_name_changes_stays_one(door, provider):
     sign_in(door, "s-ada")
-    renamed = {"preferred_username": "ada.lovelace", "groups": ["scientists"]}
-    provider.set(accounts={**ACCOUNTS, "s-ada": renamed})
+    provider.set(accounts={**ACCOUNTS, "s-ada": {**ADA, "preferred_username": "ada.lovelace"}})
     client, _ = sign_in(door, "s-ada")
     assert who(client)["name"] == "ada"
 
@@ -156,22 +176,28 @@ def test_an_administrator_sees_and_releases_names(door):
     listed = beamhub("names", "list", f"--state={door.state}").stdout
     assert re.search(r"^text: s-text at http://127.0.0.1:\d+, since 20", listed, re.MULTILINE)
     assert beamhub("names", "release", "text", f"--state={door.state}").returncode == 0
-    assert "text: s-text" not in beamhub("names", "list", f"--state={door.state}").stdout
-    assert beamhub("names", "release", "text", f"--state={door.state}").returncode == 1
+    assert "text" not in [name for name, *_ in Names(door.state / "names.sqlite").all()]
 
 
 def test_a_group_that_is_left_ends_rights_in_the_middle_of_a_session(door, provider):
     chief, _ = sign_in(door, "s-chief")
     ada, _ = sign_in(door, "s-ada")
     assert chief.get("/hub/admin").status_code == 200
-    no_chief = {"preferred_username": "chief", "groups": ["scientists"]}
-    no_ada = {"preferred_username": "ada", "groups": ["guests"]}
+    no_chief, no_ada = {**CHIEF, "groups": ["scientists"]}, {**ADA, "groups": ["guests"]}
     provider.set(accounts={**ACCOUNTS, "s-chief": no_chief, "s-ada": no_ada})
     until(lambda: chief.get("/hub/admin").status_code == 403)
     assert who(chief)["groups"] == ["scientists"]
     until(lambda: is_at_log_in(ada.get("/hub/home")))
     _, page = sign_in(door, "s-ada", ada, again="1")
     assert "not among those" in said(page)
+
+
+def test_licences_that_a_group_vouches_for_end_with_it(door, provider):
+    client, _ = sign_in(door, "s-ada")
+    assert "vouches for your group mx" in client.get("/hub/usecases/crystfel").text
+    provider.set(accounts={**ACCOUNTS, "s-ada": {**ADA, "groups": ["scientists"]}})
+    until(lambda: "vouches for" not in client.get("/hub/usecases/crystfel").text)
+    assert "For members of mx only" in client.get("/hub/usecases/crystfel").text
 
 
 def test_a_session_that_ends_asks_to_log_in_and_comes_back(door, provider):
@@ -345,3 +371,99 @@ def test_no_secret_and_no_token_is_left_in_clear(door, provider):
     assert (door.state / "names.sqlite").stat().st_mode & 0o777 == 0o600
     for process in (psutil.Process(door.process.pid), *descendants(door.process.pid)):
         assert SECRET not in " ".join(process.cmdline())
+
+
+def test_check_tries_what_needs_no_person(door, provider, capsys):
+    deployment = load_deployment(str(door.process.args[2]), state=door.state)
+    findings = lambda: " ".join(login_findings(deployment))  # noqa: E731
+    address = "http://127.0.0.1:8000/hub/oauth_callback"
+    assert f"refuses to send people back to the portal: register {address}" in findings()
+    told = capsys.readouterr().out
+    assert f"redirect address to register at the provider: {address}" in told
+    assert "not tried: a log-in" in told
+    provider.register("http://127.0.0.1:8000")
+    assert findings() == ""
+    provider.register("http://127.0.0.1:8000", client_secret="another")
+    assert "doesn't accept the client 'beamhub'" in findings()
+    provider.register("http://127.0.0.1:8000")
+    provider.set(clock_s=600)
+    assert "the provider's clock is 10 min ahead" in findings()
+    provider.set(clock_s=0, scopes=["openid", "profile", "email"])
+    assert "doesn't announce 'offline_access'" in findings()
+    provider.set(down=True)
+    assert "The login provider can't be reached" in findings()
+    assert SECRET not in capsys.readouterr().out
+
+
+def test_a_provider_with_an_authority_of_the_facilitys_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, *names]
+    subprocess.run([*made, "-out", certificate], check=True, capture_output=True)
+    running = Provider(key, certificate)
+    try:
+        fetch = lambda: asyncio.run(discover(running.issuer, Fetcher(PATIENCE_S)))  # noqa: E731
+        with pytest.raises(ProviderError, match="certificate verify failed"):
+            fetch()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert fetch().issuer == running.issuer
+    finally:
+        running.stop()
+
+
+@pytest.mark.slow
+def test_servers_go_on_without_the_provider_and_after_the_session(door, provider):
+    client, _ = sign_in(door, "s-ada")
+    door.start_server(client, "pyfai", size="small")
+    status = "/user/ada/pyfai/api/status"
+    assert client.get(status).status_code == 200
+    provider.set(down=True)
+    until(lambda: "You stay logged in" in client.get("/hub/home").text)
+    assert client.get(status).status_code == 200
+    provider.set(down=False, forget=True)
+    until(lambda: is_at_log_in(client.get("/hub/home")))
+    assert client.get(status).status_code == 200
+    sign_in(door, "s-ada", client)
+    assert "/hub/stop/pyfai" in client.get("/hub/home").text
+    door.stop_server(client, "pyfai")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_door_in_a_browser(door, provider, browser, theme):
+    width = 1280 if theme == "light" else 390
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=theme)
+    context.set_default_timeout(PATIENCE_S * 1000)
+    page = context.new_page()
+
+    def seen(name: str, heading: str) -> None:
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+        shot(page, f"oidc-{name}-{theme}")
+        assert violations(page) == []
+
+    page.goto(f"{door.url}/hub/usecases/pyfai")
+    seen("log-in", "Log in")
+    page.get_by_role("link", name="Log in with your facility account").click()
+    page.get_by_label("Account").fill("s-guest")
+    page.get_by_role("button", name="Sign in").click()
+    seen("not-allowed", "That log-in did not work")
+    page.goto(f"{door.url}/hub/oauth_login?again=1&next=/hub/usecases/pyfai")
+    page.get_by_role("button", name="Cancel").click()
+    seen("cancelled", "That log-in did not work")
+    page.get_by_role("link", name="Log in again").click()
+    page.get_by_label("Account").fill("s-ada")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/hub/usecases/pyfai")
+    provider.set(down=True)
+    while not page.get_by_text("Nobody can log in").count():
+        page.goto(f"{door.url}/hub/home")
+    seen("provider-down", "Running")
+    provider.set(down=False)
+    while page.get_by_text("Nobody can log in").count():
+        page.goto(f"{door.url}/hub/home")
+    page.get_by_role("link", name="Log out").click()
+    page.get_by_role("button", name="Yes, sign me out").click()
+    seen("logged-out", "You are logged out here")
+    context.close()
