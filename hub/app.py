@@ -17,7 +17,7 @@ from .deployment import Deployment
 from .entrance import throttled
 from .headers import policy_of
 from .incoming import serve_with_limits
-from .logins import Codes
+from .logins import Codes, Oidc
 from .pages import handlers, template_names
 from .state import identity_of
 from .terminal import terminal
@@ -72,7 +72,10 @@ class Portal(JupyterHub):
         super().init_tornado_settings()
         # Not template_vars: JupyterHub calls every function among those with the user.
         for environment in ("jinja2_env", "jinja2_env_sync"):
-            self.tornado_settings[environment].globals.update(template_names(self.deployment))
+            self.tornado_settings[environment].globals.update(
+                template_names(self.deployment),
+                log_in_trouble=lambda: getattr(self.authenticator, "trouble", False),
+            )
 
     def init_tornado_application(self) -> None:
         """Have every answer carry the site's policy, whoever gives it."""
@@ -136,6 +139,8 @@ class Portal(JupyterHub):
         if isinstance(self.deployment.site.login, Codes):
             self.when_ready(self.authenticator.code)
         else:
+            if isinstance(self.deployment.site.login, Oidc):
+                await self.authenticator.first_look()
             self.when_ready("")
 
     async def open_ways(self) -> None:

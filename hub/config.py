@@ -1,10 +1,13 @@
 """The site profile becomes JupyterHub's configuration; the only reader of secrets."""
 
+import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from jupyterhub.crypto import KEY_ENV
 from sqlalchemy import URL
 from traitlets.config import Config
 
@@ -18,11 +21,13 @@ from .entrance import Entrance
 from .images.plan import repository
 from .launching import launcher
 from .logins import Codes, Ldap, Oidc, Pam
+from .oidc.checks import Report, examine
+from .oidc.settings import settings_of
 from .proxy import proxy_command
 from .routes import LastingRoutes, close_way
-from .secrets import read_secret
+from .secrets import SecretError, read_secret
 from .site import Apart, Serving, SiteProfile
-from .state import identity_of
+from .state import crypt_key_of, identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS
 
@@ -168,7 +173,7 @@ def configure_login(c: Config, deployment: Deployment) -> None:
         configure_door(c, login, deployment.site)
         configure_ldap(c, login, deployment.site)
     else:
-        configure_oidc(c, login, deployment.site)
+        configure_oidc(c, login, deployment)
 
 
 def configure_door(c: Config, login: Pam | Ldap, site: SiteProfile) -> None:
@@ -194,27 +199,25 @@ def configure_ldap(c: Config, login: Ldap, site: SiteProfile) -> None:
     )
 
 
-def configure_oidc(c: Config, login: Oidc, site: SiteProfile) -> None:
+def configure_oidc(c: Config, login: Oidc, deployment: Deployment) -> None:
     """Ask an OpenID Connect provider, at the addresses that it publishes."""
-    from .oidc import discover
+    if not os.environ.get(KEY_ENV):
+        c.CryptKeeper.keys = [crypt_key_of(deployment.state)]
+    c.JupyterHub.authenticator_class = "hub.oidc.authenticator.OidcAuthenticator"
+    c.OidcAuthenticator = Config(settings_of(login, deployment))
+    c.OidcAuthenticator.client_secret = read_secret(login.client_secret)
 
-    found = discover(str(login.issuer))
-    c.JupyterHub.authenticator_class = "oauthenticator.generic.GenericOAuthenticator"
-    c.GenericOAuthenticator.login_service = login.name
-    c.GenericOAuthenticator.client_id = login.client_id
-    c.GenericOAuthenticator.client_secret = read_secret(login.client_secret)
-    c.GenericOAuthenticator.authorize_url = found.authorization_endpoint
-    c.GenericOAuthenticator.token_url = found.token_endpoint
-    c.GenericOAuthenticator.userdata_url = found.userinfo_endpoint
-    c.GenericOAuthenticator.oauth_callback_url = f"{site.serving.url}/hub/oauth_callback"
-    c.GenericOAuthenticator.scope = ["openid", "profile", "email"]
-    c.GenericOAuthenticator.username_claim = login.username_claim
-    c.Authenticator.allow_all = not login.allowed_groups
-    if site.named_groups:
-        c.GenericOAuthenticator.manage_groups = True
-        c.GenericOAuthenticator.auth_state_groups_key = "oauth_user.groups"
-        c.GenericOAuthenticator.allowed_groups = set(login.allowed_groups)
-        c.GenericOAuthenticator.admin_groups = set(login.admin_groups)
+
+def log_in_report(deployment: Deployment) -> Report:
+    """Return what `beamhub check` finds about the log-in."""
+    login = deployment.site.login
+    if not isinstance(login, Oidc):
+        return Report()
+    try:
+        secret = read_secret(login.client_secret)
+    except SecretError as error:
+        return Report(findings=[f"login.client_secret: {error}"])
+    return asyncio.run(examine(login, deployment.site.serving.url, secret))
 
 
 def configure_spawner(c: Config, deployment: Deployment) -> None:

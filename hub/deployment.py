@@ -11,6 +11,7 @@ from workbench.documents import DocumentError
 
 from .images.record import read_record
 from .licences import Licences
+from .names import Names
 from .site import PROFILES, SiteProfile, load_site, profile_path
 from .usecases import NOTEBOOKS, UseCase, load_use_cases
 
@@ -49,6 +50,11 @@ class Deployment:
     def licences(self) -> Licences:
         """The record of whose terms users have accepted."""
         return Licences(self.state / "licences.sqlite")
+
+    @property
+    def names(self) -> Names:
+        """The record of which person of a provider has which name."""
+        return Names(self.state / "names.sqlite")
 
     @property
     def data(self) -> Settings:

@@ -8,8 +8,8 @@ from tornado.log import app_log
 
 from .deployment import Deployment
 from .gates import Standing
-from .licences import RecordError
 from .plan import ask, plan
+from .records import RecordError
 from .refusal import Refused
 from .sizing import Holding
 

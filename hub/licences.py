@@ -1,15 +1,14 @@
 """Who has accepted the terms of which program: a record that is only ever added to."""
 
-import os
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from workbench.manifest import LicenceGate
+
+from .records import open_record
 
 Action = Literal["accepted", "revoked"]
 Accepted = dict[str, dict[str, datetime]]
@@ -31,10 +30,6 @@ CREATE TRIGGER IF NOT EXISTS unchanged BEFORE UPDATE ON entries
 CREATE TRIGGER IF NOT EXISTS kept BEFORE DELETE ON entries
     BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
 """
-
-
-class RecordError(Exception):
-    """The record can't be read or added to; the text is for the administrator."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class Licences:
             at.astimezone(UTC).isoformat(timespec="milliseconds"),
             *(user, terms.name, action, terms.version, use_case, terms.declaration.strip()),
         )
-        with self._open(make=True) as database:
+        with open_record(self._path, make=True) as database:
             database.executescript(SCHEMA)
             with database:
                 database.execute(ADD, values)
@@ -132,22 +127,9 @@ class Licences:
     def _entries(self, query: str, *values: str) -> list[Entry]:
         if not self._path.exists():
             return []
-        with self._open() as database:
+        with open_record(self._path) as database:
             rows = database.execute(query, values).fetchall()
         return [Entry(datetime.fromisoformat(time), *rest) for time, *rest in rows]
-
-    @contextmanager
-    def _open(self, *, make: bool = False) -> Iterator[sqlite3.Connection]:
-        try:
-            if make:
-                # Before SQLite does, so that it's nobody else's from the first moment.
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            with closing(sqlite3.connect(self._path)) as database:
-                # A power cut must not take back what a user was told.
-                database.execute("PRAGMA synchronous = EXTRA")
-                yield database
-        except (OSError, sqlite3.Error) as error:
-            raise RecordError(f"{self._path} can't be used: {error}") from None
 
 
 def counting(entries: Iterable[Entry]) -> dict[str, Accepted]:

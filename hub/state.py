@@ -8,6 +8,7 @@ from typing import IO
 
 from spawners.local import readable_by_others
 
+CRYPT_KEY = "crypt_key"
 IDENTITY = "identity"
 LOCK = "lock"
 """Marks the folder as a portal's, and is held by the one that runs."""
@@ -59,6 +60,15 @@ def identity_of(state: Path) -> str:
     path = state / IDENTITY
     if not path.exists():
         path.write_text(secrets.token_hex(8), encoding="ascii")
+    return path.read_text(encoding="ascii")
+
+
+def crypt_key_of(state: Path) -> str:
+    """Return the key that encrypts what the database keeps of log-ins; made at the first call."""
+    path = state / CRYPT_KEY
+    if not path.exists() or not path.stat().st_size:
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32), encoding="ascii")
     return path.read_text(encoding="ascii")
 
 

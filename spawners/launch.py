@@ -139,6 +139,11 @@ class Backend(Declared, ABC):
     """Whether all users' servers have the same account number, as in containers, so that what one
     user may write, all may."""
 
+    @property
+    def names_are_accounts(self) -> bool:
+        """Whether a user's name is that of an account which exists without the portal."""
+        return False
+
     @abstractmethod
     def traits(self, launch: Launch) -> dict[str, Any]:
         """Return the spawner's trait values for this launch."""

@@ -35,6 +35,11 @@ class LocalBackend(Backend):
     )
 
     @property
+    def names_are_accounts(self) -> bool:
+        """Whether a user's name is that of an account of the machine."""
+        return self.accounts == "system"
+
+    @property
     def from_images(self) -> bool:
         """Whether servers come from images: never."""
         return False

@@ -1,16 +1,11 @@
 """A site profile as JupyterHub's configuration: every key is one that the real class has."""
 
-import asyncio
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from jupyterhub.app import JupyterHub
 from jupyterhub.proxy import ConfigurableHTTPProxy
-from pydantic import HttpUrl, TypeAdapter
+from pydantic import TypeAdapter
 from sqlalchemy import make_url
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
@@ -28,12 +23,12 @@ from hub.config import (
 )
 from hub.deployment import Deployment, load_deployment
 from hub.doors.people import NotLetInError, Person
-from hub.oidc import ProviderError, discover
 from hub.proxy import PROGRAM, ProxyError, apart_command, proxy_command
 from hub.secrets import SecretError, SecretRef
-from hub.site import LicensedProgram, Login, Postgresql, Serving, shipped_sites
+from hub.site import Login, Postgresql, Serving, shipped_sites
 
 SECRET = "hunter2-Xq9"
+ISSUER = "https://sso.example.org/realm"
 
 # ldap3, which is not maintained any more, imports names that pyasn1 has renamed.
 pytestmark = pytest.mark.filterwarnings(r"ignore:(tag|type)Map is deprecated:DeprecationWarning")
@@ -50,54 +45,15 @@ def a_proxy(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-class Provider(BaseHTTPRequestHandler):
-    """An OpenID Connect provider's description of itself, or what stands there instead."""
-
-    answers: dict[str, tuple[int, bytes]] = {}
-
-    def do_GET(self) -> None:
-        status, body = self.answers.get(self.path, (404, b"nothing here"))
-        self.send_response(status)
-        if status == 302:
-            self.send_header("Location", body.decode())
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keep the test's output clean."""
+def login(**values):
+    return TypeAdapter(Login).validate_python(values)
 
 
 @pytest.fixture
-def provider() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Provider) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        whole = {
-            "issuer": f"{url}/realm",
-            "authorization_endpoint": f"{url}/authorize",
-            "token_endpoint": f"{url}/token",
-            "userinfo_endpoint": f"{url}/userinfo",
-            "jwks_uri": f"{url}/keys",
-        }
-        part = {key: value for key, value in whole.items() if key != "token_endpoint"}
-        path = "/.well-known/openid-configuration"
-        Provider.answers = {
-            f"/realm{path}": (200, json.dumps(whole).encode()),
-            f"/part{path}": (200, json.dumps(part).encode()),
-            f"/page{path}": (200, b"<html>Log in</html>"),
-            f"/binary{path}": (200, b"\xff\xfe"),
-            f"/down{path}": (503, b"{}"),
-            f"/moved{path}": (302, f"{url}/realm{path}".encode()),
-            f"/round{path}": (302, f"{url}/round{path}".encode()),
-        }
-        yield url
-        server.shutdown()
-        thread.join()
-
-
-def login(**values):
-    return TypeAdapter(Login).validate_python(values)
+def laptop(laptop: Deployment) -> Deployment:
+    """A deployment whose state folder has been prepared, as `serve` does."""
+    laptop.state.mkdir(exist_ok=True)
+    return laptop
 
 
 def oidc(issuer: str, **values):
@@ -118,7 +74,8 @@ CLASSES = {
     "ConfigurableHTTPProxy": "jupyterhub.proxy.ConfigurableHTTPProxy",
     "DirectoryAuthenticator": "hub.doors.ldap.DirectoryAuthenticator",
     "Door": "hub.doors.authenticator.Door",
-    "GenericOAuthenticator": "oauthenticator.generic.GenericOAuthenticator",
+    "OidcAuthenticator": "hub.oidc.authenticator.OidcAuthenticator",
+    "CryptKeeper": "jupyterhub.crypto.CryptKeeper",
     "ContainerSpawner": "spawners.container.ContainerSpawner",
     "EnvironmentSpawner": "spawners.process.EnvironmentSpawner",
     "MachineAuthenticator": "hub.doors.pam.MachineAuthenticator",
@@ -134,16 +91,9 @@ def check_names(c: Config) -> None:
 
 
 @pytest.mark.parametrize("name", shipped_sites())
-def test_every_key_of_every_sites_configuration_is_one_of_jupyterhubs(
-    name, tmp_path, provider, monkeypatch, change
-):
-    monkeypatch.setenv("DESY_OIDC_SECRET", SECRET)
+def test_every_key_of_every_sites_configuration_is_one_of_jupyterhubs(name, tmp_path, change):
     deployment = with_secrets(load_deployment(name, state=tmp_path), tmp_path, change)
     given = deployment.site.login
-    if given.kind == "oidc":
-        monkeypatch.setenv(given.client_secret.env, SECRET)
-        issuer = HttpUrl(f"{provider}/realm")
-        deployment = change(deployment, login=given.model_copy(update={"issuer": issuer}))
     c = configure(deployment)
     check_names(c)
     chosen = c.JupyterHub.authenticator_class
@@ -166,7 +116,10 @@ def with_secrets(deployment: Deployment, folder: Path, change) -> Deployment:
         serving = serving.model_copy(update={"apart": apart})
     if database:
         database = database.model_copy(update={"password": reference})
-    return change(deployment, serving=serving, database=database)
+    login = deployment.site.login
+    if login.kind == "oidc":
+        login = login.model_copy(update={"client_secret": reference})
+    return change(deployment, serving=serving, database=database, login=login)
 
 
 def test_jupyterhub_itself_takes_the_laptops_configuration(laptop):
@@ -310,75 +263,32 @@ def test_the_password_that_searches_is_in_no_representation(laptop, change, monk
     assert SECRET not in repr(c)
 
 
-def test_a_provider_is_asked_for_its_addresses(laptop, change, provider, monkeypatch):
+def test_the_door_is_set_up_without_asking_the_provider(laptop, change, monkeypatch):
     monkeypatch.setenv("OIDC_SECRET", SECRET)
     serving = Serving(public_url="https://hub.example.org")
-    given = oidc(f"{provider}/realm", allowed_groups=["beam"], admin_groups=["staff"])
+    given = oidc(ISSUER, allowed_groups=["beam"], admin_groups=["staff"], grace_h=1)
     c = of(configure_login, change(laptop, login=given, serving=serving))
-    g = c.GenericOAuthenticator
-    assert g.authorize_url == f"{provider}/authorize"
-    assert (g.token_url, g.userdata_url) == (f"{provider}/token", f"{provider}/userinfo")
-    assert g.oauth_callback_url == "https://hub.example.org/hub/oauth_callback"
-    assert g.client_secret == SECRET
-    assert (g.allowed_groups, g.admin_groups) == ({"beam"}, {"staff"})
-    assert c.Authenticator.allow_all is False
+    door = import_item(c.JupyterHub.authenticator_class)(config=c)
+    assert door.oauth_callback_url == "https://hub.example.org/hub/oauth_callback"
+    assert (door.issuer, door.client_secret) == (ISSUER, SECRET)
+    assert (door.allowed_groups, door.admin_groups) == ({"beam"}, {"staff"})
+    assert (door.allow_all, door.enable_auth_state, door.refresh_pre_spawn) == (False, True, True)
+    assert (door.auth_refresh_age, door.grace_s) == (300, 3600)
+    assert len(c.CryptKeeper["keys"][0]) == 64
+    assert (laptop.state / "crypt_key").stat().st_mode & 0o777 == 0o600
 
 
-def test_only_those_of_the_groups_may_log_in(laptop, change, provider, monkeypatch):
+def test_a_key_of_the_administrators_own_is_left_to_jupyterhub(laptop, change, monkeypatch):
     monkeypatch.setenv("OIDC_SECRET", SECRET)
-    given = oidc(f"{provider}/realm", allowed_groups=["beam"], admin_groups=["staff"])
-    c = of(configure_login, change(laptop, login=given))
-    authenticator = import_item(CLASSES["GenericOAuthenticator"])(config=c)
-    assert authenticator.manage_groups is True
-    user = {"preferred_username": "ada", "groups": ["beam", "other"]}
-    assert authenticator.user_info_to_username(user) == "ada"
-    state = authenticator.build_auth_state_dict({"access_token": "x"}, user)
-    assert asyncio.run(authenticator.get_user_groups(state)) == {"beam", "other"}
+    monkeypatch.setenv("JUPYTERHUB_CRYPT_KEY", "0" * 64)
+    c = of(configure_login, change(laptop, login=oidc("https://sso.example.org")))
+    assert "CryptKeeper" not in c
 
 
-def test_groups_whom_the_site_vouches_for_come_from_the_provider(
-    laptop, change, provider, monkeypatch
-):
-    monkeypatch.setenv("OIDC_SECRET", SECRET)
-    programs = {"xds": LicensedProgram(source="/opt/xds", vouched_groups=["mx"])}
-    site = change(laptop, login=oidc(f"{provider}/realm"), programs=programs)
-    authenticator = import_item(CLASSES["GenericOAuthenticator"])(config=of(configure_login, site))
-    assert authenticator.manage_groups is True
-    assert authenticator.allow_all is True
-    assert not authenticator.allowed_groups
-
-
-def test_a_missing_secret_stops_the_start(laptop, change, provider, monkeypatch):
+def test_a_missing_secret_stops_the_start(laptop, change, monkeypatch):
     monkeypatch.delenv("OIDC_SECRET", raising=False)
     with pytest.raises(SecretError, match="OIDC_SECRET"):
-        of(configure_login, change(laptop, login=oidc(f"{provider}/realm")))
-
-
-def test_an_issuer_may_end_with_a_slash(provider):
-    assert discover(f"{provider}/realm/") == discover(f"{provider}/realm")
-
-
-def test_a_description_of_another_provider_is_refused(provider):
-    with pytest.raises(ProviderError, match=f"describes another provider, {provider}/realm"):
-        discover(f"{provider}/moved")
-
-
-@pytest.mark.parametrize("realm", ["none", "down", "round"])
-def test_a_provider_that_does_not_answer_is_told_with_its_address(provider, realm):
-    with pytest.raises(ProviderError, match="can't be reached") as caught:
-        discover(f"{provider}/{realm}")
-    assert f"/{realm}/.well-known/openid-configuration" in str(caught.value)
-
-
-@pytest.mark.parametrize("realm", ["part", "page", "binary"])
-def test_what_is_no_provider_is_told(provider, realm):
-    with pytest.raises(ProviderError, match="not the description of a login provider"):
-        discover(f"{provider}/{realm}")
-
-
-def test_an_address_where_nobody_listens_is_told():
-    with pytest.raises(ProviderError, match=r"can't be reached at http://127\.0\.0\.1:9/"):
-        discover("http://127.0.0.1:9")
+        of(configure_login, change(laptop, login=oidc(ISSUER)))
 
 
 # Servers
@@ -404,10 +314,8 @@ def test_idle_servers_are_stopped_after_the_profiles_hours(laptop, change):
     assert not [scope for scope in role["scopes"] if scope.startswith("admin")]
 
 
-def test_nothing_of_a_configuration_is_shown_to_logs(
-    laptop, change, provider, monkeypatch, capsys, caplog
-):
+def test_nothing_of_a_configuration_is_shown_to_logs(laptop, change, monkeypatch, capsys, caplog):
     monkeypatch.setenv("OIDC_SECRET", SECRET)
-    configure(change(laptop, login=oidc(f"{provider}/realm")))
+    configure(change(laptop, login=oidc(ISSUER)))
     said = capsys.readouterr()
     assert SECRET not in said.out + said.err + caplog.text

@@ -13,6 +13,7 @@ from hub.site import PROFILES, Serving, SiteProfile, load_site, profile_path, sh
 from workbench.documents import DocumentError, read
 
 SITES = shipped_sites()
+EXAMPLES = {"cloud", "hpc", "keycloak", "orcid", "umbrella"}
 HOUSES = {"desy", "diamond", "esrf", "hzdr", "psi", "soleil"}
 KINDS = {
     "laptop": "local",
@@ -57,7 +58,7 @@ def test_the_file_says_in_a_comment_what_it_is_for(name):
 
 
 def test_the_houses_profiles_are_templates_until_their_admins_have_filled_them_in(name, site):
-    assert bool(site.template) == (name in HOUSES | {"cloud", "hpc"})
+    assert bool(site.template) == (name in HOUSES | EXAMPLES)
     for sentence in site.template:
         key = sentence.partition(":")[0].partition(".")[0]
         assert key in SiteProfile.model_fields, sentence

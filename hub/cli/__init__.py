@@ -4,7 +4,7 @@ import typer
 
 from workbench.data.command import app as data
 
-from . import check, images, licences, new, proxy, run, schema, serve, show, sif, unblock
+from . import check, images, licences, names, new, proxy, run, schema, serve, show, sif, unblock
 
 app = typer.Typer(
     name="beamhub",
@@ -22,3 +22,4 @@ app.add_typer(data, name="data")
 images.app.command()(sif.sif)
 app.add_typer(images.app, name="images")
 app.add_typer(licences.app, name="licences")
+app.add_typer(names.app, name="names")

@@ -48,6 +48,7 @@ def check(
         findings += deployment.site.backend.size_checks(deployment.site.sizes)
         findings += software_findings(deployment)
         findings += job_findings(deployment, job_as) if job_as else []
+        findings += login_findings(deployment)
         findings += data_findings(deployment)
         findings += program_findings(deployment)
     for finding in findings:
@@ -62,6 +63,18 @@ def software_findings(deployment: Deployment) -> list[str]:
     manifests = {name: case.manifest for name, case in deployment.offered.items()}
     versions = {name: m.version for name, m in manifests.items() if not m.coming}
     return deployment.site.backend.faults(versions)
+
+
+def login_findings(deployment: Deployment) -> list[str]:
+    """Return what is wrong with the log-in, and say what was seen of it."""
+    from ..config import log_in_report
+
+    if deployment.site.template:
+        return []
+    report = log_in_report(deployment)
+    for note in report.notes:
+        out.print(f"· log-in: {note}")
+    return report.findings
 
 
 def data_findings(deployment: Deployment) -> list[str]:

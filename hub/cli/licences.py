@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from ..deployment import Deployment
-from ..licences import Accepted, Entry, RecordError, counting
+from ..licences import Accepted, Entry, counting
+from ..records import RecordError
 from .common import StateOption, UseCasesOption, deployment_of, fail, out
 
 app = typer.Typer(

@@ -54,14 +54,13 @@ def serve(
 def run_portal(deployment: Deployment, level: str, log_file: Path | None) -> None:
     """Run the portal until it's told to stop, and say why where it can't."""
     from ..app import run
-    from ..oidc import ProviderError
     from ..proxy import ProxyError
     from ..secrets import SecretError
 
     terminal.say(f"Starting {deployment.site.title} …")
     try:
         run(deployment, level=level, when_ready=lambda code: greet(deployment, code, log_file))
-    except (SecretError, ProxyError, ProviderError) as error:
+    except (SecretError, ProxyError) as error:
         terminal.say(str(error))
         raise typer.Exit(1) from None
     except SystemExit as exit_:

@@ -6,6 +6,7 @@ from typing import Any
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import url_escape_path, url_path_join, utcnow
+from tornado.httputil import url_concat
 
 from spawners.telling import ENDING, last_output, log_path
 
@@ -96,9 +97,22 @@ class Page(StrictPolicy, BaseHandler):
         deployment: Deployment = self.settings["beamhub"]
         return deployment
 
+    @property
+    def template_namespace(self) -> dict[str, Any]:
+        """What every page knows: also where it is, which JupyterHub doesn't tell."""
+        return {**super().template_namespace, "request_path": self.request.path}
+
+    async def has_standing(self) -> bool:
+        """Ask the provider about the user where there is one; send them there if need be."""
+        if not self.authenticator.refresh_pre_spawn:
+            return True
+        if await self.refresh_auth(self.current_user, force=True):
+            return True
+        self.redirect(url_concat(self.settings["login_url"], {"next": self.request.path}))
+        return False
+
     async def show(self, template: str, **names: Any) -> None:
         """Answer with a page."""
-        names["request_path"] = self.request.path
         self.finish(await self.render_template(template, **names))
 
     async def show_refusal(self, refusal: Refused, **names: Any) -> None:

@@ -53,6 +53,8 @@ class Open(Page):
     @web.authenticated
     async def post(self, name: str) -> None:
         """Start the server and show how that goes."""
+        if not await self.has_standing():
+            return
         try:
             asked, launch = self.planned(name, self.request.body_arguments)
         except Refused as refusal:

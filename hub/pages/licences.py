@@ -9,7 +9,8 @@ from workbench.manifest import LicenceGate
 
 from ..audit import emit
 from ..gates import NOBODY, Gate, gates
-from ..licences import Action, RecordError
+from ..licences import Action
+from ..records import RecordError
 from ..refusal import Refused, quoted
 from .base import Page
 

@@ -54,6 +54,11 @@ class SlurmBackend(Backend, Where):
         10, description="Longest time from the job's begin until JupyterLab answers"
     )
 
+    @property
+    def names_are_accounts(self) -> bool:
+        """Whether a user's name is that of an account of the cluster: always."""
+        return True
+
     def where(self, size: str) -> Where:
         """Return what jobs of a size ask for."""
         asked = self.model_dump(include=set(Where.model_fields))
