@@ -5,7 +5,6 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jupyterhub.crypto import KEY_ENV
 from sqlalchemy import URL
@@ -13,9 +12,11 @@ from traitlets.config import Config
 
 import workbench
 from spawners import DockerBackend, LocalBackend, SlurmBackend, child_processes
+from spawners.server_socket import socket_url
 
 from .audit import note_start
 from .crates import Shelf
+from .culling import API_URL
 from .deployment import Deployment
 from .entrance import Entrance
 from .images.plan import repository
@@ -27,6 +28,7 @@ from .proxy import proxy_command
 from .routes import LastingRoutes, close_way
 from .secrets import SecretError, read_secret
 from .site import Apart, Serving, SiteProfile
+from .sockets import sockets_of
 from .state import crypt_key_of, identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS
@@ -59,15 +61,21 @@ def configure(deployment: Deployment) -> Config:
 
 
 def configure_serving(c: Config, deployment: Deployment) -> None:
-    """Set where the portal listens: one port declared, two derived from it."""
-    serving, hub = deployment.site.serving, deployment.site.hub_address
+    """Set where the portal listens: at one port, and at sockets wherever they do."""
+    site, sockets = deployment.site, sockets_of(deployment.state)
+    serving = site.serving
     c.JupyterHub.proxy_class = LastingRoutes
     c.JupyterHub.bind_url = f"{serving.own_url}/"
-    c.JupyterHub.hub_bind_url = f"http://{hub}:{serving.hub_port}"
+    if site.hub_by_socket:
+        c.JupyterHub.hub_bind_url = socket_url(sockets.hub)
+        # Users' servers connect to it; nobody can put another in its place.
+        c.JupyterHub.hub_socket_mode = 0o666
+    else:
+        c.JupyterHub.hub_bind_url = f"http://{site.hub_address}:{serving.hub_port}"
     if serving.apart:
         configure_apart(c, serving.apart)
     else:
-        c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{serving.proxy_port}"
+        c.ConfigurableHTTPProxy.api_url = socket_url(sockets.orders)
         # A hub that is killed leaves its proxy: servers stay within reach until the next start.
         kept = (*child_processes.KEPT, "PATH", "HOME", "CONFIGPROXY_AUTH_TOKEN")
         c.ConfigurableHTTPProxy.command = child_processes.outliving_portal(proxy_command(), kept)
@@ -92,7 +100,7 @@ def configure_apart(c: Config, apart: Apart) -> None:
     """Command a proxy that runs already, and be reached by name."""
     c.JupyterHub.hub_connect_url = str(apart.hub_url).rstrip("/")
     c.ConfigurableHTTPProxy.should_start = False
-    c.ConfigurableHTTPProxy.api_url = f"http+unix://{quote(str(apart.proxy_socket), safe='')}"
+    c.ConfigurableHTTPProxy.api_url = socket_url(apart.proxy_socket)
     c.ConfigurableHTTPProxy.auth_token = read_secret(apart.proxy_token)
     # A proxy that was restarted knows no routes until they are compared, by default after minutes.
     c.JupyterHub.last_activity_interval = ROUTES_COMPARED_S
@@ -242,6 +250,8 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     if isinstance(backend, SlurmBackend | LocalBackend):
         own.workbench_folder = str(Path(workbench.__file__).parent)
         own.constraints_file = str(CONSTRAINTS)
+    if backend.on_this_machine:
+        own.sockets_folder = str(sockets_of(deployment.state).servers)
     # Of a stock class nothing is set here, not even that nothing is.
     if own:
         c[backend.spawner_class.rpartition(".")[2]] = own
@@ -259,9 +269,13 @@ def configure_culling(c: Config, deployment: Deployment) -> None:
     culler: dict[str, Any] = {
         "name": IDLE_CULLER,
         "command": child_processes.ending_with_portal(
-            child_processes.python_command("jupyterhub_idle_culler", f"--timeout={idle_s}")
+            child_processes.python_command("hub.culling", f"--timeout={idle_s}")
         ),
     }
+    if deployment.site.hub_by_socket:
+        # JupyterHub itself tells its services a port of such a hub, at which nobody is.
+        api = f"{socket_url(sockets_of(deployment.state).hub)}/hub/api"
+        culler["environment"] = {API_URL: api}
     c.JupyterHub.services = [culler]
     c.JupyterHub.load_roles = [
         {

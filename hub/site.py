@@ -48,7 +48,8 @@ class Serving(Declared):
 
     bind: str = Field("127.0.0.1", description="The address to listen on")
     port: Annotated[int, Field(ge=1024, le=65000)] = Field(
-        8000, description="The next one, and the one 81 above, serve the proxy and the hub inside"
+        8000,
+        description="Servers on other machines and in containers reach the hub at one 81 above",
     )
     public_url: HttpUrl | None = Field(None, description="What users type, behind a TLS proxy")
     tls: Literal["none", "proxy", "own"] = Field(
@@ -88,13 +89,8 @@ class Serving(Declared):
         return self
 
     @property
-    def proxy_port(self) -> int:
-        """Where the proxy takes the hub's orders, on this machine only."""
-        return self.port + 1
-
-    @property
     def hub_port(self) -> int:
-        """Where the hub listens behind the proxy."""
+        """Where the hub listens, if servers can't reach it by a socket."""
         return (self.apart.hub_url.port if self.apart else None) or self.port + 81
 
     @property
@@ -332,6 +328,11 @@ class SiteProfile(Declared):
     def hub_address(self) -> str:
         """Where the hub listens: in a container of its own, at every address of that."""
         return "0.0.0.0" if self.serving.apart else self.backend.hub_address  # noqa: S104
+
+    @property
+    def hub_by_socket(self) -> bool:
+        """Whether proxy and servers are on the hub's own machine, and reach it by a socket."""
+        return self.backend.on_this_machine and not self.serving.apart
 
     @model_validator(mode="after")
     def _apart_is_complete(self) -> Self:

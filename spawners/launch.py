@@ -135,6 +135,8 @@ class Backend(Declared, ABC):
     """Whether a server may have to wait for its turn before it begins."""
     outlives_hub: ClassVar[bool] = True
     """Whether servers go on when the portal ends."""
+    on_this_machine: ClassVar[bool] = False
+    """Whether servers are processes beside the hub, so that they and it need no port to meet."""
     one_account: ClassVar[bool] = False
     """Whether all users' servers have the same account number, as in containers, so that what one
     user may write, all may."""

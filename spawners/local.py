@@ -21,6 +21,7 @@ class LocalBackend(Backend):
     spawner_class: ClassVar[str] = "spawners.process.EnvironmentSpawner"
     title: ClassVar[str] = "Processes on one machine"
     outlives_hub: ClassVar[bool] = False
+    on_this_machine: ClassVar[bool] = True
     kind: Literal["local"]
     accounts: Literal["portal", "system"] = Field(
         "portal",

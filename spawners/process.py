@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import psutil
+from aiohttp import ClientError
+from jupyterhub.httpclient import fetch
 from jupyterhub.spawner import LocalProcessSpawner, SpawnException
-from jupyterhub.utils import maybe_future
+from jupyterhub.utils import maybe_future, url_path_join
 from tornado.ioloop import IOLoop
 from traitlets import Enum, Integer, List, Unicode
 
@@ -23,6 +25,7 @@ from .local import DATA, missing
 from .payload import payload
 from .process_end import end_of
 from .server_log import bounded_log
+from .server_socket import listening_socket, socket_url
 from .shared_data import own_data_folder
 from .telling import TellingSpawner, ending_by_status, last_output
 
@@ -40,6 +43,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
     workbench_folder = Unicode(help="The package that notebooks import").tag(config=True)
     constraints_file = Unicode("", help="Versions for use cases without their own").tag(config=True)
     use_case_folder = Unicode(help="Notebooks, manifest and requirements of the use case")
+    sockets_folder = Unicode(help="Where servers' sockets lie").tag(config=True)
     programs = List(Unicode(), help="Programs that must be on the PATH")
     accounts = Enum(["portal", "system"], "portal", help="See LocalBackend.accounts")
 
@@ -53,9 +57,11 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self._account: Account | None = None
         self._pid_created = 0.0
         self._marks: dict[str, str] = {}
+        self._socket = ""
+        self._handed = -1
         self._watch: asyncio.Future[None] | None = None
 
-    async def start(self) -> tuple[str, int]:
+    async def start(self) -> str:
         """Start the server; what it waits for is told on the pending page."""
         self.begin_telling()
         self._refuse_missing_programs()
@@ -70,29 +76,59 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             raise SpawnException(str(error), reason="account", status_code=403) from None
         self.report(90, "Starting JupyterLab")
         self._prepare(environment, self._account)
-        with bounded_log(self.log_file) as log:
-            self.popen_kwargs = {"stdout": log, "stderr": log, "cwd": "/"}
-            ip, port = cast(tuple[str, int], await super().start())
+        # The process has its own copy then, and ends what is behind the address when it ends.
+        with (
+            bounded_log(self.log_file) as log,
+            listening_socket(Path(self.sockets_folder)) as listener,
+        ):
+            self._take_address(listener.getsockname())
+            self._handed = listener.fileno()
+            files = {"stdout": log, "stderr": log, "pass_fds": (self._handed,)}
+            self.popen_kwargs = {**files, "cwd": "/"}
+            await super().start()
         self._pid_created = created(self.pid)
         self._marks = marks_of(self.get_env())
-        await self._wait_for_answer(ip, port)
-        return ip, port
+        await self._wait_for_answer()
+        return socket_url(self._socket)
 
-    async def _wait_for_answer(self, ip: str, port: int) -> None:
-        """Wait until the server listens; one that ends by itself is noticed at once."""
-        while True:
-            if self.proc is None or self.proc.poll() is not None:
+    def _take_address(self, path: str) -> None:
+        """Let hub and proxy find the server at a socket; the database has no room for its path."""
+        self._socket = path
+        if self.server is not None:
+            self.server.connect_url = socket_url(path)
+
+    def _give_up_address(self) -> None:
+        """Let the server's address lead to nobody."""
+        if self._socket:
+            Path(self._socket).unlink(missing_ok=True)
+            self._socket = ""
+
+    async def _wait_for_answer(self) -> None:
+        """Wait until the server answers; one that ends by itself is noticed at once."""
+        answer = asyncio.ensure_future(self._answer())
+        end = asyncio.ensure_future(end_of(self.pid))
+        try:
+            await asyncio.wait([answer, end], return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
                 raise SpawnException(
                     "JupyterLab ended by itself while it was starting.",
                     reason="ended",
                     status_code=500,
                 )
+            answer.result()
+        finally:
+            answer.cancel()
+            end.cancel()
+
+    async def _answer(self) -> None:
+        """Ask the server until it answers: a question waits at its socket until it takes it."""
+        url = url_path_join(self.server.url, "api")
+        while True:
             try:
-                _, writer = await asyncio.open_connection(ip, port)
-            except OSError:
+                (await fetch(url, allow_redirects=False, raise_for_status=False)).release()
+            except (ClientError, TimeoutError):
                 await asyncio.sleep(0.1)
             else:
-                writer.close()
                 return
 
     def _refuse_missing_programs(self) -> None:
@@ -135,10 +171,18 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         return Path(self.state_folder)
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
-        """Add the account's own variables."""
+        """Add the account's own variables, and where the server listens."""
         assert self._account is not None
-        names = {"USER": self._account.name, "LOGNAME": self._account.name}
-        return {**env, **names, "HOME": str(self._account.home), "SHELL": "/bin/bash"}
+        account, base = self._account, self.server.base_url if self.server else "/"
+        return {
+            **env,
+            "USER": account.name,
+            "LOGNAME": account.name,
+            "HOME": str(account.home),
+            "SHELL": "/bin/bash",
+            "JUPYTERHUB_SERVICE_URL": f"{socket_url(self._socket)}{base}",
+            "BEAMHUB_SOCKET": str(self._handed),
+        }
 
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
         """Return what the process does to itself before it runs: limits, account, home."""
@@ -165,7 +209,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
     def get_state(self) -> dict[str, Any]:
         """Keep when the process began too: a number alone may be another process's later."""
         state = super().get_state()
-        more = {"pid_created": self._pid_created, "marks": self._marks}
+        more = {"pid_created": self._pid_created, "marks": self._marks, "socket": self._socket}
         return {**state, **more} if self.pid else state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -173,9 +217,15 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         super().load_state(state)
         self._pid_created = state.get("pid_created", 0.0)
         self._marks = state.get("marks", {})
+        if path := state.get("socket", ""):
+            self._take_address(path)
 
     async def run_post_stop_hook(self) -> None:
-        """End what the server's user left running in it, however the server came to its end."""
+        """Let its address lead to nobody, and end what its user left running in it.
+
+        However the server came to its end.
+        """
+        self._give_up_address()
         count = await asyncio.to_thread(end_processes, self._marks)
         if count:
             self.log.info("Ended %i processes that %s had left", count, self._log_name)

@@ -10,6 +10,7 @@ from sqlalchemy import make_url
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
+from hub.cli.serve import own_ports
 from hub.config import (
     configure,
     configure_culling,
@@ -26,6 +27,8 @@ from hub.doors.people import NotLetInError, Person
 from hub.proxy import PROGRAM, ProxyError, apart_command, proxy_command
 from hub.secrets import SecretError, SecretRef
 from hub.site import Login, Postgresql, Serving, shipped_sites
+from hub.sockets import sockets_of
+from spawners.server_socket import socket_url
 
 SECRET = "hunter2-Xq9"
 ISSUER = "https://sso.example.org/realm"
@@ -148,12 +151,33 @@ def test_it_listens_where_the_profile_says(laptop, change, serving, bound):
     assert ("ssl_cert" in c.JupyterHub) == ("certificate" in serving)
 
 
-def test_only_one_port_is_open_to_others(laptop, change):
+def test_a_portal_of_one_machine_has_one_port(laptop, change):
     serving = Serving(bind="0.0.0.0", port=9000, tls="proxy", public_url="https://a.example.org")
     c = of(configure_serving, change(laptop, serving=serving))
-    assert c.JupyterHub.hub_bind_url == "http://127.0.0.1:9081"
-    assert c.ConfigurableHTTPProxy.api_url == "http://127.0.0.1:9001"
+    sockets = sockets_of(laptop.state)
+    assert c.JupyterHub.hub_bind_url == socket_url(sockets.hub)
+    assert c.ConfigurableHTTPProxy.api_url == socket_url(sockets.orders)
     assert c.JupyterHub.public_url == "https://a.example.org/"
+    assert own_ports(change(laptop, serving=serving).site) == [("0.0.0.0", 9000)]
+
+
+def test_jupyterhub_reaches_its_hub_by_the_socket_and_so_do_servers(laptop):
+    app = JupyterHub(config=configure(laptop))
+    app.init_hub()
+    assert app.hub.api_url == f"{socket_url(sockets_of(laptop.state).hub)}/hub/api"
+    assert app.hub.socket_mode == 0o666
+    (culler,) = app.services
+    assert culler["environment"] == {"JUPYTERHUB_API_URL": app.hub.api_url}
+
+
+@pytest.mark.parametrize("name", ["workstation", "hpc"])
+def test_servers_elsewhere_reach_the_hub_at_a_port_and_orders_go_by_a_socket(tmp_path, name):
+    deployment = load_deployment(name, state=tmp_path)
+    c = of(configure_serving, deployment)
+    hub = deployment.site.hub_address
+    assert c.JupyterHub.hub_bind_url == f"http://{hub}:8081"
+    assert c.ConfigurableHTTPProxy.api_url == socket_url(sockets_of(tmp_path).orders)
+    assert (hub, 8081) in own_ports(deployment.site)
 
 
 def test_a_proxy_that_runs_apart_is_commanded_by_a_socket(tmp_path, change):

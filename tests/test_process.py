@@ -21,6 +21,7 @@ from spawners.accounts import Account, own_account
 from spawners.environments import BuildError
 from spawners.process import EnvironmentSpawner, created
 from spawners.server_log import bounded_log
+from spawners.server_socket import listening_socket
 from spawners.shared_data import own_data_folder
 
 
@@ -238,6 +239,33 @@ def test_a_process_is_found_again_after_a_restart_of_the_hub(spawner, laptop, a_
         server.wait()
         assert asyncio.run(again.poll()) is not None
     assert "pid_created" not in again.get_state()
+
+
+def test_the_end_of_a_server_is_noticed_without_asking(spawner):
+    async def ended() -> None:
+        noticed = asyncio.Event()
+        spawner.add_poll_callback(noticed.set)
+        spawner.start_polling()
+        spawner.proc.kill()
+        await asyncio.wait_for(noticed.wait(), 60)
+
+    with subprocess.Popen(["sleep", "600"]) as spawner.proc:
+        spawner.pid, spawner.poll_interval = spawner.proc.pid, 10_000
+        asyncio.run(ended())
+    assert spawner.ending == "It was ended from outside of the portal, by signal 9."
+
+
+def test_the_address_of_a_server_outlives_the_hub_and_ends_with_the_server(spawner, tmp_path):
+    spawner.pid = os.getpid()
+    with listening_socket(tmp_path) as listener:
+        path = listener.getsockname()
+        spawner._take_address(path)
+        kept = json.loads(json.dumps(spawner.get_state()))
+        spawner._take_address("")
+        spawner.load_state(kept)
+        asyncio.run(spawner.run_post_stop_hook())
+        assert not Path(path).exists()
+    assert spawner.get_state()["socket"] == ""
 
 
 def test_another_process_with_the_number_of_an_old_server_is_not_it(spawner):

@@ -90,7 +90,6 @@ def execute(
         on_cell_start=lambda cell, cell_index: at_cell(notebook, cell_index),
     )
     client.km = client.create_kernel_manager()
-    client.km.transport_encryption = "required"
     # Two kernels that start at the same time may be given the same TCP ports. Sockets in a folder
     # of one's own can't meet; in TMPDIR their paths might exceed the 107 characters allowed.
     with tempfile.TemporaryDirectory(prefix="beamhub-kernel-", dir="/tmp") as sockets:

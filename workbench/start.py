@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from . import kernel_sockets
 from .here import setting
 from .tutorials import NOTEBOOKS_VARIABLE, own_folder, place
 
@@ -19,6 +20,7 @@ def main(arguments: list[str]) -> None:
     use_case = setting("USE_CASE")
     if source and use_case:
         place(Path(source), own_folder(use_case))
+    os.environ[kernel_sockets.VARIABLE] = kernel_sockets.make_folder()
     os.environ["PATH"] = with_programs(os.environ.get("PATH", os.defpath))
     # Tabs that were open come back in the use case they belong to, not in another's JupyterLab.
     workspaces = Path.home() / ".jupyter/lab/workspaces" / (use_case or "none")
@@ -27,13 +29,17 @@ def main(arguments: list[str]) -> None:
     fixed = [
         # Environments never change: what a user installs goes into their own.
         "--LabApp.extension_manager=readonly",
-        # Kernels listen on loopback, where other accounts of the machine could read along.
-        "--KernelManager.transport_encryption=required",
+        # By default kernels listen on loopback, where other accounts of the machine could read
+        # along, and take the ports that were found for a kernel before it does.
+        "--KernelManager.transport=ipc",
         # Jupyter's own choice is a log-in shell, whose profile sets another PATH than notebooks
         # have: without the use case's environment, and without the programs opened for its user.
         f"--ServerApp.terminado_settings=shell_command=['{shell()}']",
         # Addresses of the use case's programs with windows.
         "--ServerApp.jpserver_extensions=workbench.apps=True",
+        # Where it listens, if the portal says so; what its kernels have listened at goes with it.
+        "--ServerApp.jpserver_extensions=workbench.handed_socket=True",
+        "--ServerApp.jpserver_extensions=workbench.kernel_sockets=True",
         # What JupyterLab shows of the server's time, and lets it save at the end.
         "--ServerApp.jpserver_extensions=workbench.ending=True",
         f"--LabApp.extra_labextensions_path={LAB_EXTENSIONS}",

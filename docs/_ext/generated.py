@@ -67,6 +67,8 @@ VARIABLES = {
     "BEAMHUB_DATA_QUOTA_GB": "In a server, or set by you: what the cache may hold, in GB.",
     "BEAMHUB_PATHS": "In a server: folders of programs with licences of their own that are open "
     "for its user, with colons between them; they come last on the PATH.",
+    "BEAMHUB_SOCKET": "In a server's first moment, on the local backend: the number of the "
+    "descriptor at which it listens.",
     "BEAMHUB_NOTEBOOKS": "In a server: where the use case's files lie as they were shipped.",
     "BEAMHUB_NAME": "For Compose: what names of containers, networks and volumes begin with; "
     "`beamhub` where it isn't set.",
@@ -100,6 +102,8 @@ STATE = {
     "identity": "Tells this portal's containers from those of another that uses the same Docker.",
     "cookie_secret": "Signs log-in cookies. Whoever has it can be any user.",
     "proxy.pid": "The number of the proxy's process, while it runs.",
+    "run": "Unix sockets of hub, proxy and servers, where an ordinary account starts the "
+    "portal; root's are in `/run/beamhub-<16 digits>`.",
     "logs": "`portal.log` with the portal's own log, and one `user-*.log` a server.",
     "homes": "One private folder a user, with `beamhub/<use case>/` inside. "
     "Not used with `accounts: system`.",

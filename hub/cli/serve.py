@@ -15,7 +15,8 @@ from spawners.child_processes import clean_own_environment
 from spawners.launch import BackendError
 
 from ..deployment import Deployment
-from ..site import Serving
+from ..site import SiteProfile
+from ..sockets import SocketError, ready_sockets, sockets_of
 from ..state import StateError, end_leftover_proxy, hold_state, prepare_state
 from ..terminal import terminal
 from .common import SiteArgument, StateOption, UseCasesOption, deployment_of, fail
@@ -45,10 +46,11 @@ def serve(
     log_file = log_path(log, deployment.state)
     with own_state(deployment.state):
         prepare_backend(deployment)
-        refuse_taken_ports(deployment)
-        if log_file:
-            terminal.divert(log_file)
-        run_portal(deployment, "DEBUG" if verbose else "INFO", log_file)
+        refuse_taken_ports(deployment.site)
+        with own_sockets(deployment):
+            if log_file:
+                terminal.divert(log_file)
+            run_portal(deployment, "DEBUG" if verbose else "INFO", log_file)
 
 
 def run_portal(deployment: Deployment, level: str, log_file: Path | None) -> None:
@@ -132,26 +134,40 @@ def prepare_backend(deployment: Deployment) -> None:
         raise fail(str(error)) from None
 
 
-def refuse_taken_ports(deployment: Deployment) -> None:
+@contextmanager
+def own_sockets(deployment: Deployment) -> Iterator[None]:
+    """Have the folders ready in which this portal's parts meet; a proxy apart has its own."""
+    if deployment.site.serving.apart:
+        yield
+        return
+    try:
+        with ready_sockets(sockets_of(deployment.state)):
+            yield
+    except SocketError as error:
+        raise fail(str(error)) from None
+
+
+def refuse_taken_ports(site: SiteProfile) -> None:
     """Exit where another program has one of the portal's ports."""
-    serving, hub = deployment.site.serving, deployment.site.hub_address
+    hub = site.hub_address
     if not can_listen(hub, 0):
         raise fail(
             f"This machine has no address {hub}, at which servers reach the hub. With Docker, its "
             "daemon makes it: start that first. 'beamhub check' tells more."
         )
-    for address, port in own_ports(serving, hub):
+    for address, port in own_ports(site):
         if not can_listen(address, port):
             raise fail(
                 f"Another program, maybe another portal, listens on port {port}, which this portal "
-                f"needs. Choose another port, for example: --port {serving.port + 1000}"
+                f"needs. Choose another port, for example: --port {site.serving.port + 1000}"
             )
 
 
-def own_ports(serving: Serving, hub: str) -> list[tuple[str, int]]:
-    """Return where a portal listens by itself: with a proxy apart, it's the hub alone."""
-    together = [(serving.bind, serving.port), ("127.0.0.1", serving.proxy_port)]
-    return [*([] if serving.apart else together), (hub, serving.hub_port)]
+def own_ports(site: SiteProfile) -> list[tuple[str, int]]:
+    """Return where a portal listens by itself, besides its sockets."""
+    serving = site.serving
+    public = [] if serving.apart else [(serving.bind, serving.port)]
+    return public if site.hub_by_socket else [*public, (site.hub_address, serving.hub_port)]
 
 
 def can_listen(address: str, port: int) -> bool:

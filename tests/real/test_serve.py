@@ -2,11 +2,13 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from kernels import socket_to
@@ -85,7 +87,13 @@ def test_after_a_crash_the_next_start_finds_the_running_server(
     cookies = client.cookies
     first.process.kill()
     first.stop()
-    second = RunningPortal(state, port=first.port)
+    # Whoever takes the ports that a portal once had beside its public one gets nothing, and keeps
+    # nobody from the restart.
+    with taken(first.port + 1) as orders, taken(first.port + 81) as hub:
+        with pytest.raises(httpx.HTTPStatusError, match="503"):
+            httpx.get(f"{first.url}/hub/login").raise_for_status()
+        second = RunningPortal(state, port=first.port)
+        assert [nobody_came(thief) for thief in (orders, hub)] == [True, True]
     try:
         again = second.client(cookies)
         assert again.get("/user/ada/pyfai/api/status").status_code == 200
@@ -95,6 +103,21 @@ def test_after_a_crash_the_next_start_finds_the_running_server(
         second.stop()
     _, alive = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], 10)
     assert alive == []
+
+
+def taken(port: int) -> socket.socket:
+    """Return a socket that listens at a port of this machine, as another account's could."""
+    thief = socket.create_server(("127.0.0.1", port))
+    thief.setblocking(False)
+    return thief
+
+
+def nobody_came(thief: socket.socket) -> bool:
+    try:
+        thief.accept()
+    except BlockingIOError:
+        return True
+    return False
 
 
 def server_pid(portal: RunningPortal) -> int:

@@ -1,0 +1,39 @@
+"""The sockets at which users' servers on this machine listen: made by the portal, one a server.
+
+Each lies in a folder that only the portal's account may enter, and is handed to its server open. So
+nobody but that server is ever behind its address, and nobody but hub and proxy can connect to it.
+"""
+
+import errno
+import secrets
+import socket
+from pathlib import Path
+from urllib.parse import quote
+
+WAITING = 128
+"""How many connections may wait until a server that begins takes them."""
+
+
+def socket_url(path: Path | str) -> str:
+    """Return the address of a Unix socket as JupyterHub and its proxy write it."""
+    return f"http+unix://{quote(str(path), safe='')}"
+
+
+def listening_socket(folder: Path) -> socket.socket:
+    """Return a socket that listens at a new path in `folder`."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.bind(str(folder / f"{secrets.token_hex(8)}.sock"))
+        made.listen(WAITING)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def is_dead(path: Path) -> bool:
+    """Return whether nobody listens at a socket any more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # Where many wait to be let in already, one that waits with them would wait long.
+        probe.setblocking(False)
+        return probe.connect_ex(str(path)) == errno.ECONNREFUSED

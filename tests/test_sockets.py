@@ -1,0 +1,147 @@
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from hub.sockets import SocketError, Sockets, is_private, ready_sockets, sockets_of
+from spawners.server_socket import is_dead, listening_socket, socket_url
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def sockets(tmp_path) -> Sockets:
+    return Sockets(tmp_path / "run")
+
+
+@pytest.fixture
+def ordinary(monkeypatch) -> None:
+    """Let this process take itself for one of an ordinary account, where root runs the tests."""
+    monkeypatch.setattr("os.geteuid", lambda: NOBODY)
+
+
+@pytest.fixture
+def a_private_folder(tmp_path) -> Path:
+    folder = tmp_path / "private"
+    folder.mkdir(mode=0o700)
+    if os.getuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    return folder
+
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, as only root can")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_anybody_may_pass_to_the_hub_and_nobody_to_servers_and_orders(sockets):
+    with ready_sockets(sockets):
+        assert mode(sockets.folder) == 0o711
+        assert mode(sockets.servers) == mode(sockets.orders.parent) == 0o700
+    assert not sockets.folder.exists()
+
+
+def test_what_a_killed_portal_left_goes_and_what_is_alive_stays(sockets):
+    with ready_sockets(sockets):
+        left, alive = listening_socket(sockets.servers), listening_socket(sockets.servers)
+        old = socket.socket(socket.AF_UNIX)
+        old.bind(str(sockets.orders))
+    with alive:
+        paths = [Path(s.getsockname()) for s in (left, alive, old)]
+        left.close()
+        old.close()
+        with ready_sockets(sockets):
+            assert [p.exists() for p in paths] == [False, True, False]
+        assert sockets.servers.is_dir()
+
+
+def test_a_socket_at_which_many_wait_is_not_dead(tmp_path):
+    with listening_socket(tmp_path) as listener:
+        listener.listen(0)
+        path = listener.getsockname()
+        waiting = []
+        try:
+            for _ in range(3):
+                waiting.append(socket.socket(socket.AF_UNIX))
+                waiting[-1].setblocking(False)
+                waiting[-1].connect_ex(path)
+            assert not is_dead(Path(path))
+        finally:
+            for client in waiting:
+                client.close()
+    assert is_dead(Path(path))
+
+
+def test_a_link_in_its_place_is_refused_and_not_followed(sockets, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir(mode=0o755)
+    sockets.folder.symlink_to(other)
+    with pytest.raises(SocketError, match="is not a folder of the account"), ready_sockets(sockets):
+        pass
+    assert mode(other) == 0o755
+    assert [*other.iterdir()] == []
+
+
+@only_root
+def test_a_folder_of_another_account_in_its_place_is_refused(sockets):
+    sockets.folder.mkdir(mode=0o755)
+    os.chown(sockets.folder, NOBODY, NOBODY)
+    with pytest.raises(SocketError, match="Have it removed"), ready_sockets(sockets):
+        pass
+    assert mode(sockets.folder) == 0o755
+
+
+def test_a_place_where_others_can_put_another_folder_is_refused(sockets, tmp_path):
+    tmp_path.chmod(0o1777)
+    with pytest.raises(SocketError, match="Other accounts can change"), ready_sockets(sockets):
+        pass
+
+
+@pytest.mark.parametrize(("name", "why"), [("a" * 90, "bytes there"), ("Ada", "capital letters")])
+def test_a_path_that_does_not_work_is_told_with_what_to_do(tmp_path, name, why):
+    sockets = Sockets(tmp_path / name)
+    with pytest.raises(SocketError, match=f"{why}.*XDG_RUNTIME_DIR"), ready_sockets(sockets):
+        pass
+    assert not sockets.folder.exists()
+
+
+@only_root
+def test_roots_sockets_lie_in_run_and_those_of_two_portals_apart(tmp_path):
+    one, other = sockets_of(tmp_path / "one"), sockets_of(tmp_path / "other")
+    assert one.folder.parent == Path("/run")
+    assert one != other
+    assert one == sockets_of(tmp_path / "one")
+
+
+@only_root
+@pytest.mark.usefixtures("ordinary")
+def test_an_ordinary_accounts_lie_in_its_state_or_in_its_private_runtime_folder(
+    a_private_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(a_private_folder))
+    assert sockets_of(tmp_path).folder == tmp_path / "run"
+    deep = tmp_path / "Ada"
+    assert sockets_of(deep).folder.parent == a_private_folder
+    a_private_folder.chmod(0o750)
+    assert sockets_of(deep).folder == deep / "run"
+
+
+@only_root
+@pytest.mark.usefixtures("ordinary")
+def test_a_runtime_folder_that_is_not_its_own_is_not_taken(a_private_folder, tmp_path, monkeypatch):
+    link = tmp_path / "link"
+    link.symlink_to(a_private_folder)
+    roots = tmp_path / "roots"
+    roots.mkdir(mode=0o700)
+    for named in (link, roots, Path("relative"), tmp_path / "none"):
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(named))
+        assert not is_private(named)
+        assert sockets_of(tmp_path / "Ada").folder == tmp_path / "Ada/run"
+
+
+def test_an_address_names_the_whole_path():
+    assert socket_url("/run/b c/x.sock") == "http+unix://%2Frun%2Fb%20c%2Fx.sock"
