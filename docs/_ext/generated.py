@@ -100,6 +100,10 @@ VARIABLES = {
 STATE = {
     "portal.sqlite": "JupyterHub's database: users, servers, tokens. Readable by the portal only.",
     "identity": "Tells this portal's containers from those of another that uses the same Docker.",
+    "crypt_key": "With OpenID Connect: encrypts the provider's tokens in the database. Without it "
+    "everybody logs in again.",
+    "names.sqlite": "With OpenID Connect: which person of which provider has which name. Without "
+    "it, names go to the first who come with them.",
     "cookie_secret": "Signs log-in cookies. Whoever has it can be any user.",
     "proxy.pid": "The number of the proxy's process, while it runs.",
     "run": "Unix sockets of hub, proxy and servers, where an ordinary account starts the "

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ..refusal import Refused
 from .discovery import Provider, discover
-from .fetching import DeclinedError, Fetcher, ProviderError
+from .fetching import DeclinedError, Fetcher, ProviderError, UnreachableError
 from .tokens import Keys, claims_of
 
 Found = TypeVar("Found")
@@ -54,7 +54,7 @@ class Client:
         async with self._one_at_a_time:
             now = time.monotonic()
             if self.trouble and now - self._asked < PAUSE_S:
-                raise self.trouble
+                raise UnreachableError(str(self.trouble))
             silent = self.trouble or now - self._asked > ANSWERS_S
             if self._found is None or silent or now - self._found_at > FRESH_S:
                 self._found = await self._noting(discover(self._issuer, self._fetch))

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from portals import PATIENCE_S, ROOT, RunningPortal, free_port
+from portals import PATIENCE_S, RunningPortal, free_port
 
-NODE = ROOT / ".venv/bin/node"
+from hub.proxy import node
+
 PROVIDER = Path(__file__).with_name("oidc_provider.mjs")
 SECRET = "client-secret-Xq9-hunter2"
 FORM = re.compile(r'<form method="post">')
@@ -22,7 +23,7 @@ class Provider:
     def __init__(self, *tls: Path) -> None:
         self.port = free_port()
         self.issuer = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-        command = [NODE, PROVIDER, str(self.port), str(self.port + 1), *tls]
+        command = [node(), PROVIDER, str(self.port), str(self.port + 1), *tls]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout
         assert self.process.stdout.readline() == "ready\n"

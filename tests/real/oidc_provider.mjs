@@ -114,6 +114,7 @@ async function body(request) {
 async function serve(request, response) {
   if (state.down) return request.socket.destroy();
   if (state.delay_s) await new Promise((done) => setTimeout(done, state.delay_s * 1000));
+  response.setHeader("date", new Date(Date.now()).toUTCString());
   seen.push(`${request.method} ${request.url}`);
   if (state.userinfo && request.url === "/me") {
     response.setHeader("content-type", "application/json");
