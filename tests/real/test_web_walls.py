@@ -55,7 +55,7 @@ def test_large_bodies_of_strangers_take_no_memory(portal: RunningPortal) -> None
     most = rss_bytes(portal)
     for connection in connections:
         with suppress(OSError):
-            assert re.match(rb"HTTP/1.1 (400|503) ", connection.recv(100))
+            assert re.match(rb"HTTP/1.1 (4..|503) ", connection.recv(100))
         connection.close()
     assert max(most, rss_bytes(portal)) - before < MOST_GROWTH_BYTES
     assert portal.client().get("/hub/health").status_code == 200
@@ -92,7 +92,6 @@ ANSWERS = [
     "/hub/error/503",
     "/hub/error/404",
     "/hub/logout",
-    "/hub/%ff",
     "/user/nobody/pyfai/lab",
     "/nothing",
 ]
@@ -160,7 +159,7 @@ def guess(client: httpx.Client, name: str, code: str = "wrong", **headers: str) 
 
 
 def events(portal: RunningPortal) -> list[dict]:
-    return [json.loads(line) for line in (portal.state / "logs/audit.jsonl").open()]
+    return list(map(json.loads, (portal.state / "logs/audit.jsonl").read_text().splitlines()))
 
 
 @pytest.fixture
@@ -198,12 +197,10 @@ def test_guessing_becomes_slow_and_keeps_nobody_else_out(unblocked: RunningPorta
 
 def test_many_names_from_one_address_are_slow_too(unblocked: RunningPortal) -> None:
     """122 tries a second were possible; each is another name, so no pair has many mistakes."""
-    client = at(unblocked, "127.0.0.88")
-    token = xsrf(client.get("/hub/login").text)
-    forms = [{"username": f"n{n}", "password": "x", "_xsrf": token} for n in range(60)]
+    names = [f"n{n}" for n in range(ADDRESS_BURST + 15)]
     begun = time.monotonic()
     with ThreadPoolExecutor(30) as pool:
-        answers = list(pool.map(lambda form: client.post("/hub/login", data=form), forms))
+        answers = list(pool.map(lambda name: guess(at(unblocked, "127.0.0.88"), name), names))
     looked_at = sum(answer.status_code == 403 for answer in answers)
     assert {answer.status_code for answer in answers} == {403, 429}
     assert looked_at <= ADDRESS_BURST + 1 + (time.monotonic() - begun) / ADDRESS_REFILL_S
@@ -242,9 +239,14 @@ def test_the_page_of_a_log_in_that_has_to_wait(
         page = context.new_page()
         page.goto(f"{unblocked.url}/hub/login")
         page.get_by_label("Name").fill(f"carol-{scheme}")
-        page.get_by_label("Code").fill("wrong")
-        page.get_by_role("button", name="Log in").click()
-        expect(page.get_by_role("alert")).to_contain_text("Try again in")
+        alert = page.get_by_role("alert")
+        for _ in range(PAIR_FREE):  # on a slow machine the first wait may be over by now
+            page.get_by_label("Code").fill("wrong")
+            with page.expect_navigation():
+                page.get_by_role("button", name="Log in").click()
+            if "not right" not in alert.inner_text():
+                break
+        expect(alert).to_contain_text("Try again in")
         assert page.get_by_label("Name").input_value() == f"carol-{scheme}"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         shot(page, f"throttled-{scheme}-{width}")
