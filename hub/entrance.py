@@ -53,12 +53,10 @@ class Entrance:
 
     def wait_s(self, name: str, address: str) -> float:
         """Return how long a try has to wait, after a look whether an administrator lifted that."""
-        wait = self.throttle.wait_s(name, address)
-        if wait and (marked := self._marked()) != self._seen:
+        if (marked := self._marked()) != self._seen:
             self._seen = marked
             self.throttle.lift()
-            return 0.0
-        return wait
+        return self.throttle.wait_s(name, address)
 
 
 class TooMany(web.HTTPError):

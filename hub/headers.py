@@ -33,6 +33,8 @@ YEAR_S = 365 * 24 * 3600
 def policy_of(serving: Serving) -> type[OutputTransform]:
     """Return what puts a site's headers on an answer as it leaves."""
     always = {**ALWAYS, **encryption(serving)}
+    if serving.user_subdomains:
+        always["Cross-Origin-Resource-Policy"] = "same-site"
 
     class Policy(OutputTransform):
         """Adds what an answer lacks; what it says itself stays."""

@@ -4,6 +4,9 @@ A body is held in memory until it is whole, also one that nobody asked for. So b
 before a page says otherwise, as the one for archives does once it knows its user.
 """
 
+import os
+import socket
+import struct
 from collections.abc import Awaitable
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -26,6 +29,8 @@ LARGEST_HEADERS = 32 << 10
 BODY_S = 30
 """How long a body may take to come."""
 FORM = "application/x-www-form-urlencoded"
+PEER = struct.Struct("3i")
+"""What Linux tells of a Unix socket's other side: process, account, group."""
 FORWARDED, REAL = "X-Forwarded-For", "X-Real-Ip"
 
 
@@ -72,8 +77,7 @@ class Incoming(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         """Keep of what is said about the sender what can be believed; bound forms further."""
-        peer = str(self.connection.context.remote_ip)
-        believed = self.any_peer or is_own(peer)
+        believed = self.any_peer or is_ours(self.connection)
         keep_sender(headers, self.proxies if believed else 0)
         if headers.get("Content-Type", "").startswith(FORM):
             self.connection.set_max_body_size(LARGEST_FORM)
@@ -105,13 +109,13 @@ def keep_sender(headers: HTTPHeaders, proxies: int) -> None:
         headers[FORWARDED] = said[max(-proxies, -len(said))]
 
 
-def is_own(peer: str) -> bool:
-    """Return whether a connection comes from this machine; 0.0.0.0 stands for a Unix socket."""
-    try:
-        address = ip_address(peer)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
+def is_ours(connection: Any) -> bool:
+    """Return whether a connection can be the proxy's: of our account, or by TCP of this machine."""
+    found: socket.socket | None = connection.stream.socket
+    if found is not None and found.family == socket.AF_UNIX:
+        said = found.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+        return bool(PEER.unpack(said)[1] == os.geteuid())
+    return ip_address(connection.context.remote_ip).is_loopback
 
 
 def network_of(address: str) -> str:

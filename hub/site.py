@@ -101,6 +101,12 @@ class Serving(Declared):
         return self.public_url is not None and not is_localhost(self.public_url)
 
     @property
+    def users_origins(self) -> str:
+        """What stands for all users' own origins in a policy; empty where they have none."""
+        scheme, _, host = self.url.partition("://")
+        return f"{scheme}://*.{host}" if self.user_subdomains else ""
+
+    @property
     def encrypted(self) -> bool:
         """Whether browsers reach the portal by TLS."""
         return self.url.startswith("https://")

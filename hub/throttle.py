@@ -15,7 +15,7 @@ PAIR_FREE = 5
 """Mistakes with one name at one address before a wait."""
 PAIR_FREE_UNDER_ATTACK = 1
 """The same, for a name at which many addresses guess."""
-FIRST_WAIT_S = 2.0
+FIRST_WAIT_S = 15.0
 LONGEST_WAIT_S = 900.0
 ADDRESS_BURST = 30
 """Mistakes at one address, whatever the names: a class behind one address makes some at once."""

@@ -1,17 +1,20 @@
 """What is believed of a sender's address, and how much a request may bring."""
 
 import asyncio
+import os
+import sys
+from tempfile import TemporaryDirectory
 
 import pytest
 from tornado import web
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders
+from tornado.netutil import bind_unix_socket
 from tornado.testing import bind_unused_port
 
 from hub.incoming import (
     LARGEST_BODY,
     LARGEST_FORM,
-    is_own,
     keep_sender,
     network_of,
     serve_with_limits,
@@ -57,9 +60,38 @@ def test_a_subscriber_of_ipv6_counts_as_one(address, network):
     assert network_of(address) == network
 
 
-def test_who_is_on_this_machine():
-    assert is_own("127.0.0.1") and is_own("::1") and is_own("0.0.0.0")
-    assert not is_own("172.18.0.5") and not is_own("@unix")
+ASK = """
+import os, socket, sys
+if sys.argv[2] != "0":
+    os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+with socket.socket(socket.AF_UNIX) as asking:
+    asking.connect(sys.argv[1])
+    asking.sendall(sys.stdin.buffer.read())
+    with asking.makefile("rb") as answer:
+        print(answer.read().decode().splitlines()[-1])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two accounts")
+def test_another_account_at_the_hubs_socket_is_not_believed():
+    """Everybody's servers reach it: who could say to be the proxy there could guess for ever."""
+
+    async def told() -> list[str]:
+        with TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)  # noqa: PTH101
+            server, path = server_with_limits(), f"{folder}/hub.sock"
+            server.add_socket(bind_unix_socket(path, mode=0o666))
+            found = []
+            for account in ("0", "65532"):
+                command = [sys.executable, "-c", ASK, path, account]
+                pipe = asyncio.subprocess.PIPE
+                asking = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+                said, _ = await asking.communicate(post(4, "X-Forwarded-For: 203.0.113.9"))
+                found.append(said.decode().strip())
+            server.stop()
+            return found
+
+    assert asyncio.run(told()) == ["4 203.0.113.9", "4 0.0.0.0"]
 
 
 class Echo(web.RequestHandler):
@@ -67,13 +99,18 @@ class Echo(web.RequestHandler):
         self.finish(f"{len(self.request.body)} {self.request.remote_ip}")
 
 
-async def answers(*requests: bytes) -> list[bytes]:
-    """Return what a server with our limits answers."""
+def server_with_limits() -> HTTPServer:
+    """Return what JupyterHub makes, once it has been told of our limits."""
     serve_with_limits(proxies=1, any_peer=False)
     try:
-        server = HTTPServer(web.Application([("/", Echo)]), xheaders=True)
+        return HTTPServer(web.Application([("/", Echo)]), xheaders=True)
     finally:
         HTTPServer.configure(None)
+
+
+async def answers(*requests: bytes) -> list[bytes]:
+    """Return what a server with our limits answers."""
+    server = server_with_limits()
     listening, port = bind_unused_port()
     server.add_socket(listening)
     found = []

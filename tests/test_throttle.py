@@ -45,7 +45,7 @@ def test_mistakes_are_free_at_first_and_then_cost_more_and_more(kept, clock):
         clock.now += waits[-1]
         kept.begin("ada", HOME)
     assert waits[:PAIR_FREE] == [0] * PAIR_FREE
-    assert waits[PAIR_FREE : PAIR_FREE + 3] == [2, 4, 8]
+    assert waits[PAIR_FREE : PAIR_FREE + 3] == [15, 30, 60]
     assert max(waits) == LONGEST_WAIT_S
     assert waits == sorted(waits)
 

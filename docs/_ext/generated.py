@@ -108,7 +108,10 @@ STATE = {
     "proxy.pid": "The number of the proxy's process, while it runs.",
     "run": "Unix sockets of hub, proxy and servers, where an ordinary account starts the "
     "portal; root's are in `/run/beamhub-<16 digits>`.",
-    "logs": "`portal.log` with the portal's own log, and one `user-*.log` a server.",
+    "logs": "`portal.log` with the portal's own log, up to 20 MB and two older ones as large; "
+    "`audit.jsonl` with who did what, the same with nine; one `user-*.log` a server, up to 4 MB. "
+    "Readable by the portal only.",
+    "log-ins-lifted": "Made by `beamhub unblock`: when everybody was let try again to log in.",
     "homes": "One private folder a user, with `beamhub/<use case>/` inside. "
     "Not used with `accounts: system`.",
     "environments": "Python environments, each named by what went into it. Can be made again.",

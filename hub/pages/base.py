@@ -19,7 +19,6 @@ STRICT = (
     "base-uri 'none'",
     "connect-src 'self'",
     "font-src 'self'",
-    "form-action 'self'",
     "frame-ancestors 'none'",
     "img-src 'self' data:",
     "script-src 'self'",
@@ -31,17 +30,20 @@ class StrictPolicy:
     """A content security policy under which only the portal's own files do anything."""
 
     csp_report_uri: str
+    settings: dict[str, Any]
 
     @property
     def content_security_policy(self) -> str:
         """The policy, as the header says it."""
-        return "; ".join([*STRICT, f"report-uri {self.csp_report_uri}"])
+        # A form of ours may lead on to a user's server, which has a host name of its own or not.
+        below = self.settings["beamhub"].site.serving.users_origins
+        forms = " ".join(["form-action 'self'", *filter(None, [below])])
+        return "; ".join([*STRICT, forms, f"report-uri {self.csp_report_uri}"])
 
 
 class AboutAServer(StrictPolicy):
     """Put before a handler of JupyterHub's, adds what we know of the server that it is about."""
 
-    settings: dict[str, Any]
     current_user: Any
     hub: Any
 

@@ -19,6 +19,12 @@ class Lifetime(Page):
     async def get(self, name: str) -> None:
         """Answer with the server's state, as JSON."""
         user = self.current_user
+        # Read by the user's own server too where that has a host name of its own, by no other's.
+        origin = self.request.headers.get("Origin", "")
+        if user is not None and origin and origin == user.host:
+            self.set_header("Access-Control-Allow-Origin", origin)
+            self.set_header("Access-Control-Allow-Credentials", "true")
+        self.set_header("Vary", "Origin")
         if user is None:
             raise web.HTTPError(403, "Log in to ask for your servers.")
         if name not in self.deployment.use_cases:

@@ -82,6 +82,7 @@ class Reproduce(Page):
         """Show the form."""
         await self.show("reproduce.html", problem="", largest_mb=LARGEST >> 20)
 
+    @web.authenticated
     async def post(self) -> None:
         """Read the archive, and go on to what it is."""
         upload = self.upload

@@ -1,13 +1,18 @@
 """Two users of one portal: neither reaches what is the other's."""
 
 import os
+import re
 import stat
 
 import httpx
 import pytest
+from jupyterhub import apihandlers
+from jupyterhub import handlers as pages
 from portals import RunningPortal, xsrf
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+
+from hub.pages import handlers
 
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
 
@@ -100,3 +105,73 @@ def test_homes_and_state_are_private(portal: RunningPortal, ada: httpx.Client) -
 def test_servers_have_accounts_of_their_own(portal: RunningPortal, ada: httpx.Client) -> None:
     owner = (portal.state / "homes/ada").stat().st_uid
     assert owner not in (0, os.getuid())
+
+
+GROUP = re.compile(r"\((?:\?P<\w+>)?[^()]*(?:\([^()]*\)[^()]*)*\)\??")
+QUERIES = [
+    "/error/503?url=/user/{user}/{server}/lab",
+    "/error/404?url=/user/{user}/{server}/lab",
+    "/user/{user}/{server}/lab",
+    "/user/{user}/{server}/api/status",
+    "/login?username={user}",
+    "/login?next=/hub/user/{user}/{server}/lab",
+    "/api/oauth2/authorize?client_id=jupyterhub-user-{user}-{server}&response_type=code"
+    "&redirect_uri=/user/{user}/{server}/oauth_callback&state=x",
+]
+"""Addresses that name a user and a server elsewhere than in a part of their path."""
+PROBES = [("nobody", "pyfai"), ("ada", "pymca"), ("nobody", "nothing")]
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def addresses() -> list[str]:
+    """Return all addresses of the hub that name somebody or something, as patterns."""
+    found = [*pages.default_handlers, *apihandlers.default_handlers, *handlers()]
+    patterns = [str(handler[0]) for handler in found if "(" in str(handler[0])]
+    named = []
+    for pattern in patterns:
+        names = iter(["{user}", "{server}"])
+        named.append(GROUP.sub(lambda _, names=names: next(names, "x"), pattern).rstrip("$"))
+    # Files, and our own addresses whose first name is a use case's, which everybody knows.
+    own = ("/beamhub/", "/open/", "/stop/", "/usecases/", "/lifetime/", "/reproduce/", "/error/")
+    return sorted({a for a in named if not a.startswith((*own, "/static/"))} | set(QUERIES))
+
+
+def answer_to(client: httpx.Client, method: str, address: str, user: str, server: str) -> str:
+    """Return all of an answer that could tell something, with the names left out."""
+    url = "/hub" + address.format(user=user, server=server)
+    cookie = client.cookies.get("_xsrf", path="/hub/") or ""
+    answer = client.request(
+        method, url, headers={"X-XSRFToken": cookie}, follow_redirects=False, timeout=60
+    )
+    told = (answer.status_code, answer.headers.get("location"), answer.text)
+    text = re.sub(r'name="_xsrf" value="[^"]*"|xsrf_token: "[^"]*"|state=[^&"]*', "", str(told))
+    for name, word in ((user, "USER"), (server, "SERVER")):
+        text = re.sub(rf"(?<!\w){name}(?!\w)", word, text)
+    return text
+
+
+@pytest.mark.parametrize("who", ["anonymous", "eve", "eve's token"])
+def test_nobody_else_learns_who_there_is_and_what_runs(
+    portal: RunningPortal, ada: httpx.Client, eve: httpx.Client, token: str, who: str
+) -> None:
+    """Each address of the hub answers the same for a user and a server that run, and for none."""
+    client = portal.client() if who != "eve" else portal.client(eve.cookies)
+    if who == "eve's token":
+        client.headers["Authorization"] = f"token {token}"
+    told = []
+    for address in addresses():
+        for method in METHODS:
+            running = answer_to(client, method, address, "ada", "pyfai")
+            told += [
+                f"{method} {address}: {running[:300]} but for {user}/{server} {other[:300]}"
+                for user, server in PROBES
+                if (other := answer_to(client, method, address, user, server)) != running
+            ]
+    assert told == []
+    assert ada.get("/user/ada/pyfai/api/status").status_code == 200
+
+
+def test_the_owner_does_learn_that_it_runs(ada: httpx.Client, eve: httpx.Client) -> None:
+    address = "/hub/error/503?url=/user/ada/pyfai/lab"
+    assert "The portal is looking why." in ada.get(address).text
+    assert "The portal is looking why." not in eve.get(address).text

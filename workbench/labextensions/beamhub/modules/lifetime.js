@@ -8,7 +8,9 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 async function answerOf(url) {
   try {
-    const answer = await fetch(url, { redirect: "error", signal: AbortSignal.timeout(ANSWER_MS) });
+    // The hub may have another host name than this server.
+    const options = { credentials: "include", redirect: "error" };
+    const answer = await fetch(url, { ...options, signal: AbortSignal.timeout(ANSWER_MS) });
     return answer.ok ? await answer.json() : null;
   } catch {
     return null; // nobody is there now: what was known stays
