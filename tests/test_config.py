@@ -33,9 +33,6 @@ from spawners.server_socket import socket_url
 SECRET = "hunter2-Xq9"
 ISSUER = "https://sso.example.org/realm"
 
-# ldap3, which is not maintained any more, imports names that pyasn1 has renamed.
-pytestmark = pytest.mark.filterwarnings(r"ignore:(tag|type)Map is deprecated:DeprecationWarning")
-
 
 @pytest.fixture(autouse=True)
 def a_proxy(tmp_path, monkeypatch) -> None:

@@ -69,9 +69,15 @@ objectClass: device
 objectClass: pwdPolicy
 cn: policy
 pwdAttribute: userPassword
+pwdMustChange: TRUE
+
+dn: cn=strict,{base}
+objectClass: device
+objectClass: pwdPolicy
+cn: strict
+pwdAttribute: userPassword
 pwdLockout: TRUE
 pwdMaxFailure: 4
-pwdMustChange: TRUE
 
 dn: {searcher}
 objectClass: organizationalRole
@@ -137,7 +143,7 @@ def people() -> str:
             person("never", "extensibleObject", accountExpires=str(2**63 - 1)),
             person("locked", pwdAccountLockedTime="000001010000Z"),
             person("reset", pwdReset="TRUE"),
-            person("guessed"),
+            person("guessed", pwdPolicySubentry=f"cn=strict,{BASE}"),
         ]
     )
 
