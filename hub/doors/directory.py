@@ -36,7 +36,7 @@ ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"
 NO_SUCH_NAME = (results.RESULT_NO_SUCH_OBJECT, results.RESULT_INVALID_DN_SYNTAX)
 
 
-class Encryption(ldap3.Tls):  # type: ignore[misc]
+class Encryption(ldap3.Tls):
     """Python's own TLS, which compares the certificate with the name: ldap3's is deprecated."""
 
     def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
@@ -286,6 +286,16 @@ class Directory:
         return bool(self.groups_that(connection, filter_))
 
     # The connection
+
+    def faults(self) -> list[str]:
+        """Return which servers can't be used, and why: those too that are asked last."""
+        found = []
+        for host, port in self.login.servers:
+            try:
+                self.connection(host, port).unbind()
+            except (exceptions.LDAPException, OSError) as error:
+                found.append(f"{host}:{port}: {told(error)}")
+        return found
 
     @contextmanager
     def searching(self, search: LdapSearch) -> Iterator[Any]:

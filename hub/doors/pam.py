@@ -47,9 +47,8 @@ class MachineAuthenticator(Door):
 
     def ask(self, entered: Typed) -> Person:
         """Return whose account of the machine that is, by PAM."""
-        if not (SERVICES / self.service).is_file():
-            # PAM would take the service 'other' instead.
-            raise self.fault(f"There is no {SERVICES / self.service}, which login.service names.")
+        if faults := self.faults():
+            raise self.fault(faults[0])
         account = account_of(entered.name)
         if account is not None and not FIRST_PERSON <= account.pw_uid != NOBODY:
             # PAM isn't even asked: nobody shall try root's passwords here.
@@ -73,6 +72,11 @@ class MachineAuthenticator(Door):
         if account is None:
             raise WrongPasswordError(f"PAM lets '{name}' in, whom this machine doesn't know")
         return Person(account.pw_name, frozenset(machine_groups(account.pw_name)))
+
+    def faults(self) -> list[str]:
+        """Return that the service isn't there, where it isn't: PAM would take 'other' instead."""
+        path = SERVICES / self.service
+        return [] if path.is_file() else [f"There is no {path}, which login.service names."]
 
     def look_up(self, name: str) -> Person | None:
         """Return an account that has logged in before, if it still may."""

@@ -2,11 +2,13 @@
 
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import lacking
+import yaml
+from click.testing import Result
 from slapd import (
     BASE,
     ELSEWHERE,
@@ -15,10 +17,11 @@ from slapd import (
     SEARCHERS_PASSWORD,
     TEMPLATE,
     Slapd,
-    missing,
     unused_port,
 )
+from typer.testing import CliRunner
 
+from hub.cli import app
 from hub.doors import directory
 from hub.doors.directory import Directory
 from hub.doors.people import DoorFaultError, NotLetInError, Person, WrongPasswordError, typed
@@ -45,19 +48,6 @@ HOSTILE = [
     *("ada\n", "{username}", "{0}", "%s", "ada\u202e", "a" * 300, "", " "),
 ]
 NOT_ADA = [name for name in HOSTILE if name.strip() != "ada"]
-
-
-@pytest.fixture(scope="module")
-def slapd() -> Iterator[Slapd]:
-    if programs := missing():
-        lacking(f"this machine lacks {', '.join(programs)}")
-    made = Slapd()
-    try:
-        made.make()
-        made.start()
-        yield made
-    finally:
-        made.remove()
 
 
 @pytest.fixture
@@ -279,3 +269,80 @@ def test_a_directory_that_hangs_holds_a_log_in_for_a_bounded_time(slapd, asked, 
                 log_in(asked(**values), "ada")
     finally:
         slapd.process.send_signal(signal.SIGCONT)
+
+
+# beamhub check
+
+
+SITE = {
+    "extends": "laptop",
+    "title": "Beamline",
+    "use_case_groups": {"pymca": ["staff"]},
+    "sizes": {
+        "small": {"title": "Small", "cores": 1, "memory_gib": 2, "walltime_h": 1},
+        "large": {
+            "title": "Large",
+            "cores": 1,
+            "memory_gib": 4,
+            "walltime_h": 1,
+            "groups": ["scientists"],
+        },
+    },
+}
+
+
+def profile(folder: Path, slapd: Slapd, **values: Any) -> Path:
+    """Write a profile with this directory for its door."""
+    path = folder / "beamline.yaml"
+    login = slapd.login(search=SEARCH, groups=GROUPS, **values)
+    path.write_text(yaml.safe_dump({**SITE, "login": login}))
+    return path
+
+
+def check(site: Path, *arguments: str, **environment: str) -> Result:
+    """Run beamhub check without a terminal."""
+    return CliRunner().invoke(
+        app,
+        ["check", str(site), f"--state={site.parent}/state", *arguments],
+        env={"BEAMHUB_TEST_LDAP": SEARCHERS_PASSWORD} | environment,
+    )
+
+
+def test_check_logs_in_and_tells_what_the_account_may(tmp_path, slapd):
+    site = profile(tmp_path, slapd, admin_groups=["beam"])
+    secret = tmp_path / "password"
+    secret.touch(mode=0o600)
+    secret.write_text(f"{PASSWORD}\n")
+    said = check(site, "--log-in", "ADA", f"--password-file={secret}").output
+    assert "'ADA' is let in, as the user 'ada', who is an administrator" in said
+    assert "groups that the profile names: beam, scientists" in said
+    assert "pyfai: in the sizes small, medium, large" in said
+    assert "to members of staff only, and you are not one of them" in said
+    said = check(site, "--log-in", "lise", BEAMHUB_CHECK_PASSWORD=PASSWORD).output
+    assert "'lise' is let in, as the user 'lise', who is no administrator" in said
+    assert (
+        "pyfai: in the sizes small, medium\n" in said
+        and "pymca: in the sizes small, medium\n" in said
+    )
+
+
+def test_check_says_what_the_page_says_and_more(tmp_path, slapd):
+    site = profile(tmp_path, slapd, allowed_groups=["staff", "stuff"])
+    tried = check(site, "--log-in", "ada", BEAMHUB_CHECK_PASSWORD=PASSWORD)
+    assert tried.exit_code == 1
+    assert "this portal is for members of staff or stuff" in tried.output
+    assert "the profile names a group 'stuff', and there is none" in tried.output
+    tried = check(site, "--log-in", "nobody", BEAMHUB_CHECK_PASSWORD=PASSWORD)
+    assert "no account fits (|(uid=nobody)(mail=nobody))" in tried.output
+    assert PASSWORD not in tried.output
+    tried = check(site, "--log-in", "ada")
+    assert "use --password-file" in tried.output and tried.exit_code == 1
+
+
+def test_check_names_faults_of_every_server(tmp_path, slapd):
+    down = unused_port()
+    site = profile(tmp_path, slapd, fallback_servers=[f"localhost:{down}"])
+    said = check(site).output
+    assert f"login: localhost:{down}: it can't be reached" in said
+    said = check(profile(tmp_path, slapd, ca=None)).output
+    assert "its certificate is not trusted. Name the authority that signed it in login.ca" in said

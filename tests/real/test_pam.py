@@ -3,12 +3,14 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import lacking
+from portals import RunningPortal, xsrf
 from slapd import program
 
 from hub.doors.pam import SERVICES, MachineAuthenticator
@@ -212,11 +214,17 @@ def test_a_service_that_is_not_there_is_a_fault(machine):
         ask(door("no-such-service"), machine.name("ada"))
 
 
-def test_a_session_is_open_while_the_server_is(machine):
-    log = machine.folder / "sessions"
-    script = machine.folder / "session"
-    script.write_text(f"#!/bin/sh\necho $PAM_TYPE $PAM_USER >> {log}\n")
+@pytest.fixture
+def log(machine: Machine) -> Path:
+    """Where sessions are noted, by a program that PAM runs."""
+    noted, script = machine.folder / "sessions", machine.folder / "session"
+    script.write_text(f"#!/bin/sh\necho $PAM_TYPE $PAM_USER >> {noted}\n")
     script.chmod(0o755)
+    noted.unlink(missing_ok=True)
+    return noted
+
+
+def test_a_session_is_open_while_the_server_is(machine, log):
     name = machine.name("ada")
     held, key = Sessions(machine.service(PLAIN, SESSION), "help@example.org"), (name, "pyfai")
     held.begin(key)
@@ -226,9 +234,7 @@ def test_a_session_is_open_while_the_server_is(machine):
     assert log.read_text().splitlines() == [f"open_session {name}", f"close_session {name}"]
 
 
-def test_a_session_closes_with_the_hub(machine):
-    log = machine.folder / "sessions"
-    log.unlink(missing_ok=True)
+def test_a_session_closes_with_the_hub(machine, log):
     held = Sessions(machine.service(PLAIN, SESSION), "help@example.org")
     held.begin((machine.name("ada"), "pyfai"))
     process = held.held.popitem()[1]
@@ -245,3 +251,43 @@ def test_a_session_that_can_not_be_opened_is_told_and_is_nobody_elses(machine):
         failing.begin((machine.name("ada"), "pyfai"))
     assert "could not open a session" in refusal.value.jupyterhub_message
     assert failing.held == {}
+
+
+async def test_jupyterhub_opens_and_closes_the_session_of_a_server(machine, log):
+    opening = door(machine.service(PLAIN, SESSION), sessions=True)
+    user, spawner = SimpleNamespace(name=machine.name("ada")), SimpleNamespace(name="pyfai")
+    await opening.pre_spawn_start(user, spawner)
+    assert "close_session" not in log.read_text()
+    await opening.post_spawn_stop(user, spawner)
+    assert "close_session" in log.read_text()
+
+
+@pytest.fixture(scope="module")
+def portal(machine: Machine, state_folder: Callable[[], Path]) -> Iterator[RunningPortal]:
+    """A portal that asks for a second factor."""
+    one_time_passwords(machine, 1)
+    state = state_folder()
+    profile = state / "machine.yaml"
+    service = machine.service(PLAIN, OTP)
+    profile.write_text(
+        "extends: laptop\ncontact: help@example.org\n"
+        f"login: {{kind: pam, service: {service}, second_factor: after_password, "
+        f"allowed_groups: [{machine.name('beam')}]}}\n"
+    )
+    running = RunningPortal(state, str(profile))
+    yield running
+    running.stop()
+
+
+def test_the_log_in_page_asks_for_both_and_says_why_not(machine, portal):
+    codes = one_time_passwords(machine, 2)
+    client = portal.client()
+    page = client.get("/hub/login").text
+    assert 'name="second"' in page and "One-time password" in page
+    form = {"username": machine.name("ADA"), "password": PASSWORD, "_xsrf": xsrf(page)}
+    assert "The name or the password is not right." in client.post("/hub/login", data=form).text
+    form["second"] = codes[0]
+    assert f'nav-user">{machine.name("ada")}<' in client.post("/hub/login", data=form).text
+    other = portal.client()
+    form = {"username": "root", "password": "x", "_xsrf": xsrf(other.get("/hub/login").text)}
+    assert "belongs to the machine or a service" in other.post("/hub/login", data=form).text
