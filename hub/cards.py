@@ -31,7 +31,7 @@ SYMBOLS: dict[State, str] = {
     "running": "●",
     "stopping": "◑",
     "licence": "§",
-    "members": "⚿",
+    "members": "◇",
     "coming": "…",
     "unavailable": "—",
 }

@@ -9,6 +9,7 @@ from typing import Any
 from jupyterhub.crypto import KEY_ENV
 from sqlalchemy import URL
 from traitlets.config import Config
+from traitlets.utils.importstring import import_item
 
 import workbench
 from spawners import DockerBackend, LocalBackend, SlurmBackend, child_processes
@@ -182,6 +183,13 @@ def configure_login(c: Config, deployment: Deployment) -> None:
         configure_ldap(c, login, deployment.site)
     else:
         configure_oidc(c, login, deployment)
+
+
+def door_of(deployment: Deployment) -> Any:
+    """Return what the portal asks at a log-in, for `beamhub check` to ask."""
+    c = Config()
+    configure_login(c, deployment)
+    return import_item(c.JupyterHub.authenticator_class)(config=c)
 
 
 def configure_door(c: Config, login: Pam | Ldap, site: SiteProfile) -> None:

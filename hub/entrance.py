@@ -17,6 +17,7 @@ from tornado import web
 from spawners.amounts import seconds_text
 
 from .audit import emit
+from .doors.people import DoorFaultError
 from .incoming import network_of
 from .state import LIFTED
 from .throttle import Throttle
@@ -120,6 +121,9 @@ class Throttled(Authenticator):
             entrance.throttle.succeed(name, address)
             note(handler, "logged-in", user["name"])
             return user
+        if isinstance(getattr(handler, "refusal", None), DoorFaultError):
+            # A directory that is down has judged nothing.
+            entrance.throttle.take_back(name, address)
         note(handler, "failed", known_name(handler, name))
         await asyncio.sleep(FAILED_S - (time.monotonic() - begun))
         return None

@@ -20,7 +20,7 @@ sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null &&
 }
 
 # The system packages that are missing for what the arguments name: base, compiler, qt, browser,
-# docker, slurm. One that ends in '?' is a part of another in some releases.
+# docker, slurm, doors. One that ends in '?' is a part of another in some releases.
 missing_packages() {
     for part in "$@"; do
         case $part in
@@ -53,6 +53,10 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
             have ip || echo iproute2
             have faketime || echo faketime
             have sudo || echo sudo ;;
+        doors)
+            [ -x /usr/sbin/slapd ] || echo slapd
+            have oathtool || echo oathtool
+            ls /lib/*/security/pam_oath.so >/dev/null 2>&1 || echo libpam-oath ;;
         esac
     done
 }

@@ -601,3 +601,52 @@ def test_where_all_are_closed_that_is_said(use_cases):
 def test_a_walltime_is_bounded_where_the_profile_declares_none(use_cases):
     assert bounded(use_cases, "large", large=Bound(walltime_h=0.5)).resources.walltime_h == 0.5
     assert bounded(use_cases, "large").resources.walltime_h == LAPTOP.sizes["large"].walltime_h
+
+
+# Who may what
+
+
+CLOSED = LAPTOP.model_copy(
+    update={
+        "use_case_groups": {"pymca": ["cn=staff,ou=groups,dc=example", "guests"]},
+        "sizes": {
+            n: s.model_copy(update={"groups": ["staff"] if n == "large" else []})
+            for n, s in LAPTOP.sizes.items()
+        },
+    }
+)
+
+
+def as_member(use_cases, name="pyfai", *, groups=(), site=CLOSED, **options):
+    standing = Standing(groups=frozenset(groups))
+    return plan(name, ask(options), use_cases=use_cases, site=site, user="ada", standing=standing)
+
+
+def test_a_use_case_for_members_opens_for_members_only(use_cases):
+    assert as_member(use_cases, "pymca", groups=["guests"]).use_case == "pymca"
+    for groups in ([], ["staff"], ["cn=staff,ou=elsewhere,dc=example"]):
+        with pytest.raises(Refused, match=r"members of staff or guests only") as refused:
+            as_member(use_cases, "pymca", groups=groups)
+        check(refused.value)
+        assert (refused.value.reason, refused.value.status) == ("members", 403)
+        assert LAPTOP.contact in refused.value.message
+
+
+def test_a_size_for_members_is_neither_granted_nor_chosen_for_others(use_cases):
+    assert (
+        as_member(use_cases, groups=["staff"], size="large").environment["BEAMHUB_SIZE"] == "large"
+    )
+    with pytest.raises(Refused, match=r"it is for members of staff\. Possible are") as refused:
+        as_member(use_cases, size="large")
+    check(refused.value)
+    assert "large" not in refused.value.message.partition("Possible are")[2]
+    only = CLOSED.model_copy(update={"sizes": {"large": CLOSED.sizes["large"]}})
+    with pytest.raises(Refused, match="No other size can either") as refused:
+        as_member(use_cases, site=only)
+    assert refused.value.reason == "members"
+    assert as_member(use_cases, groups=["staff"], site=only).use_case == "pyfai"
+
+
+def test_a_site_names_every_group_that_decides_something():
+    assert CLOSED.named_groups == ["staff", "cn=staff,ou=groups,dc=example", "guests"]
+    assert LAPTOP.named_groups == []

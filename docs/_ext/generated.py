@@ -49,6 +49,8 @@ LIMITS = {
 
 VARIABLES = {
     "BEAMHUB_STATE": "Set by you: the state folder of `serve`, `check` and `run`, as `--state`.",
+    "BEAMHUB_CHECK_PASSWORD": "Set by you: the test account's password, for `check --log-in`.",
+    "BEAMHUB_CHECK_SECOND": "Set by you: its second factor, where PAM asks for one.",
     "BEAMHUB_TEST_ALL": "Set by you or by `.ci/run`: a missing browser or Docker fails the tests.",
     "BEAMHUB_CACHE": "Set by you: where `scripts/debian-base` and the tests of images keep what "
     "they made; `/var/cache/beamhub` where it isn't set.",

@@ -1,6 +1,8 @@
 """``beamhub check``: whether everything is declared rightly, and this machine can do it."""
 
 import os
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -17,6 +19,7 @@ from .common import (
     findings_to_the_reader,
     out,
 )
+from .trial import door_findings, trial
 
 
 def check(
@@ -31,6 +34,18 @@ def check(
         help="Also run a job of a minute as this account wherever servers would run, and tell "
         "what it lacks there. Only for sites with a batch system.",
     ),
+    log_in: str = typer.Option(
+        "",
+        help="Also log in with this account as the portal would, and tell what it may. The "
+        "password is asked for.",
+    ),
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the password lies instead, readable by you alone; or set "
+            "BEAMHUB_CHECK_PASSWORD."
+        ),
+    ] = None,
 ) -> None:
     """Check a site profile, all manifests, and this machine.
 
@@ -51,6 +66,12 @@ def check(
         findings += login_findings(deployment)
         findings += data_findings(deployment)
         findings += program_findings(deployment)
+        findings += door_findings(deployment)
+    if log_in:
+        tried = trial(deployment, log_in, password_file)
+        for text in tried.told:
+            out.print(f"✓ {text}")
+        findings += tried.findings
     for finding in findings:
         out.print(f"✗ {finding}")
     if findings:

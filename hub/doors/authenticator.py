@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.auth import Authenticator
+from tornado import web
 from traitlets import List, Unicode
 
 from ..refusal import members_of
@@ -43,6 +45,10 @@ class Door(Authenticator):
         """Return which groups exist, empty where the door can't tell; may block."""
         raise NotImplementedError
 
+    def faults(self) -> list[str]:
+        """Return what is wrong with the door, each with a remedy; may block."""
+        raise NotImplementedError
+
     async def authenticate(self, handler: Any, data: Mapping[str, str]) -> dict[str, Any] | None:
         """Return the user's model, None with a sentence at the handler where there is none."""
         try:
@@ -63,8 +69,11 @@ class Door(Authenticator):
             return None
 
     async def refresh_user(self, user: Any, handler: Any = None) -> bool | dict[str, Any]:
-        """Return what has changed; False where the account isn't let in any more."""
-        del handler
+        """Return what has changed; False where the account isn't let in any more.
+
+        A page then asks to log in. JupyterHub lets tokens go on, with what it knew before, so
+        everything else is refused here.
+        """
         try:
             person = await self.off_the_loop(self.look_up, user.name)
             return True if person is None else self.let_in(person)
@@ -73,7 +82,9 @@ class Door(Authenticator):
             return True
         except NotLetInError as refusal:
             self.log.warning("%s isn't let in any more: %s", user.name, refusal)
-            return False
+            if handler is None or is_page(handler):
+                return False
+            raise web.HTTPError(403, refusal.message) from None
 
     def let_in(self, person: Person) -> dict[str, Any]:
         """Return the model of somebody's, if the profile lets them in."""
@@ -89,9 +100,21 @@ class Door(Authenticator):
             )
         admin = person.name in self.admins or bool(person.groups & set(self.admin_groups))
         groups = sorted(person.groups & set(self.named_groups))
-        return {"name": person.name, "groups": groups, "admin": admin}
+        return {
+            "name": person.name,
+            "groups": groups,
+            "admin": admin,
+            # For `beamhub check`; the portal keeps no more than the groups above.
+            "auth_state": {"groups": sorted(person.groups)},
+        }
 
     async def off_the_loop(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Return what a blocking call returns."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, call, *arguments)
+
+
+def is_page(handler: Any) -> bool:
+    """Return whether somebody's browser asks for a page, at which they can log in again."""
+    by_token = getattr(handler, "_token_authenticated", False)
+    return handler.request.method == "GET" and not by_token and not isinstance(handler, APIHandler)

@@ -36,6 +36,19 @@ ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"
 NO_SUCH_NAME = (results.RESULT_NO_SUCH_OBJECT, results.RESULT_INVALID_DN_SYNTAX)
 
 
+class Encryption(ldap3.Tls):
+    """Python's own TLS, which compares the certificate with the name: ldap3's is deprecated."""
+
+    def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
+        """Encrypt what goes through a connection from now on."""
+        context = ssl.create_default_context(cafile=self.ca_certs_file)
+        connection.socket = context.wrap_socket(
+            connection.socket,
+            do_handshake_on_connect=do_handshake,
+            server_hostname=connection.server.host,
+        )
+
+
 @dataclass(frozen=True)
 class Entry:
     """An entry of the directory."""
@@ -274,6 +287,16 @@ class Directory:
 
     # The connection
 
+    def faults(self) -> list[str]:
+        """Return which servers can't be used, and why: those too that are asked last."""
+        found = []
+        for host, port in self.login.servers:
+            try:
+                self.connection(host, port).unbind()
+            except (exceptions.LDAPException, OSError) as error:
+                found.append(f"{host}:{port}: {told(error)}")
+        return found
+
     @contextmanager
     def searching(self, search: LdapSearch) -> Iterator[Any]:
         """Give a connection of the account that may search."""
@@ -313,11 +336,7 @@ class Directory:
 
     def connection(self, host: str, port: int) -> Any:
         """Return an encrypted connection on which nothing has been said."""
-        tls = ldap3.Tls(
-            validate=ssl.CERT_REQUIRED,
-            ca_certs_file=str(self.login.ca) if self.login.ca else None,
-            sni=host,
-        )
+        tls = Encryption(ca_certs_file=str(self.login.ca) if self.login.ca else None)
         server = ldap3.Server(
             host,
             port=port,
@@ -339,10 +358,14 @@ class Directory:
             read_only=True,
             receive_timeout=ANSWER_S,
         )
-        connection.open(read_server_info=False)
-        if self.login.starttls and not connection.start_tls(read_server_info=False):
-            connection.unbind()
-            raise exceptions.LDAPStartTLSError("it doesn't encrypt by StartTLS")
+        try:
+            connection.open(read_server_info=False)
+            if self.login.starttls and not connection.start_tls(read_server_info=False):
+                raise exceptions.LDAPStartTLSError("it doesn't encrypt by StartTLS")
+        except (exceptions.LDAPException, OSError):
+            if connection.socket is not None:
+                connection.socket.close()
+            raise
         return connection
 
     def entries(
@@ -436,13 +459,13 @@ def is_active_directory(connection: Any) -> bool:
 def told(error: Exception) -> str:
     """Return what is wrong with a connection, and what to do about it."""
     text = str(error)
+    if "mismatch, certificate is not valid" in text:
+        return "its certificate is for another name. Give login.server the name in it."
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
         return (
             "its certificate is not trusted. Name the authority that signed it in login.ca, or let "
             "this machine trust it."
         )
-    if isinstance(error, exceptions.LDAPCertificateError) or "doesn't match" in text:
-        return "its certificate is for another name. Give login.server the name in it."
     if isinstance(error, exceptions.LDAPStartTLSError):
         return f"{text}. Look at login.encryption and at the server's certificate."
     if isinstance(error, exceptions.LDAPSocketOpenError):

@@ -22,6 +22,10 @@ class DirectoryAuthenticator(Door):
         """Return somebody without a password, where an account that searches may."""
         return self.directory.look_up(name)
 
+    def faults(self) -> list[str]:
+        """Return which of the directory's servers can't be used, and why."""
+        return self.directory.faults()
+
     def groups_there(self, names: Iterable[str]) -> dict[str, bool]:
         """Return which groups the directory has."""
         return self.directory.groups_there(names)

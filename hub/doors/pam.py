@@ -12,7 +12,7 @@ from traitlets import Bool, Enum, Instance, Unicode
 from spawners.accounts import FIRST_PERSON, machine_groups
 
 from .authenticator import Door
-from .pam_conversation import Conversation, account_status, log_in
+from .pam_conversation import Conversation, log_in, look_at
 from .pam_session import Sessions
 from .people import DoorFaultError, NotLetInError, Person, Typed, WrongPasswordError
 
@@ -20,10 +20,11 @@ NOBODY = 65534
 SERVICES = Path("/etc/pam.d")
 PERMISSION_DENIED, UNAVAILABLE, UNKNOWN, TRIES, EXPIRED_TOKEN = 6, 9, 10, 11, 27
 NEW_PASSWORD, ACCOUNT_EXPIRED, AUTHENTICATION = 12, 13, 7
-WRONG = (AUTHENTICATION, UNKNOWN)
+WRONG = (AUTHENTICATION, UNKNOWN, PERMISSION_DENIED, TRIES)
+"""What modules say where an answer is wrong; after right ones it has other meanings."""
+SAID_MAX = 200
 SENTENCES = {
     PERMISSION_DENIED: "Your account may not log in now, or not here.",
-    TRIES: "There were too many wrong passwords. Wait some minutes, then try again.",
     NEW_PASSWORD: "Your password has expired, or must be changed first. Change it, for example by "
     "logging in to the machine itself, then log in here.",
     EXPIRED_TOKEN: "Your password has expired. Have it set again.",
@@ -46,9 +47,8 @@ class MachineAuthenticator(Door):
 
     def ask(self, entered: Typed) -> Person:
         """Return whose account of the machine that is, by PAM."""
-        if not (SERVICES / self.service).is_file():
-            # PAM would take the service 'other' instead.
-            raise self.fault(f"There is no {SERVICES / self.service}, which login.service names.")
+        if faults := self.faults():
+            raise self.fault(faults[0])
         account = account_of(entered.name)
         if account is not None and not FIRST_PERSON <= account.pw_uid != NOBODY:
             # PAM isn't even asked: nobody shall try root's passwords here.
@@ -68,20 +68,25 @@ class MachineAuthenticator(Door):
             status, conversation = log_in(self.service, name, answers, entered.address)
         except pamela.PAMError as error:
             raise self.fault(f"PAM can't be asked for '{self.service}': {error}") from None
-        self.refuse(status, name, conversation)
+        self.refuse(name, status, conversation)
         if account is None:
             raise WrongPasswordError(f"PAM lets '{name}' in, whom this machine doesn't know")
         return Person(account.pw_name, frozenset(machine_groups(account.pw_name)))
+
+    def faults(self) -> list[str]:
+        """Return that the service isn't there, where it isn't: PAM would take 'other' instead."""
+        path = SERVICES / self.service
+        return [] if path.is_file() else [f"There is no {path}, which login.service names."]
 
     def look_up(self, name: str) -> Person | None:
         """Return an account that has logged in before, if it still may."""
         account = account_of(name)
         if account is None:
             raise NotLetInError("Your account isn't there any more.", f"'{name}' is gone")
-        self.refuse(account_status(self.service, account.pw_name), name, Conversation([]))
+        self.refuse(name, *look_at(self.service, account.pw_name))
         return Person(account.pw_name, frozenset(machine_groups(account.pw_name)))
 
-    def refuse(self, status: int, name: str, conversation: Conversation) -> None:
+    def refuse(self, name: str, status: int, conversation: Conversation) -> None:
         """Raise why PAM doesn't let somebody in, if it doesn't."""
         if status == pamela.PAM_SUCCESS:
             return
@@ -92,8 +97,8 @@ class MachineAuthenticator(Door):
                 f"{conversation.asked[:-1]}, and the log-in page has no field for it: set "
                 "login.second_factor, or take that module out of the service."
             )
-        if status in WRONG:
-            raise WrongPasswordError(f"{detail} {' '.join(conversation.said)}".strip())
+        if status in WRONG and not conversation.authenticated:
+            raise WrongPasswordError(detail, " ".join(conversation.said)[:SAID_MAX])
         if status == UNAVAILABLE:
             raise self.fault(f"{detail}. Look at the service that keeps the passwords.")
         if status in SENTENCES:

@@ -22,12 +22,21 @@ class Conversation:
     ----------
     answers : list of str
         For the prompts, in their order.
+    asked : list of str
+        The prompts so far.
+    said : list of str
+        What PAM said beside them.
+    unanswered : str
+        The prompt for which there was no answer left.
+    authenticated : bool
+        Whether the answers were right, whatever is wrong with the account.
     """
 
     answers: list[str]
     asked: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     unanswered: str = ""
+    authenticated: bool = False
 
     def __call__(self, count: int, messages: Any, response: Any, data: Any) -> int:
         """Answer as `pam_conv` asks."""
@@ -72,6 +81,7 @@ def log_in(
         handle.set_item(pamela.PAM_RHOST, address)
     status = pamela.PAM_AUTHENTICATE(handle, 0)
     if status == pamela.PAM_SUCCESS:
+        conversation.authenticated = True
         status = pamela.PAM_ACCT_MGMT(handle, 0)
     if status == pamela.PAM_SUCCESS:
         # For those who have tickets: renewed, or not, which keeps nobody out.
@@ -80,10 +90,11 @@ def log_in(
     return int(status), conversation
 
 
-def account_status(service: str, name: str) -> int:
-    """Return PAM's status of an account that has logged in before."""
-    function = pamela.CONV_FUNC(Conversation([]))
+def look_at(service: str, name: str) -> tuple[int, Conversation]:
+    """Return PAM's status of an account that has logged in before, and what was said."""
+    conversation = Conversation([], authenticated=True)
+    function = pamela.CONV_FUNC(conversation)
     handle = pamela.pam_start(service, name, conv_func=function)
     status = pamela.PAM_ACCT_MGMT(handle, 0)
     pamela.PAM_END(handle, status)
-    return int(status)
+    return int(status), conversation

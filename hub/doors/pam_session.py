@@ -51,7 +51,7 @@ class Sessions:
         if said == OPEN:
             self.held[key] = process
             return
-        process.wait(WAIT_S)
+        process.communicate(timeout=WAIT_S)
         raise SessionError(
             f"The machine could not open a session for you ({said or 'no reason given'}), which "
             f"your server needs. Ask {self.contact}."

@@ -24,10 +24,21 @@ class NotLetInError(Exception):
 
 
 class WrongPasswordError(NotLetInError):
-    """The name or the password is wrong: nobody is told which."""
+    """The name or the password is wrong: nobody is told which.
 
-    def __init__(self, detail: str = "") -> None:
-        super().__init__("The name or the password is not right.", detail)
+    Parameters
+    ----------
+    detail : str
+        What the administrator should know.
+    said : str
+        What the door itself says to people, such as for how long an account is locked.
+    """
+
+    def __init__(self, detail: str = "", said: str = "") -> None:
+        told = f" The machine says: {said}" if said else ""
+        super().__init__(
+            f"The name or the password is not right.{told}", f"{detail} {said}".strip()
+        )
 
 
 class DoorFaultError(NotLetInError):

@@ -9,6 +9,7 @@ from tornado.web import StaticFileHandler
 from ..deployment import Deployment
 from . import (
     about,
+    all_servers,
     gone,
     jobs,
     launch,
@@ -29,6 +30,7 @@ MODULES = (
     launch,
     reproduce,
     servers,
+    all_servers,
     lifetime,
     jobs,
     gone,

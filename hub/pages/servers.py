@@ -75,24 +75,32 @@ class Stop(Page):
         """Stop it, whatever it is doing."""
         user = self.current_user
         spawner = user.spawners.get(name)
-        if spawner is not None and spawner.active and spawner.pending != "stop":
-            note_server(spawner, "stop", by=user.name)
-            if spawner.pending == "spawn":
-                await self.cancel(spawner)
-            if spawner.pending == "check":
-                # Found again after a restart of the hub, which goes on waiting for it.
-                await spawner.stop()
-            if spawner.active and not spawner.pending:
-                await self.stop_single_user(user, server_name=name)
+        if spawner is not None and spawner.active:
+            await end_server(self, user, spawner)
         self.redirect(url_path_join(self.hub.base_url, "home"))
 
-    async def cancel(self, spawner: Any) -> None:
-        """End the start of a server, so that stopping it can follow."""
-        start = spawner._spawn_future
-        start.cancel()
-        await asyncio.wait([start], timeout=CANCEL_S)
-        # The callbacks of `start`, which clear the pending state, run in the loop's next turn.
-        await asyncio.sleep(0)
+
+async def end_server(page: Page, user: Any, spawner: Any) -> None:
+    """Stop a server, whatever it is doing."""
+    if spawner.pending == "stop":
+        return
+    note_server(spawner, "stop", by=page.current_user.name)
+    if spawner.pending == "spawn":
+        await cancel(spawner)
+    if spawner.pending == "check":
+        # Found again after a restart of the hub, which goes on waiting for it.
+        await spawner.stop()
+    if spawner.active and not spawner.pending:
+        await page.stop_single_user(user, server_name=spawner.name)
+
+
+async def cancel(spawner: Any) -> None:
+    """End the start of a server, so that stopping it can follow."""
+    start = spawner._spawn_future
+    start.cancel()
+    await asyncio.wait([start], timeout=CANCEL_S)
+    # The callbacks of `start`, which clear the pending state, run in the loop's next turn.
+    await asyncio.sleep(0)
 
 
 class KnownServersOnly(UserServerAPIHandler):

@@ -17,6 +17,12 @@ def left_text(end: datetime, now: datetime) -> str:
     return f"ends in {minutes_text(minutes)}" if minutes > 0 else "ends in less than 1 min"
 
 
+def ago_text(at: datetime, now: datetime) -> str:
+    """Return how long ago something was, both in UTC."""
+    minutes = round((now - at).total_seconds() / 60)
+    return f"{minutes_text(minutes)} ago" if minutes > 0 else "just now"
+
+
 def licence_text(licence: str) -> str:
     """Return a licence as people read it: SPDX's prefix for unlisted ones left out."""
     return licence.replace("LicenseRef-not-stated", "not stated").replace("LicenseRef-", "")
@@ -43,6 +49,7 @@ NAMES: dict[str, Any] = {
     "minutes_text": minutes_text,
     "seconds_text": seconds_text,
     "left_text": left_text,
+    "ago_text": ago_text,
     "licence_text": licence_text,
     "image_text": image_text,
     "number_text": number_text,

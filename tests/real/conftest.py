@@ -16,6 +16,8 @@ import pytest
 from cluster import MODULES, Cluster, missing, wait_until
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from portals import BEAMHUB, PATIENCE_S, ROOT, RunningPortal
+from slapd import Slapd
+from slapd import missing as slapd_lacks
 
 from hub.state import LOCK
 
@@ -226,6 +228,20 @@ class Docker:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(PATIENCE_S)
+
+
+@pytest.fixture(scope="session")
+def slapd() -> Iterator[Slapd]:
+    """A directory of accounts of the tests' own."""
+    if programs := slapd_lacks():
+        lacking(f"this machine lacks {', '.join(programs)}")
+    made = Slapd()
+    try:
+        made.make()
+        made.start()
+        yield made
+    finally:
+        made.remove()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ldap3
 from portals import PATIENCE_S
 
 BASE = "dc=example,dc=org"
@@ -37,6 +38,7 @@ database mdb
 maxsize 16777216
 suffix {base}
 rootdn cn=root,{base}
+rootpw {searchers_password}
 directory {folder}/data
 overlay memberof
 overlay ppolicy
@@ -69,9 +71,15 @@ objectClass: device
 objectClass: pwdPolicy
 cn: policy
 pwdAttribute: userPassword
+pwdMustChange: TRUE
+
+dn: cn=strict,{base}
+objectClass: device
+objectClass: pwdPolicy
+cn: strict
+pwdAttribute: userPassword
 pwdLockout: TRUE
 pwdMaxFailure: 4
-pwdMustChange: TRUE
 
 dn: {searcher}
 objectClass: organizationalRole
@@ -137,7 +145,7 @@ def people() -> str:
             person("never", "extensibleObject", accountExpires=str(2**63 - 1)),
             person("locked", pwdAccountLockedTime="000001010000Z"),
             person("reset", pwdReset="TRUE"),
-            person("guessed"),
+            person("guessed", pwdPolicySubentry=f"cn=strict,{BASE}"),
         ]
     )
 
@@ -282,6 +290,14 @@ class Slapd:
         """End it and take everything away."""
         self.stop()
         shutil.rmtree(self.folder)
+
+    def change(self, dn: str, **changes: Any) -> None:
+        """Change an entry, as its administrator does: attribute to what ldap3 calls changes."""
+        tls = ldap3.Tls(ca_certs_file=str(self.folder / "ca.pem"))
+        server = ldap3.Server("localhost", port=self.tls_port, use_ssl=True, tls=tls)
+        root = f"cn=root,{BASE}"
+        with ldap3.Connection(server, root, SEARCHERS_PASSWORD, auto_bind=True) as connection:
+            assert connection.modify(f"{dn},{BASE}", changes), connection.result
 
     def login(self, **values: Any) -> dict[str, Any]:
         """Return what a profile says of this directory."""
