@@ -7,10 +7,9 @@ one large file, by a real server in a process of its own: once as fast as it can
 for each connection. In turn, round by round, each contender brings them into an empty folder, and
 each stage that none can do without is measured alone on the same bytes: wire, hash, unpack, disk.
 As gzip is slow at it, what unpacks a .tar.gz is also measured with zlib; the faster of both counts.
-'This' is ``data.fetch``, once with the archive's checksum only and once with a list of its
-contents. It runs in a fresh process, the start of Python not counted, neither its own nor pooch's:
-a notebook's is over by then. A contender's ratios are those of one round: to its slowest stage, and
-of this to it. Seconds drift with the machine's load; ratios are what to compare.
+'This' is ``data.fetch``. It runs in a fresh process, the start of Python not counted, neither its
+own nor pooch's: a notebook's is over by then. A contender's ratios are those of one round: to its
+slowest stage, and of this to it. Seconds drift with the machine's load; ratios are what to compare.
 
 Memory is that of the largest process, and at least this benchmark's own 30 MB. pooch is installed
 into an environment of its own, made by uv; a peer that can't be had is named as left out.
@@ -160,30 +159,21 @@ def sha256_of(path: Path) -> str:
 
 
 def write_manifest(folder: Path, case: Case) -> None:
-    """Declare a case as a data set, an archive also with a list of its contents."""
+    """Declare a case as a data set."""
     folder.mkdir(parents=True)
-    sets = {}
-    for name in ("frames", "listed")[: 1 + case.archive]:
-        files = [
-            {
-                "name": file,
-                "urls": [f"{case.base}{file}"],
-                "size_bytes": (case.folder / file).stat().st_size,
-                "sha256": sha256,
-                "unpack": case.archive,
-                "contents": "contents.sha256" if name == "listed" else None,
-            }
-            for file, sha256 in case.sums.items()
-        ]
-        sets[name] = {
-            "title": "Frames",
-            "licence": "CC0-1.0",
-            "source": "download",
-            "files": files,
+    files = [
+        {
+            "name": file,
+            "urls": [f"{case.base}{file}"],
+            "size_bytes": (case.folder / file).stat().st_size,
+            "sha256": sha256,
+            "unpack": case.archive,
         }
-    lines = [f"{sha256}  {name}\n" for name, sha256 in case.frames.items()]
-    (folder / "contents.sha256").write_text("".join(lines))
-    (folder / "usecase.yaml").write_text(json.dumps(MANIFEST | {"data_sets": sets}))
+        for file, sha256 in case.sums.items()
+    ]
+    about = {"title": "Frames", "licence": "CC0-1.0", "source": "download", "files": files}
+    sets = {"data_sets": {"frames": about}}
+    (folder / "usecase.yaml").write_text(json.dumps(MANIFEST | sets))
 
 
 @contextmanager
@@ -204,8 +194,6 @@ def serving(folder: Path, *options: str) -> Iterator[str]:
 def contenders(case: Case, python_with_pooch: Path | None) -> dict[str, list[str | Path]]:
     """Return the command of each that can do this case here."""
     found: dict[str, list[str | Path]] = {"this": [sys.executable, "-c", OURS, "frames"]}
-    if case.archive:
-        found["this, contents listed"] = [sys.executable, "-c", OURS, "listed"]
     found |= {name: ["bash", "-ec", f"set -o pipefail; {c}"] for name, c in shell(case).items()}
     if python_with_pooch:
         told = json.dumps([case.base, case.sums, case.archive])
@@ -319,22 +307,20 @@ def make_writable(remove: Callable[[str], object], path: str, _: object) -> None
 
 
 def stages(case: Case, scratch: Path) -> dict[str, float]:
-    """Return the seconds of each stage alone; 'hash contents' is the one of a listed archive."""
+    """Return the seconds of each stage alone."""
     os.sync()
     scratch.mkdir()
     files = [case.folder / name for name in case.sums]
     found = {"wire": seconds(lambda: subprocess.run(["bash", "-ec", wire(case)], check=True))}
     found["hash"] = seconds(lambda: [sha256_of(path) for path in files])
     if case.archive:
-        frames = [case.folder / name for name in case.frames]
-        found["hash contents"] = seconds(lambda: [sha256_of(path) for path in frames])
         unpack = f"gzip -dc {files[0]} | tar x" if case.kind == "tar.gz" else f"tar xf {files[0]}"
         found["unpack"] = seconds(
             lambda: subprocess.run(["bash", "-ec", unpack], check=True, cwd=scratch)
         )
         if case.kind == "tar.gz":
             found["inflate"] = seconds(lambda: inflate(files[0]))
-        files = frames
+        files = [case.folder / name for name in case.frames]
     found["disk"] = seconds(lambda: write_same(files, scratch))
     shutil.rmtree(scratch)
     return found
@@ -386,7 +372,7 @@ def write_same(files: list[Path], folder: Path) -> None:
 def table(case: Case, results: Results) -> str:
     """Return one case as Markdown."""
     ours = [name for name in results.runs if name.startswith("this")]
-    slowest = {n: slowest_stage(results, listed="listed" in n) for n in results.runs}
+    slowest = slowest_stage(results)
     alone = ", ".join(f"{name} {spread(times)}" for name, times in results.stages.items())
     starts = {n: median(r.start for r in results.runs[n]) for n in results.runs}
     told = ", ".join(f"{name} {start:.2f}" for name, start in starts.items() if start)
@@ -404,7 +390,7 @@ def table(case: Case, results: Results) -> str:
         cells = [
             name,
             spread(walls),
-            spread(ratios(walls, slowest[name])),
+            spread(ratios(walls, slowest)),
             f"{median(r.cpu for r in runs):.1f}",
             f"{median(r.peak_mb for r in runs):.0f}",
             spread(usable) if usable else "never verified",
@@ -417,10 +403,9 @@ def table(case: Case, results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def slowest_stage(results: Results, *, listed: bool) -> list[float]:
+def slowest_stage(results: Results) -> list[float]:
     """Return the seconds of the slowest stage, round by round."""
     used = dict(results.stages)
-    used.pop("hash" if listed else "hash contents", None)
     if "inflate" in used:
         used["unpack"] = [
             min(pair) for pair in zip(used.pop("inflate"), used["unpack"], strict=True)

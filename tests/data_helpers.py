@@ -52,11 +52,6 @@ def tar_of(files: Mapping[str, bytes], mode: str = "w") -> bytes:
     return buffer.getvalue()
 
 
-def list_of(files: Mapping[str, bytes]) -> str:
-    """What sha256sum prints of these files."""
-    return "".join(f"{sha256(data)}  {name}\n" for name, data in files.items())
-
-
 def addresses(offered: Offered, name: str) -> list[str]:
     if isinstance(offered, DataServer):
         return [offered.url(name)]
@@ -73,13 +68,11 @@ def known_set(
     files: Mapping[str, bytes],
     /,
     unpack: Sequence[str] = (),
-    contents: Mapping[str, Mapping[str, bytes]] | None = None,
     **overrides: Any,
 ) -> Known:
     """A data set "test/frames" with these files as a manifest declares them.
 
-    `contents` holds the files of an archive by its name. What `overrides` says replaces a key of
-    every file, or else of the whole data set.
+    What `overrides` says replaces a key of every file, or else of the whole data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     of_files = {"size_bytes", "sha256", "md5", "urls"} & overrides.keys()
@@ -92,9 +85,6 @@ def known_set(
             "sha256": sha256(data),
             "unpack": name in unpack,
         }
-        if name in (contents or {}):
-            file["contents"] = f"{name}.sha256"
-            (folder / file["contents"]).write_text(list_of(contents[name]), encoding="utf-8")
         declared.append(file | {key: overrides[key] for key in of_files})
     body = {
         "title": "Frames to test with",

@@ -59,6 +59,8 @@ class Behaviour:
     ignore_conditions: bool = False  # If-Match, If-Range, If-Unmodified-Since
     wrong_content_range: tuple[int, int] | str | None = None  # first, last served; or only a header
 
+    part_status: int = 206  # what an answer with a Content-Range has
+
     truncate_after: int | None = None
     reset_after: int | None = None
     stall_after: int | None = None
@@ -210,7 +212,9 @@ def answer_in_part(
     if isinstance(wrong, tuple):
         first, last = wrong
     told = wrong if isinstance(wrong, str) else f"bytes {first}-{last}/{content.size}"
-    return Answer(206, content, headers | {"Content-Range": told}, first, last + 1)
+    return Answer(
+        behaviour.part_status, content, headers | {"Content-Range": told}, first, last + 1
+    )
 
 
 def answer_whole_or_part(request: Request, content: Content, behaviour: Behaviour) -> Answer:

@@ -6,8 +6,10 @@ import io
 import lzma
 import stat
 import struct
+import subprocess
 import tarfile
 import tempfile
+import threading
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data_helpers import known_set, make_fetch, noise, published, sha256, tar_of, visible
+from tests.data_processes import until
 from tests.data_server import DataServer
 from workbench.data import rules, tape
 from workbench.data.box import Box
@@ -64,10 +67,6 @@ class Sender:
             yield chunk
 
 
-def listed(files: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: sha256(data) for name, data in files.items()}
-
-
 def inside(folder: Path) -> dict[str, bytes]:
     return {
         p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
@@ -85,7 +84,6 @@ def bring(
     place: Path,
     name: str,
     sender: Sender,
-    contents: Mapping[str, str] | None = None,
     cuts: list[int] | None = None,
     checksum: str = "",
 ) -> tuple[dict[str, bytes], list[str]]:
@@ -97,7 +95,7 @@ def bring(
         told.clear()
         box = Box(place / "set", place / "work", lambda arrived: told.append(arrived.name))
         try:
-            receive(file, box, sender.open_at, dict(contents or {}))
+            receive(file, box, sender.open_at)
         except Cut:
             continue
         break
@@ -129,11 +127,9 @@ def large() -> dict[str, bytes]:
 KINDS = list(archives({}))
 
 
-@pytest.mark.parametrize("with_list", [False, True], ids=["no list", "list"])
 @pytest.mark.parametrize("name", KINDS)
-def test_every_kind_of_archive_gives_every_size_of_file(tmp_path, large, name, with_list):
-    contents = listed(MANY) if with_list else {}
-    files, told = bring(tmp_path, name, Sender(large[name], [70_001]), contents)
+def test_every_kind_of_archive_gives_every_size_of_file(tmp_path, large, name):
+    files, told = bring(tmp_path, name, Sender(large[name], [70_001]))
     assert files == MANY
     assert sorted(told) == sorted(MANY)
 
@@ -177,53 +173,41 @@ PIECES = st.lists(st.sampled_from([1, 7, 511, 512, 513, 4096, 9000]), max_size=5
 CUTS = st.lists(st.integers(0, 60_000), max_size=5)
 
 
-@settings(max_examples=30)
-@given(SMALL_FILES, PIECES, CUTS, st.booleans())
-def test_an_interrupted_tar_goes_on_at_the_byte_that_was_missing(files, pieces, cuts, with_list):
-    sender = Sender(tar_of(files), pieces)
-    with folder() as place:
-        found, _ = bring(place, "a.tar", sender, listed(files) if with_list else {}, cuts)
-        assert found == files
-    # What is asked for again is at most the headers between two files: padding and one block.
-    assert sender.sent <= len(sender.data) + 1024 * len(cuts) + 10_240
-
-
-@settings(max_examples=30)
-@given(PIECES, st.lists(st.integers(1, 150_000), min_size=1, max_size=4))
-def test_no_byte_of_a_files_contents_is_asked_for_twice(pieces, cuts):
-    data = {"one.bin": noise(200_000)}
-    sender = Sender(tar_of(data), pieces)
-    with folder() as place:
-        assert bring(place, "a.tar", sender, {}, cuts)[0] == data
-    arrived = 0
-    for start, limit in zip(sender.starts[1:], cuts, strict=False):
-        arrived += limit
-        if 512 <= arrived <= 200_512:
-            assert start == arrived
-        arrived = start
-
-
-@settings(max_examples=30)
-@given(
-    SMALL_FILES, PIECES, CUTS, st.booleans(), st.sampled_from([k for k in KINDS if k != "all.tar"])
-)
-def test_other_archives_come_out_right_however_often_they_are_interrupted(
-    files, pieces, cuts, with_list, name
+@settings(max_examples=40)
+@given(SMALL_FILES, PIECES, CUTS, st.sampled_from(KINDS))
+def test_an_interrupted_archive_comes_out_right_and_no_byte_is_asked_for_twice(
+    files, pieces, cuts, name
 ):
     sender = Sender(archives(files)[name], pieces)
     with folder() as place:
-        found, _ = bring(place, name, sender, listed(files) if with_list else {}, cuts)
+        found, _ = bring(place, name, sender, cuts)
         assert found == files
-
-
-@settings(max_examples=30)
-@given(PIECES, st.lists(st.integers(1, 40_000), max_size=4))
-def test_an_interrupted_zip_is_asked_for_every_byte_once(pieces, cuts):
-    files = {f"{n}.bin": noise(9000, n) for n in range(10)}
-    sender = Sender(zip_of(files), pieces)
-    with folder() as place:
-        assert bring(place, "a.zip", sender, {}, cuts)[0] == files
+        assert not [p for p in (place / "work").rglob("*") if p.is_file() and p.name != "arrived"]
     assert sender.sent == len(sender.data)
+
+
+def test_a_download_that_stalls_has_been_unpacked_as_far_as_it_came(tmp_path):
+    """Unpacking goes on beside the download, and begins again from the disk after a break."""
+    files = {f"{n}.bin": noise(60_000, n) for n in range(20)}
+    sender = Sender(tar_of(files), [10_000])
+    reached = threading.Event()
+
+    def stalling(start: int) -> Iterator[bytes]:
+        for chunk in sender.open_at(start):
+            yield chunk
+            if sender.sent == 700_000:
+                until(lambda: (tmp_path / "work/parts/10.bin").exists())
+                reached.set()
+                raise Cut
+
+    box = Box(tmp_path / "set", tmp_path / "work", lambda arrived: None)
+    file = DataFile(name="a.tar", sha256=sha256(sender.data), unpack=True)
+    with pytest.raises(Cut):
+        receive(file, box, stalling)
+    assert reached.is_set()
+    assert inside(tmp_path / "set") == {}
+    assert bring(tmp_path, "a.tar", sender)[0] == files
+    assert sender.starts == [0, 700_000]
 
 
 @settings(max_examples=25)
@@ -237,28 +221,9 @@ def test_several_compressed_streams_and_padding_are_one_file(pieces, kind, paddi
         assert found == ({"a": tar} if single else FEW)
 
 
-def test_a_listed_file_is_told_as_soon_as_it_is_complete_and_others_at_the_end(tmp_path):
-    files = {f"{n}.bin": noise(60_000, n) for n in range(20)}
-    for place, contents in ((tmp_path / "list", listed(files)), (tmp_path / "none", {})):
-        sender = Sender(tar_of(files), [10_000])
-        sender.limit = 700_000
-        told: list[str] = []
-        box = Box(place / "set", place / "work", lambda arrived, told=told: told.append(arrived))
-        with pytest.raises(Cut):
-            receive(
-                DataFile(name="a.tar", sha256=sha256(sender.data), unpack=True),
-                box,
-                sender.open_at,
-                contents,
-            )
-        names = [file.name for file in told]
-        assert names == ([f"{n}.bin" for n in range(11)] if contents else [])
-        assert inside(place / "set") == {name: files[name] for name in names}
-
-
-def fails(place: Path, name: str, data: bytes, contents=None, checksum="") -> str:
+def fails(place: Path, name: str, data: bytes, checksum="") -> str:
     with pytest.raises(WrongContents) as caught:
-        bring(place, name, Sender(data, [4096]), contents, checksum=checksum)
+        bring(place, name, Sender(data, [4096]), checksum=checksum)
     return str(caught.value)
 
 
@@ -309,59 +274,6 @@ def test_what_is_no_archive_is_told_by_its_name(tmp_path, name, data):
 @pytest.mark.parametrize("name", KINDS)
 def test_an_archive_without_files_is_told(tmp_path, name):
     assert fails(tmp_path, name, archives({})[name]) == f"{name} holds no files."
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_a_file_that_differs_from_the_list_is_told_and_thrown_away(tmp_path, name):
-    contents = listed(FEW | {"d/b.bin": b"other"})
-    text = fails(tmp_path, name, archives(FEW)[name], contents)
-    assert text.startswith(f"'d/b.bin' in {name} differs from the manifest's list.")
-    assert "d/b.bin" not in inside(tmp_path / "set")
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_a_file_that_is_not_on_the_list_is_told_before_it_is_written(tmp_path, name):
-    data = archives(FEW | {"more.bin": bytes(1 << 20)})[name]
-    text = fails(tmp_path, name, data, listed(FEW))
-    assert text.startswith(f"'more.bin' in {name} is not in the manifest's list.")
-    assert not list(tmp_path.rglob("more.bin"))
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_files_that_the_list_has_and_the_archive_lacks_are_told(tmp_path, name):
-    contents = listed(FEW | {"more.bin": b"1", "most.bin": b"2"})
-    text = fails(tmp_path, name, archives(FEW)[name], contents)
-    assert text == (f"{name} lacks 2 of the files that the manifest lists: more.bin, most.bin.")
-
-
-def test_another_archive_can_follow_a_wrong_one_that_had_no_checksum(tmp_path):
-    contents = listed(FEW)
-    for name, good in archives(FEW).items():
-        place = tmp_path / name
-        wrong = archives(FEW | {"a.bin": b"wrong"})[name]
-        fails(place, name, wrong, contents, checksum="unknown")
-        assert bring(place, name, Sender(good, [999]), contents, checksum="unknown")[0] == FEW
-
-
-def test_a_zip_that_was_unpacked_just_before_the_end_of_the_process_is_not_fetched_again(tmp_path):
-    sender = Sender(zip_of(FEW), [999])
-    bring(tmp_path, "a.zip", sender)
-    assert bring(tmp_path, "a.zip", sender)[0] == FEW
-    assert sender.sent == len(sender.data)
-
-
-def test_the_room_of_a_zip_is_given_back_while_it_is_unpacked(tmp_path, monkeypatch):
-    left = []
-    files = {f"{n}.bin": noise(400_000, n) for n in range(5)}
-    sender = Sender(zip_of(files, zipfile.ZIP_STORED), [70_000])
-    file = DataFile(name="a.zip", sha256=sha256(sender.data), unpack=True)
-    part = tmp_path / "work/parts/a.zip"
-    box = Box(tmp_path / "set", tmp_path / "work", lambda _: left.append(part.stat().st_blocks))
-    receive(file, box, sender.open_at, {})
-    if left[-1] == left[0]:
-        pytest.skip("this file system gives no room back")
-    assert left == sorted(left, reverse=True)
-    assert left[-1] * 512 < 900_000
 
 
 # ------------------------------------------------------------------ hostile
@@ -417,33 +329,34 @@ HOSTILE_TARS = {
     "folder-up": (tar_with(member("../evil", tarfile.DIRTYPE)), "which would lie outside"),
     "no-name": (tar_with(member(".", size=5)), "which would lie outside"),
     "symlink-out": (tar_with(member("evil", tarfile.SYMTYPE, "/etc")), "a link to '/etc'"),
-    "symlink-in": (tar_with(member("evil", tarfile.SYMTYPE, "good")), "a link to 'good'"),
+    "symlink-up": (tar_with(member("a/evil", tarfile.SYMTYPE, "../../x")), "a link to '../../x'"),
+    "hardlink-up": (tar_with(member("a/evil", tarfile.LNKTYPE, "../x")), "a link to '../x'"),
     "hardlink-out": (
         tar_with(member("evil", tarfile.LNKTYPE, "/etc/passwd")),
         "a link to '/etc/passwd'",
     ),
-    "hardlink-in": (tar_with(member("evil", tarfile.LNKTYPE, "good")), "a link to 'good'"),
     "character": (tar_with(member("evil", tarfile.CHRTYPE)), "which is not an ordinary file"),
     "block": (tar_with(member("evil", tarfile.BLKTYPE)), "which is not an ordinary file"),
     "fifo": (tar_with(member("evil", tarfile.FIFOTYPE)), "which is not an ordinary file"),
     "other": (tar_with(member("evil", b"Z")), "which is not an ordinary file"),
-    "old-sparse": (tar_with(member("evil", tarfile.GNUTYPE_SPARSE)), "not an ordinary file"),
-    "sparse": (sparse(SPARSE, b"0\n" + bytes(510)), "which is not an ordinary file"),
+    "sparse-huge": (
+        sparse(SPARSE | {"GNU.sparse.realsize": str(1 << 50)}, b"0\n" + bytes(510)),
+        "unpacks to more than 200 times its size",
+    ),
     "sparse-end": (sparse(SPARSE, b"9" * 512), "not a tar archive that can be read"),
     "sparse-map": (sparse({"GNU.sparse.map": "0,x"}), "not a tar archive that can be read"),
-    "twice": (tar_with(member("evil", size=5), member("./evil", size=5)), "'evil', twice"),
-    "file-as-folder": (tar_with(member("good/evil", size=5)), "'good/evil', twice"),
+    "file-as-folder": (tar_with(member("good/evil", size=5)), "'good/evil', both as a file and"),
     "folder-as-file": (
         tar_with(member("evil/a", size=5), member("evil", size=5)),
-        "'evil', twice",
+        "'evil', both as a file and as a folder",
+    ),
+    "through-a-link": (
+        tar_with(member("evil", tarfile.SYMTYPE, "good"), member("evil/a", size=5)),
+        "both as a file and as a folder",
     ),
     "escape": (tar_with(member("evil\x1b[31m", size=5)), "'evil?[31m', whose name has characters"),
     "newline": (tar_with(member("evil\nname", size=5)), "characters that can't be printed"),
     "direction": (tar_with(member("evil\u202egnp", size=5)), "characters that can't be printed"),
-    "no-text": (
-        tar_with(member("evil\udcff", size=5), dialect=tarfile.GNU_FORMAT),
-        "characters that can't be printed",
-    ),
     "long-name": (tar_with(member("e" * 256, size=5)), "whose name is too long"),
     "long-letters": (tar_with(member("ä" * 128, size=5)), "whose name is too long"),
     "deep-name": (tar_with(member("evil/" * 500 + "e", size=5)), "whose name is too long"),
@@ -466,21 +379,20 @@ HOSTILE_TARS = {
 }
 
 
-def refused_by_a_fetch(tmp_path: Path, name: str, data: bytes, *, listing=None) -> str:
+def refused_by_a_fetch(tmp_path: Path, name: str, data: bytes) -> str:
     """Return the refusal of an archive that a real server offers; nothing of it is left."""
     before = set(tmp_path.parent.iterdir())
     with DataServer({name: data}) as server:
-        known = known_set(tmp_path / "uc", server, {name: data}, unpack=[name], contents=listing)
+        known = known_set(tmp_path / "uc", server, {name: data}, unpack=[name])
         with pytest.raises(DataError) as caught:
             make_fetch(known, tmp_path).run()
     assert published(tmp_path) == []
-    # What is in a zip is handed on once the zip has been verified, file by file.
-    assert visible(tmp_path).items() <= ({"good": b"yes"} if name == "evil.zip" else {}).items()
+    assert visible(tmp_path) == {}
     outside = [p for p in tmp_path.rglob("*") if "evil" in p.name and ".work" not in str(p)]
-    assert [p for p in outside if p.name != f"{name}.sha256"] == []
+    assert outside == []
     assert set(tmp_path.parent.iterdir()) == before
     if isinstance(caught.value, Refused):
-        assert [p for p in (tmp_path / "cache/sets").rglob("*") if p.is_file()] == []
+        assert [p for p in (tmp_path / "cache").glob("*/sets/**/*") if p.is_file()] == []
     return str(caught.value)
 
 
@@ -493,7 +405,7 @@ def test_a_hostile_tar_is_refused_as_a_whole(tmp_path, kind):
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize("kind", ["up", "symlink-out", "twice", "escape", "chain"])
+@pytest.mark.parametrize("kind", ["up", "symlink-out", "file-as-folder", "escape", "chain"])
 @pytest.mark.parametrize("packer", [".gz", ".bz2", ".xz"])
 def test_a_hostile_tar_is_refused_in_every_compression(tmp_path, kind, packer):
     data, words = HOSTILE_TARS[kind]
@@ -501,13 +413,6 @@ def test_a_hostile_tar_is_refused_in_every_compression(tmp_path, kind, packer):
     text = refused_by_a_fetch(tmp_path, name, PACKERS[packer](data))
     assert name in text
     assert words.replace("evil.tar", name) in text
-
-
-def test_a_list_does_not_make_a_hostile_tar_good(tmp_path):
-    data, words = HOSTILE_TARS["up"]
-    files = {"good": b"yes", "../evil": b"evile"}
-    text = refused_by_a_fetch(tmp_path, "evil.tar", data, listing={"evil.tar": files})
-    assert words in text
 
 
 @pytest.mark.parametrize("global_", [False, True], ids=["folders", "headers"])
@@ -594,9 +499,8 @@ HOSTILE_ZIPS = {
     "folder-link": (zip_with("evil/", b"/etc", stat.S_IFLNK | 0o777), "'evil/', a link"),
     "device": (zip_with("evil", b"", stat.S_IFCHR), "which is not an ordinary file"),
     "fifo": (zip_with("evil", b"", stat.S_IFIFO), "which is not an ordinary file"),
-    "twice": (zip_with("evil", also="evil"), "'evil', twice"),
-    "file-as-folder": (zip_with("good/evil"), "'good/evil', twice"),
-    "folder-as-file": (zip_with("evil/a", also="evil"), "'evil', twice"),
+    "file-as-folder": (zip_with("good/evil"), "'good/evil', both as a file and as a folder"),
+    "folder-as-file": (zip_with("evil/a", also="evil"), "'evil', both as a file and as a folder"),
     "escape": (zip_with("evil\x1b"), "characters that can't be printed"),
     "long-name": (zip_with("e" * 256), "whose name is too long"),
     "deep-name": (zip_with("evil/" * 500 + "e"), "whose name is too long"),
@@ -649,24 +553,124 @@ MUTATED = {"a.tar": tar_of(FEW), "a.zip": zip_of(FEW), "a.tar.gz": gzip.compress
 @given(
     st.sampled_from(sorted(MUTATED)),
     st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=6),
-    st.booleans(),
 )
-def test_whatever_is_damaged_in_an_archive_ends_in_a_sentence(name, flips, with_list):
+def test_whatever_is_damaged_in_an_archive_ends_in_a_sentence(name, flips):
     data = bytearray(MUTATED[name])
     for at, value in flips:
         data[at % len(data)] = value
     with folder() as place:
         try:
-            found, _ = bring(
-                place,
-                name,
-                Sender(bytes(data), [997]),
-                listed(FEW) if with_list else {},
-                checksum="unknown",
-            )
+            bring(place, name, Sender(bytes(data), [997]), checksum="unknown")
         except DataError as problem:
             assert name in str(problem)
-        else:
-            if with_list:
-                assert found == FEW
         assert {p.name for p in place.iterdir()} <= {"set", "work"}
+
+
+# ------------------------------------------------------------------ as publishers make them
+
+
+def unpacked(tmp_path: Path, name: str, data: bytes) -> dict[str, bytes]:
+    return bring(tmp_path, name, Sender(data, [700]))[0]
+
+
+EVIL = b"evil" * 300
+PUBLISHED_TARS = {
+    "a label": (tar_with(member("Volume 1", b"V")), {}),
+    "the same name twice": (
+        tar_with(member("a", size=9), member("./a", size=5)),
+        {"a": EVIL[:5]},
+    ),
+    "backslashes": (tar_with(member("run\\a", size=5)), {"run/a": EVIL[:5]}),
+    "Latin-1": (
+        tar_with(member("M\udcfcnchen", size=5), dialect=tarfile.GNU_FORMAT),
+        {"München": EVIL[:5]},
+    ),
+    "a soft hyphen": (
+        tar_with(member("de\N{SOFT HYPHEN}tector", size=5)),
+        {"de\xadtector": EVIL[:5]},
+    ),
+    "a link": (tar_with(member("d/a", tarfile.SYMTYPE, "../good")), {"d/a": b"yes"}),
+    "a hard link": (tar_with(member("d/a", tarfile.LNKTYPE, "good")), {"d/a": b"yes"}),
+    "a link to a link, before both": (
+        tar_with(
+            member("a", tarfile.SYMTYPE, "b"),
+            member("b", tarfile.SYMTYPE, "c/./d"),
+            member("c/d", size=5),
+        ),
+        {"a": EVIL[:5], "b": EVIL[:5], "c/d": EVIL[:5]},
+    ),
+    "a link to a folder": (
+        tar_with(member("c/d", size=5), member("latest", tarfile.SYMTYPE, "c")),
+        {"c/d": EVIL[:5], "latest/d": EVIL[:5]},
+    ),
+    "links in a circle": (
+        tar_with(member("a", tarfile.SYMTYPE, "b"), member("b", tarfile.SYMTYPE, "a")),
+        {},
+    ),
+    "a link that means nothing": (tar_with(member("a", tarfile.SYMTYPE, "gone")), {}),
+}
+
+
+@pytest.mark.parametrize("kind", PUBLISHED_TARS)
+def test_what_publishers_put_into_a_tar_is_unpacked(tmp_path, kind):
+    data, files = PUBLISHED_TARS[kind]
+    assert unpacked(tmp_path, "a.tar", data) == {"good": b"yes"} | files
+    assert not [p for p in tmp_path.rglob("*") if p.is_symlink()]
+
+
+@pytest.mark.parametrize("form", ["gnu", "oldgnu", "posix"])
+def test_a_sparse_file_has_its_zeros(tmp_path, form):
+    """As the system's own tar packs it, in each of its ways."""
+    source = tmp_path / "source"
+    source.mkdir()
+    with (source / "map.bin").open("wb") as file:
+        for at in (200_000, 900_000):
+            file.seek(at)
+            file.write(b"data" * 1000)
+        file.truncate(1_500_000)
+    (source / "z").write_bytes(b"after")
+    files = inside(source)
+    tar = subprocess.run(
+        ["tar", f"--format={form}", "-cSf", "-", "map.bin", "z"],
+        cwd=source,
+        check=True,
+        capture_output=True,
+    ).stdout
+    assert len(tar) < 200_000, "it is sparse"
+    assert unpacked(tmp_path / "to", "a.tar", tar) == files
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.h5.gz", "a.tar.bz2", "a.tar.xz"])
+@pytest.mark.parametrize("after", [b"\0" * 700, b"garbage", b"\n", b"\0\0x" * 500])
+def test_what_follows_a_compressed_stream_is_no_part_of_it(tmp_path, name, after):
+    data = tar_of(FEW) if "tar" in name else FEW["d/b.bin"]
+    packed = PACKERS[f".{name.rpartition('.')[2]}"](data) + after
+    expected = FEW if "tar" in name else {"a.h5": data}
+    assert unpacked(tmp_path, name, packed) == expected
+
+
+def zip_entries(*entries: tuple[str, bytes, int]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for name, data, attributes in entries:
+            about = zipfile.ZipInfo(name)
+            about.filename = about.orig_filename = name
+            about.external_attr = attributes
+            archive.writestr(about, data)
+    return buffer.getvalue()
+
+
+FOLDER = (stat.S_IFDIR | 0o755) << 16
+PUBLISHED_ZIPS = {
+    "a folder twice": [("d/", b"", FOLDER), ("d/", b"", FOLDER), ("d/a", b"1", 0)],
+    "a folder without a slash": [("d", b"", FOLDER), ("e", b"", 0x10), ("d/a", b"1", 0)],
+    "the top": [("/", b"", FOLDER), ("./", b"", FOLDER), ("d/a", b"1", 0)],
+    "the same name twice": [("d/a", b"0", 0), ("d/a", b"1", 0)],
+    "backslashes": [("d\\a", b"1", 0)],
+}
+
+
+@pytest.mark.parametrize("kind", PUBLISHED_ZIPS)
+def test_what_publishers_put_into_a_zip_is_unpacked(tmp_path, kind):
+    assert unpacked(tmp_path, "a.zip", zip_entries(*PUBLISHED_ZIPS[kind])) == {"d/a": b"1"}

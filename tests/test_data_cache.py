@@ -396,7 +396,7 @@ def open_folder() -> Iterator[Path]:
 def writable_root(root: Path, home: Path) -> tuple[Path, list[bool]]:
     os.environ["XDG_CACHE_HOME"] = str(home)
     places = Settings(cache=root)
-    return writable(places).root, [cache.writable for cache in readable(places)]
+    return writable(places, readable(places)).root, [c.writable for c in readable(places)]
 
 
 @root_only

@@ -1,10 +1,12 @@
 """One data set: from the first source that delivers, verified, or not published at all."""
 
+import gzip
 import hashlib
 import json
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,68 @@ def test_a_file_that_does_not_come_is_told_with_its_source(server, tmp_path, nam
     assert text in second
     assert "is kept; the next" not in said
     assert visible(tmp_path) == {}
+
+
+# ---------------------------------------------------------------------- servers as they are
+
+
+@pytest.mark.parametrize("size_bytes", [0, None])
+def test_an_empty_file_is_a_file(server, tmp_path, size_bytes):
+    server.put("empty", b"")
+    known = known_set(tmp_path, server, {"empty": b""}, size_bytes=size_bytes)
+    assert brought(make_fetch(known, tmp_path)) == {"empty": b""}
+
+
+@pytest.mark.parametrize("name", ["a.bin", "big.bin"])
+@pytest.mark.parametrize("size", ["declared", "unknown"])
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        [Behaviour(truncate_after=100_001), Behaviour(wrong_content_range=(0, None))],
+        Behaviour(wrong_content_range=(0, None)),
+        Behaviour(part_status=200),
+    ],
+    ids=["earlier after a break", "earlier than asked", "200 with a range"],
+)
+def test_a_part_that_is_told_in_another_way_is_taken_for_what_it_is(
+    server, tmp_path, name, size, behaviour
+):
+    data = {"a.bin": SMALL, "big.bin": LARGE}[name]
+    each = behaviour if isinstance(behaviour, list) else [behaviour]
+    whole = [
+        replace(b, wrong_content_range=(0, len(data) - 1)) if b.wrong_content_range else b
+        for b in each
+    ]
+    server.behave(name, whole if len(whole) > 1 else whole[0])
+    about = {} if size == "declared" else {"size_bytes": None}
+    known = known_set(tmp_path, server, {name: data}, **about)
+    assert brought(make_fetch(known, tmp_path)) == {name: data}
+
+
+def test_a_redirect_may_be_written_in_utf_8(server, tmp_path):
+    server.put("Daten/größe 1.bin", SMALL)
+    target = "/Daten/größe 1.bin".encode().decode("latin-1")
+    server.behave("a.bin", Behaviour(redirect=target))
+    known = known_set(tmp_path, server, {"a.bin": SMALL})
+    assert brought(make_fetch(known, tmp_path)) == {"a.bin": SMALL}
+
+
+@pytest.mark.parametrize("path", ["download/1234", "records/7/content", "get?name=frames.tar.gz"])
+def test_an_archive_that_its_server_labels_as_compressed_is_taken_as_it_is(server, tmp_path, path):
+    files = {"a.bin": SMALL}
+    packed = gzip.compress(tar_of(files))
+    server.put(path.partition("?")[0], packed)
+    server.behave("*", Behaviour(headers={"Content-Encoding": "gzip"}))
+    urls = {"frames.tar.gz": [server.url("") + path]}
+    known = known_set(tmp_path, urls, {"frames.tar.gz": packed}, ["frames.tar.gz"])
+    assert brought(make_fetch(known, tmp_path)) == files
+
+
+def test_a_challenge_to_robots_is_told_with_what_to_do(server, tmp_path):
+    server.behave("a.bin", Behaviour(status=202, body=b"<script>are you human?</script>"))
+    said = refusal(make_fetch(known_set(tmp_path, server, {"a.bin": SMALL}), tmp_path))
+    assert "asks to prove that a person asks (HTTP 202). Open its page in a browser" in said
+    assert server.count() == 1
 
 
 # ---------------------------------------------------------------------- checksums
@@ -517,21 +581,6 @@ def test_an_archive_that_a_mirror_lists_and_can_not_give_comes_from_the_publishe
         assert contents_of(entry) == FRAMES
         assert entry.record.source == at(publisher)
         assert work.progress.state.done_bytes == len(files["frames.tar"])
-
-
-def test_a_mirror_that_contradicts_the_manifests_list_is_not_believed(tmp_path):
-    files, wrong = {"frames.tar": tar_of(FRAMES)}, noise(50_000, 99)
-    listed = [
-        {"name": name, "size_bytes": len(wrong), "sha256": sha256(wrong), "of": "frames.tar"}
-        for name in FRAMES
-    ]
-    mirror_files = {f"test/frames/{name}": wrong for name in FRAMES}
-    mirror_files[f"test/frames/{LISTING}"] = json.dumps({"files": listed}).encode()
-    with DataServer(files) as publisher, DataServer(mirror_files) as server:
-        known = known_set(
-            tmp_path, publisher, files, ["frames.tar"], contents={"frames.tar": FRAMES}
-        )
-        assert brought(make_fetch(known, tmp_path, mirrors=(server.url(),))) == FRAMES
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil"])

@@ -160,7 +160,7 @@ def test_a_packed_file_that_is_labelled_as_compressed_comes_as_it_is(server, wir
     assert got(wire, server.url("a.tar.gz"))[1] == FILE
 
 
-@pytest.mark.parametrize("wrong", [(5, 100), "bytes 11-19/100000", "nonsense", ""])
+@pytest.mark.parametrize("wrong", [(11, 100), "bytes 11-19/100000", "nonsense", ""])
 def test_another_part_than_was_asked_for_is_refused(server, wire, wrong):
     server.behave("a.bin", Behaviour(wrong_content_range=wrong))
     text = said(wire, server.url("a.bin"), start=10, stop=20)

@@ -163,7 +163,7 @@ class DataFile(Declared):
 
     name: RelativePath
     urls: list[PublicUrl] = Field([], description="Where the publisher offers it, best first")
-    size_bytes: PositiveInt | None = Field(None, description="None where nobody publishes it")
+    size_bytes: NonNegativeInt | None = Field(None, description="None where nobody publishes it")
     sha256: Sha256 | Literal["unknown"] = Field(
         description="'unknown' where no publisher states it: such a file is refused by default"
     )
@@ -171,17 +171,6 @@ class DataFile(Declared):
         None, description="Where the publisher states only this"
     )
     unpack: bool = Field(False, description="An archive whose contents are the data")
-    contents: RelativePath | None = Field(
-        None,
-        description="A list beside the manifest of what the archive holds, made by sha256sum; "
-        "with it each file can be used as soon as it has arrived",
-    )
-
-    @model_validator(mode="after")
-    def _only_archives_have_contents(self) -> Self:
-        if self.contents and not self.unpack:
-            raise ValueError("'contents' lists what an archive holds: say 'unpack: true' too")
-        return self
 
 
 class DataSet(Declared):
@@ -342,7 +331,6 @@ def load_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     manifest = load(path, Manifest)
     named = [n.file for n in manifest.notebooks] + ([manifest.picture] if manifest.picture else [])
-    named += [f.contents for d in manifest.data_sets.values() for f in d.files if f.contents]
     generators = [d.generator for d in manifest.data_sets.values() if d.generator]
     named += sorted({f"{generator.partition(':')[0]}.py" for generator in generators})
     if not manifest.coming:

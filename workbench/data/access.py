@@ -181,9 +181,10 @@ def fetch(
     """
     known = chosen(name, seed)
     places = places or settings()
-    files = at_hand(known, places, consent(known, unverified))
+    wanted, caches = consent(known, unverified), readable(places)
+    files = at_hand(known, places, caches, unverified=wanted)
     if files is None:
-        work = task(known, places, unverified=consent(known, unverified))
+        work = task(known, places, writable(places, caches), unverified=wanted)
         in_use = work.cache.use(known)
         try:
             with shown(work.progress, wanted=progress):
@@ -208,13 +209,13 @@ def status(name: str | None = None, *, places: Settings | None = None) -> Status
         Where to look; None means what the launch says.
     """
     places = places or settings()
-    sets = known_sets() if name is None else [find(name)]
-    return Status([Row(known, best_offer(known, places)) for known in sets])
+    sets, caches = known_sets() if name is None else [find(name)], readable(places)
+    return Status([Row(known, best_offer(known, places, caches)) for known in sets])
 
 
-def best_offer(known: Known, places: Settings) -> Offer:
+def best_offer(known: Known, places: Settings, caches: list[Cache]) -> Offer:
     """Return what would serve a data set, looking into every cache that can be read."""
-    offers = [offer(known, places, cache) for cache in readable(places)]
+    offers = [offer(known, places, cache) for cache in caches]
     return next((o for o in offers if o.here), offers[0])
 
 
@@ -233,12 +234,14 @@ def consent(known: Known, unverified: str | None) -> bool:
     return unverified is not None
 
 
-def at_hand(known: Known, places: Settings, unverified: bool) -> Files | None:
+def at_hand(
+    known: Known, places: Settings, caches: list[Cache], *, unverified: bool
+) -> Files | None:
     """Return a data set that is here already, None where something has to be done."""
-    first = best_offer(known, places)
+    first = best_offer(known, places, caches)
     if first.kind in ("root", "package") and first.folder is not None:
         return Files(known, first.folder, names_in(known, first), first.where)
-    for cache in readable(places):
+    for cache in caches:
         in_use = cache.use(known)
         entry = cache.find(known, unverified=unverified)
         if entry is not None:
@@ -264,12 +267,12 @@ def files_of(known: Known, entry: Entry, in_use: Use) -> Files:
     return files
 
 
-def task(known: Known, places: Settings, *, unverified: bool) -> Fetch:
+def task(known: Known, places: Settings, cache: Cache, *, unverified: bool) -> Fetch:
     """Return the work that has to be done for a data set."""
     return Fetch(
         known,
         places,
-        writable(places),
+        cache,
         unverified=unverified,
         progress=Progress(known.label, known.size_bytes),
     )
@@ -281,15 +284,15 @@ def readable(places: Settings) -> list[Cache]:
     return [found] if found.writable else [found, Cache(own_cache(), own_cache().parent)]
 
 
-def writable(places: Settings) -> Cache:
-    """Return the cache to fetch into.
+def writable(places: Settings, caches: list[Cache]) -> Cache:
+    """Return the first of a site's caches that this account can fetch into.
 
     Raises
     ------
     DataError
         There is none.
     """
-    for cache in readable(places):
+    for cache in caches:
         if cache.writable:
             return cache
     raise DataError(

@@ -1,48 +1,184 @@
-"""Unpack archives while they arrive: tar in any compression, single files, zip."""
+"""Unpack an archive while it arrives: tar in any compression, a file compressed by itself, zip.
 
-import ctypes
+The archive grows in a file of its own, from which an interrupted download goes on. Another thread
+reads what has arrived and unpacks it; a zip, whose table of contents comes last, is unpacked once
+all of it is here. What came out is kept only if the archive's checksum is right.
+"""
+
 import hashlib
-import shutil
 import struct
 import tarfile
+import threading
 import zipfile
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from ..manifest import DataFile
-from .box import BLOCK, Box, blocks
+from .box import BLOCK, Box, write_all
 from .errors import Refused, WrongContents
 from .inflate import inflate
-from .intake import OpenAt, Sums, collect, sums_for, verify, write_all
-from .journal import Entry, Journal
-from .restart import Gunzipping, Restarts
-from .rules import Unpacking, tar_file_name, zip_file_name
+from .rules import Unpacking, link_target, tar_file_name, zip_file_name
 from .tape import Helper, Tape
-from .zlibblocks import zlib_library
 
-KEEP_SIZE, PUNCH_HOLE = 1, 2
-"""Of fallocate(2)."""
 ZIP_PROBLEMS = (
     zipfile.BadZipFile,
     EOFError,
     NotImplementedError,
     RuntimeError,
     ValueError,
-    WrongContents,
     struct.error,
     zlib.error,
 )
 """What zipfile makes of a damaged archive."""
-UNPACKED = b"unpacked"
+TAR_KINDS = {
+    ".tar": "",
+    ".tar.gz": ".gz",
+    ".tgz": ".gz",
+    ".tar.bz2": ".bz2",
+    ".tbz2": ".bz2",
+    ".tar.xz": ".xz",
+    ".txz": ".xz",
+}
+"""Endings of tar archives, and how their stream is compressed."""
+KINDS = (*TAR_KINDS, ".zip", ".gz", ".bz2", ".xz")
+VOLUME_LABEL = b"V"
+MOST_LINKS = 40
+"""Links to links that are followed, as the kernel does."""
+
+
+class Stopped(Exception):  # noqa: N818
+    """The rest of the archive will not come."""
+
+
+class Growing:
+    """A file that one thread writes while another reads it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = 0
+        self._ended = self._stopped = False
+        self._change = threading.Condition()
+
+    def grow(self, size: int) -> None:
+        """Say that the file has so many bytes now."""
+        with self._change:
+            self._size = size
+            self._change.notify_all()
+
+    def end(self) -> None:
+        """Say that it is complete."""
+        with self._change:
+            self._ended = True
+            self._change.notify_all()
+
+    def stop(self) -> None:
+        """Say that it will never be."""
+        with self._change:
+            self._stopped = True
+            self._change.notify_all()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield its bytes as they come.
+
+        Raises
+        ------
+        Stopped
+            The rest will not come.
+        """
+        place = 0
+        with self._path.open("rb", buffering=0) as file:
+            while (left := self._wait(place)) > 0:
+                data = file.read(min(BLOCK, left))
+                place += len(data)
+                yield data
+
+    def _wait(self, place: int) -> int:
+        """Return how much can be read, once there is something; 0 at the end."""
+        with self._change:
+            self._change.wait_for(lambda: self._size > place or self._ended or self._stopped)
+            if self._stopped:
+                raise Stopped
+            return self._size - place
+
+
+class Unpacker:
+    """Unpacks an archive in a thread of its own, as far as it has come.
+
+    Parameters
+    ----------
+    file : DataFile
+        The archive.
+    box : Box
+        Where it grows, and where its files go.
+    kind : str
+        How its name ends, one of `KINDS`.
+    """
+
+    def __init__(self, file: DataFile, box: Box, kind: str) -> None:
+        self.growing = Growing(box.packed(file.name))
+        self._contents = Contents(file, box)
+        self._kind = kind
+        self._problem: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True, name="data-unpack")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def raise_problem(self) -> None:
+        """Raise what made it end too early."""
+        if self._problem is not None:
+            raise self._problem
+
+    def finish(self) -> None:
+        """Wait until all of the archive is unpacked.
+
+        Raises
+        ------
+        WrongContents
+            It is damaged.
+        Refused
+            It holds what it must not.
+        """
+        self.growing.end()
+        self._thread.join()
+        self.raise_problem()
+
+    def accept(self) -> None:
+        """Take the files that came out, after the archive was verified."""
+        self._contents.accept()
+
+    def stop(self, *, keep: bool = False) -> None:
+        """End, and throw away what came out unless it is to be kept."""
+        self.growing.stop()
+        if self._thread.is_alive():
+            self._thread.join()
+        if not keep:
+            self._contents.drop()
+
+    def _work(self) -> None:
+        try:
+            unpack(self.growing, self._kind, self._contents)
+        except Stopped:
+            return
+        except BaseException as problem:  # noqa: BLE001 - raised by the thread that waits
+            self._problem = problem
+        finally:
+            self._contents.helper.end()
 
 
 class Contents:
-    """The files that come out of one archive: each is hashed, checked and handed on.
-
-    Where the manifest lists what the archive holds, a file is verified and handed on as soon as
-    it is complete, and the archive's own checksum adds nothing. Otherwise all wait for that.
+    """The files that come out of one archive: each is written and hashed.
 
     Parameters
     ----------
@@ -50,253 +186,120 @@ class Contents:
         The archive.
     box : Box
         Takes what is complete.
-    listed : dict of str to str
-        Name to SHA-256; empty where nobody lists them.
-    plain : bool
-        Whether the archive is the stream that is unpacked, not a compressed form of it.
-    verified : bool
-        Whether the archive's own checksum has been compared already.
     """
 
-    def __init__(
-        self,
-        file: DataFile,
-        box: Box,
-        listed: dict[str, str],
-        *,
-        plain: bool,
-        verified: bool = False,
-    ) -> None:
-        self.file, self.box, self.listed = file, box, listed
-        self.sums = sums_for(file)
-        self._verified = verified
-        self._hash_stream = plain and not listed and not verified
-        self._hash_packed = not plain and not listed and not verified
-        # The archive's checksum and those of its files are computed side by side.
-        self.helper, self.whole = Helper(), Helper()
+    def __init__(self, file: DataFile, box: Box) -> None:
+        self.file, self.box = file, box
+        self.helper = Helper()
+        self.links: dict[str, str] = {}
         self._done: dict[str, str] = {}
 
     @property
     def proven(self) -> bool:
         """Whether a checksum will show that nothing is missing."""
-        return bool(self.listed) or self._verified or has_sum(self.file)
+        return self.file.sha256 != "unknown" or self.file.md5 is not None
 
-    def unpack(self, name: str, pieces: Iterable[bytes | memoryview], here: int = 0) -> None:
-        """Write a file, or go on where `here` bytes of it are there already."""
-        if self.listed and name not in self.listed:
-            raise self._wrong(name)
+    def unpack(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
+        """Write a file; one that came under the same name before is replaced, as tar does."""
         digest = hashlib.sha256()
-        if name in self.box.done:
-            for piece in pieces:
-                self.stream(piece)
-            return
         part = self.box.part(name)
-        if here:
-            self.helper.add(partial(hash_start, digest, part, here))
-        with part.open("ab" if here else "wb", buffering=0) as target:
+        part.unlink(missing_ok=True)
+        with part.open("wb", buffering=0) as target:
             for piece in pieces:
                 self.helper.add(partial(digest.update, piece))
-                self.stream(piece)
                 write_all(target, piece)
+        self.links.pop(name, None)
+        self._done[name] = ""
         self.helper.add(partial(self._complete, name, digest))
 
-    def stream(self, data: bytes | memoryview) -> None:
-        """Take bytes of the stream that is unpacked: contents, and what lies between them."""
-        if self._hash_stream:
-            self.whole.add(partial(self.sums.update, data))
+    def _complete(self, name: str, digest: "hashlib._Hash") -> None:
+        self._done[name] = digest.hexdigest()
 
-    def packed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Take the compressed bytes on their way to the decompressor."""
-        for chunk in chunks:
-            if self._hash_packed:
-                self.whole.add(partial(self.sums.update, chunk))
-            yield chunk
-
-    def again(self, entry: Entry, here: int) -> None:
-        """Take once more what an earlier try has unpacked: the first `here` bytes of a file.
-
-        Where the archive's checksum is what counts, it needs all that came before; otherwise
-        only a file that is complete and not yet verified is read again.
-        """
-        path = self.box.path_of(entry.name)
-        if self._hash_stream:
-            self.stream(entry.head)
-            self.whole.add(partial(hash_start, self.sums, path, here))
-        if here == entry.size and entry.name not in self.box.done:
-            digest = hashlib.sha256()
-            self.helper.add(partial(hash_start, digest, path, here))
-            self.helper.add(partial(self._complete, entry.name, digest))
-
-    def finish(self) -> None:
-        """Verify the whole, then hand on what has waited for that."""
+    def finish(self, unpacking: Unpacking) -> None:
+        """Wait for the checksums, and give files their further names."""
         self.helper.finish()
-        self.whole.finish()
-        if self.listed:
-            missing = sorted(self.listed.keys() - self.box.done.keys())
-            if missing:
-                raise WrongContents(
-                    f"{self.file.name} lacks {len(missing)} of the files that the manifest lists: "
-                    f"{', '.join(missing[:3])}."
-                )
-            return
-        if not self._verified:
-            verify(self.file, self.sums)
+        names = sorted(self._done)
+        for name in self.links:
+            self._link(name, names, unpacking)
+
+    def _link(self, name: str, names: list[str], unpacking: Unpacking) -> None:
+        """Let a link be the file that it means, or all files of the folder that it means.
+
+        One that means nothing here is left out, as nothing could be read by it.
+        """
+        target = name
+        for _ in range(MOST_LINKS):
+            target = self.links.get(target, target)
+        inside = names[bisect_left(names, f"{target}/") : bisect_left(names, f"{target}0")]
+        for each in [target] if target in self._done else inside:
+            place = name + each[len(target) :]
+            if place not in self._done:
+                unpacking.count()
+                part = self.box.part(place)
+                part.unlink(missing_ok=True)
+                part.hardlink_to(self.box.part(each))
+                self._done[place] = self._done[each]
+
+    def accept(self) -> None:
+        """Take all of it."""
         for name, digest in self._done.items():
             self.box.accept(name, digest)
 
-    def end(self) -> None:
-        """End both helpers, without telling what failed."""
-        self.helper.end()
-        self.whole.end()
-
-    def _complete(self, name: str, digest: "hashlib._Hash") -> None:
-        if not self.listed and not self._verified:
-            self._done[name] = digest.hexdigest()
-        elif not self.listed or self.listed.get(name) == digest.hexdigest():
-            self.box.accept(name, digest.hexdigest())
-        else:
-            self.box.drop(name)
-            raise self._wrong(name)
-
-    def _wrong(self, name: str) -> WrongContents:
-        why = "differs from" if name in self.listed else "is not in"
-        return WrongContents(
-            f"'{name}' in {self.file.name} {why} the manifest's list. It has been thrown away."
-        )
+    def drop(self) -> None:
+        """Throw all of it away."""
+        for name in self._done:
+            with suppress(OSError):
+                self.box.part(name).unlink()
 
 
-def has_sum(file: DataFile) -> bool:
-    """Return whether a checksum of the archive itself is declared."""
-    return file.sha256 != "unknown" or file.md5 is not None
+def kind_of(name: str) -> str:
+    """Return how the name of an archive ends.
 
-
-def hash_start(digest: "hashlib._Hash | Sums", part: Path, size: int) -> None:
-    """Hash the first bytes of a file."""
-    for block in blocks(part, size):
-        digest.update(block)
-
-
-def receive_tar(
-    file: DataFile, kind: str, box: Box, open_at: OpenAt, listed: dict[str, str]
-) -> None:
-    """Unpack a tar archive while it arrives.
-
-    Parameters
-    ----------
-    file, box, open_at, listed
-        As `intake.receive` has them.
-    kind : str
-        How it is compressed, empty for not at all.
+    Raises
+    ------
+    WrongContents
+        Nothing here can unpack such a file.
     """
-    journal = Journal(box.work / f"{Path(file.name).name}.journal")
-    contents = Contents(file, box, listed, plain=not kind)
-    try:
-        unpack(file, kind, open_at, contents, journal)
-        contents.finish()
-    except WrongContents:
-        journal.remove()
-        restarts_of(file, box).remove()
-        shutil.rmtree(box.work / "parts", ignore_errors=True)
-        raise
-    finally:
-        contents.end()
+    for kind in sorted(KINDS, key=len, reverse=True):
+        if name.lower().endswith(kind):
+            return kind
+    raise WrongContents(f"{name} can't be unpacked: known are {', '.join(KINDS)}.")
 
 
-def restarts_of(file: DataFile, box: Box) -> Restarts:
-    """Return where the decompressing of an archive can begin again."""
-    return Restarts(box.work / f"{Path(file.name).name}.restarts")
+def unpack(growing: Growing, kind: str, contents: Contents) -> None:
+    """Unpack an archive as it arrives."""
+    name = contents.file.name
+    unpacking = Unpacking(name)
+    if kind == ".zip":
+        for chunk in growing.chunks():
+            unpacking.grow(len(chunk), 0)
+        unpack_zip(contents, unpacking)
+    elif kind in TAR_KINDS:
+        stream = growing.chunks()
+        if TAR_KINDS[kind]:
+            stream = inflate(stream, TAR_KINDS[kind], unpacking)
+        walk(Tape(stream), contents, unpacking)
+    else:
+        stream = inflate(growing.chunks(), kind, unpacking)
+        contents.unpack(name[: -len(kind)], stream)
+    contents.finish(unpacking)
 
 
-def unpack(
-    file: DataFile, kind: str, open_at: OpenAt, contents: Contents, journal: Journal
-) -> None:
-    """Unpack a stream of tar, from where the last try ended or as near before as can be."""
-    unpacking = Unpacking(file.name)
-    entries = usable(journal, contents.box)
-    here = contents.box.path_of(entries[-1].name).stat().st_size if entries else 0
-    wanted = entries[-1].data + here if entries else 0
-    stream, begins = streamed(file, kind, open_at, contents, unpacking, wanted)
-    tape = Tape(stream, begins)
-    if begins == 0:
-        journal.rewrite([])
-        walk(tape, contents, journal, unpacking)
-        return
-    for _ in tape.take(wanted - begins):
-        pass
-    go_on(entries, here, tape, contents, unpacking)
-    walk(tape, contents, journal, unpacking)
-
-
-def streamed(
-    file: DataFile,
-    kind: str,
-    open_at: OpenAt,
-    contents: Contents,
-    unpacking: Unpacking,
-    wanted: int,
-) -> tuple[Iterator[bytes], int]:
-    """Return the uncompressed stream, and at which of its bytes it begins: `wanted` or before."""
-    if not kind:
-        return open_at(wanted), wanted
-    if kind != ".gz" or zlib_library() is None:
-        return inflate(contents.packed(open_at(0)), kind, unpacking), 0
-    restarts = restarts_of(file, contents.box)
-    begin = restarts.latest(wanted)
-    sums = None if contents.listed else contents.sums
-    if begin is None:
-        restarts.remove()
-    elif sums is not None and not begin.sums:
-        begin = None
-    stream = Gunzipping(unpacking, contents.whole, sums, restarts, begin)
-    return stream.run(open_at(stream.packed)), stream.unpacked
-
-
-def go_on(
-    entries: list[Entry], here: int, tape: Tape, contents: Contents, unpacking: Unpacking
-) -> None:
-    """Take up what an earlier try has unpacked, and complete the file in which it ended."""
-    last = entries[-1]
-    for entry in entries:
-        unpacking.name(entry.name)
-        contents.again(entry, here if entry is last else entry.size)
-    if here < last.size:
-        contents.unpack(last.name, tape.take(last.size - here), here)
-    tape.seek(padded(last.end))
-
-
-def usable(journal: Journal, box: Box) -> list[Entry]:
-    """Return the entries whose files are all there, the last one perhaps in part."""
-    found = []
-    for entry in journal.entries():
-        path = box.path_of(entry.name)
-        size = path.stat().st_size if path.exists() else -1
-        if not 0 <= size <= entry.size:
-            break
-        found.append(entry)
-        if size < entry.size:
-            break
-    journal.rewrite(found)
-    return found
-
-
-def padded(position: int) -> int:
-    """Return where the next header of a tar archive may begin."""
-    return -(-position // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-
-
-def walk(tape: Tape, contents: Contents, journal: Journal, unpacking: Unpacking) -> None:
+def walk(tape: Tape, contents: Contents, unpacking: Unpacking) -> None:
     """Unpack every file from where the tape is to the archive's end."""
     name = contents.file.name
     try:
         for member in members(tape, contents):
+            if member.type == VOLUME_LABEL:
+                continue
             target = tar_file_name(member, unpacking)
             if target is None:
                 continue
-            head = bytes(tape.head)
+            if member.issym() or member.islnk():
+                contents.links[target] = link_target(member, target, unpacking)
+                continue
             tape.head.clear()
-            contents.stream(head)
-            journal.add(Entry(target, tape.tell(), member.size, head))
-            contents.unpack(target, tape.take(member.size))
+            contents.unpack(target, pieces_of(member, tape, unpacking))
     except EOFError:
         raise WrongContents(f"{name} ends in the middle of a file.") from None
     except Refused as problem:  # the tape doesn't know whose it is
@@ -304,10 +307,30 @@ def walk(tape: Tape, contents: Contents, journal: Journal, unpacking: Unpacking)
         raise Refused(text if name in text else f"{name} is refused. {text}") from None
     if not unpacking.files:
         raise WrongContents(f"{name} holds no files.")
-    contents.stream(bytes(tape.head))
-    tape.head.clear()
-    for rest in tape.rest():
-        contents.stream(bytes(rest))
+    for _ in tape.rest():
+        pass
+
+
+def pieces_of(
+    member: tarfile.TarInfo, tape: Tape, unpacking: Unpacking
+) -> Iterator[bytes | memoryview]:
+    """Yield what a member holds, with zeros where it is sparse."""
+    if not member.issparse():
+        yield from tape.take(member.size)
+        return
+    kept = [(offset, size) for offset, size in getattr(member, "sparse", []) if size]
+    stored = sum(size for _, size in kept)
+    unpacking.grow(stored, member.size)
+    place = 0
+    for offset, size in [*kept, (member.size, 0)]:
+        if offset < place or size < 0:
+            raise WrongContents(f"{unpacking.archive} holds a sparse file that is damaged.")
+        while place < offset:
+            step = min(BLOCK, offset - place)
+            yield bytes(step)
+            place += step
+        yield from tape.take(size)
+        place += size
 
 
 def members(tape: Tape, contents: Contents) -> Iterator[tarfile.TarInfo]:
@@ -345,75 +368,28 @@ def members(tape: Tape, contents: Contents) -> Iterator[tarfile.TarInfo]:
         raise WrongContents(f"{name} is a damaged tar archive, or ends too early.")
 
 
-def receive_single(
-    file: DataFile, kind: str, box: Box, open_at: OpenAt, listed: dict[str, str]
-) -> None:
-    """Decompress a file that is compressed by itself, under its name without the ending."""
-    contents = Contents(file, box, listed, plain=False)
+def unpack_zip(contents: Contents, unpacking: Unpacking) -> None:
+    """Unpack a zip archive that is complete."""
+    name = contents.file.name
     try:
-        stream = inflate(contents.packed(open_at(0)), kind, Unpacking(file.name))
-        contents.unpack(file.name[: -len(kind)], stream)
-        contents.finish()
-    finally:
-        contents.end()
-
-
-def receive_zip(file: DataFile, box: Box, open_at: OpenAt, listed: dict[str, str]) -> None:
-    """Unpack a zip archive, whose table of contents comes last.
-
-    So it is fetched as a whole, and the room of each file is given back once it is unpacked;
-    unless there is nothing to verify it by, when all files wait for the last.
-    """
-    path, verified = box.part(file.name), box.work / f"{Path(file.name).name}.verified"
-    if verified.exists() and verified.read_bytes() == UNPACKED:
-        return
-    if not (verified.exists() and path.exists()):
-        verified.unlink(missing_ok=True)
-        collect(file, box, open_at)
-        verified.touch()
-    contents = Contents(file, box, listed, plain=False, verified=has_sum(file))
-    unpacking = Unpacking(file.name, packed_bytes=path.stat().st_size)
-    try:
-        with path.open("r+b") as raw, zipfile.ZipFile(raw) as archive:
+        with zipfile.ZipFile(contents.box.packed(name)) as archive:
             for member, target in zip_members(archive, unpacking):
-                if target in box.done:
-                    continue
                 with archive.open(member) as stream:
                     contents.unpack(target, iter(partial(stream.read, BLOCK), b""))
-                if contents.proven:
-                    contents.helper.add(partial(give_back, path, member))
-        contents.finish()
     except ZIP_PROBLEMS as problem:
-        verified.unlink()
-        box.drop(file.name)
-        if isinstance(problem, WrongContents):
-            raise
-        raise WrongContents(f"{file.name} is no zip archive that can be read: {problem}.") from None
-    finally:
-        contents.end()
-    verified.write_bytes(UNPACKED)
-    box.drop(file.name)
+        raise WrongContents(f"{name} is no zip archive that can be read: {problem}.") from None
 
 
 def zip_members(
     archive: zipfile.ZipFile, unpacking: Unpacking
 ) -> list[tuple[zipfile.ZipInfo, str]]:
     """Return the files of a zip archive with the names to unpack them under."""
-    found = []
+    found: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = zip_file_name(member, unpacking)
         unpacking.grow(0, member.file_size)
         if name is not None:
-            found.append((member, name))
+            found[name] = member  # of two with one name the last counts
     if not found:
         raise WrongContents(f"{unpacking.archive} holds no files.")
-    return sorted(found, key=lambda pair: pair[0].header_offset)
-
-
-def give_back(path: Path, member: zipfile.ZipInfo) -> None:
-    """Give the room of an unpacked file back to the disk, where its file system can do that."""
-    place, length = (ctypes.c_int64(n) for n in (member.header_offset, member.compress_size))
-    fallocate = getattr(ctypes.CDLL(None), "fallocate", None)
-    if fallocate:
-        with path.open("r+b") as file:
-            fallocate(file.fileno(), PUNCH_HOLE | KEEP_SIZE, place, length)
+    return sorted(((m, n) for n, m in found.items()), key=lambda pair: pair[0].header_offset)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from .untrusted_files import remove_own
 
@@ -38,7 +39,7 @@ class Box:
         Holds only files that are complete and verified. As `work`, it lies where no other account
         can write.
     work : Path
-        Parts and journals; anything in it can be lost without harm.
+        Parts of files and archives; anything in it can be lost without harm.
     arrived : callable
         Called with each file as it gets into `folder`, by whatever thread brings it.
 
@@ -94,6 +95,12 @@ class Box:
         self.finished.add(name)
         self._write([name, 0, ""])
 
+    def packed(self, name: str) -> Path:
+        """Return where the archive `name` grows, its folders made."""
+        path = self.work / "packed" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def part(self, name: str) -> Path:
         """Return where the file `name` grows, its folders made."""
         path = self.work / "parts" / name
@@ -102,8 +109,10 @@ class Box:
 
     def here(self, name: str) -> int:
         """Return how many bytes of a file that isn't complete are here."""
-        path = self.work / "parts" / name
-        return path.stat().st_size if path.is_file() else 0
+        for path in (self.work / "parts" / name, self.work / "packed" / name):
+            if path.is_file():
+                return path.stat().st_size
+        return 0
 
     def accept(self, name: str, sha256: str) -> None:
         """Move a verified file from its part into the folder."""
@@ -120,19 +129,22 @@ class Box:
         part.chmod(READ_ONLY)
         part.replace(target)
 
-    def path_of(self, name: str) -> Path:
-        """Return where a file lies, complete or not."""
-        target = self.folder / name
-        return target if target.exists() else self.part(name)
-
     def drop(self, name: str) -> None:
         """Forget a file's part."""
-        self.part(name).unlink(missing_ok=True)
+        for path in (self.work / "parts" / name, self.work / "packed" / name):
+            path.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Remove everything."""
         remove_own(self.folder)
         remove_own(self.work)
+
+
+def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
+    """Write all of `data` to an unbuffered file."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def blocks(path: Path, size: int | None = None) -> Iterator[bytes]:

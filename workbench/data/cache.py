@@ -603,11 +603,8 @@ def declared_sums(known: Known) -> dict[str, str]:
     """Return every file of a data set with its declared SHA-256; empty where one is not known."""
     found: dict[str, str] = {}
     for file in known.data.files:
-        if file.unpack:
-            found |= known.contents(file) or {"": ""}
-        else:
-            found[file.name] = file.sha256
-    return {} if {"", "unknown"}.intersection(found.values()) else found
+        found[file.name] = "unknown" if file.unpack else file.sha256
+    return {} if "unknown" in found.values() else found
 
 
 def size_of(path: Path) -> int:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..here import setting
-from ..manifest import MANIFEST, DataFile, DataSet, load_manifest
+from ..manifest import MANIFEST, DataSet, load_manifest
 from .errors import DataError, Refused
 
 SHIPPED = Path(__file__).parents[2] / "notebooks"
@@ -25,7 +25,7 @@ class Known:
     use_case, name : str
         Its full name is ``use case/name``.
     folder : Path
-        The use case's folder, where generators and lists of contents lie.
+        The use case's folder, where generators lie.
     data : DataSet
         What the manifest says.
     """
@@ -50,7 +50,6 @@ class Known:
         """A name of its contents as declared: another checksum, file or generator is another."""
         about: dict[str, object] = {
             "files": [f.model_dump(mode="json", exclude={"urls"}) for f in self.data.files],
-            "lists": [self.list_text(f) for f in self.data.files],
         }
         if self.data.generator:
             # Modules of a folder import each other, so each may change what is computed.
@@ -58,18 +57,6 @@ class Known:
             about |= {"generator": self.data.generator, "seed": self.data.seed}
             about["code"] = hashlib.sha256(code).hexdigest()
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-
-    def list_text(self, file: DataFile) -> str:
-        """Return the list of an archive's contents, empty where there is none."""
-        return (self.folder / file.contents).read_text(encoding="utf-8") if file.contents else ""
-
-    def contents(self, file: DataFile) -> dict[str, str]:
-        """Return what an archive holds: name to SHA-256; empty where nobody lists it.
-
-        The list has the form of ``sha256sum``: 64 digits, two characters, a name.
-        """
-        lines = self.list_text(file).splitlines()
-        return {line[66:]: line[:64] for line in lines if line.strip()}
 
     @property
     def size_bytes(self) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .errors import SourceFailed
-from .wire import Cancelled, Head, Interrupted, Wire, cut, more_at_once
+from .wire import Cancelled, Head, Interrupted, NothingThere, Wire, cut, more_at_once
 
 if TYPE_CHECKING:
     import urllib3
@@ -45,6 +45,8 @@ class Download:
         The first byte wanted.
     tag : str, optional
         The tag of what arrived before `start`.
+    name : str, optional
+        What the file is called where it is declared.
 
     Attributes
     ----------
@@ -55,9 +57,15 @@ class Download:
     """
 
     def __init__(
-        self, wire: Wire, url: str, size: int | None = None, start: int = 0, tag: str | None = None
+        self,
+        wire: Wire,
+        url: str,
+        size: int | None = None,
+        start: int = 0,
+        tag: str | None = None,
+        name: str = "",
     ) -> None:
-        self.wire, self.url, self.size, self.tag = wire, url, size, tag
+        self.wire, self.url, self.size, self.tag, self.name = wire, url, size, tag, name
         self.position = start
         self.received = 0
         self._window: Window | None = None
@@ -93,6 +101,11 @@ class Download:
                     self.position += len(chunk)
                     yield chunk
                 return
+            except NothingThere as problem:
+                if problem.total != self.position:
+                    raise
+                self.size = problem.total
+                return
             except Interrupted as problem:
                 if self.wire.stopped.is_set():
                     raise Cancelled from None
@@ -100,7 +113,8 @@ class Download:
                 self.wire.stopped.wait(pause)
 
     def _rest(self) -> Iterator[bytes]:
-        with self.wire.get(self.url, self.position, None, self.tag) as (head, response):
+        asking = self.wire.get(self.url, self.position, None, self.tag, name=self.name)
+        with asking as (head, response):
             self.check(head)
             repeated = self.position - head.start
             for data in pieces(response):
@@ -352,12 +366,21 @@ class Window:
             try:
                 start = segment.start + segment.arrived
                 asking = self.download.wire.get(
-                    self.download.url, start, segment.stop, self.download.tag, self._given_up
+                    self.download.url,
+                    start,
+                    segment.stop,
+                    self.download.tag,
+                    self._given_up,
+                    self.download.name,
                 )
                 self._receive(asking, segment)
                 if segment.arrived == before:
                     host = self.download.wire.host(self.download.url).name
                     raise Interrupted(f"{host} sent nothing")
+            except NothingThere:
+                if segment.start == 0:
+                    raise NoRanges from None  # an empty file has no first byte to ask for
+                raise
             except Interrupted as problem:
                 if self._given_up():
                     return

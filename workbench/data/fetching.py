@@ -272,7 +272,7 @@ class Fetch:
     def _failure(self, file: DataFile, reasons: list[str], box: Box) -> str:
         tried = "\n".join(reasons) or "  there is no address to fetch it from."
         kept = "What has arrived is kept; the next try goes on from there."
-        parts = [p for p in (box.work / "parts").rglob("*") if p.is_file() and p.stat().st_size]
+        parts = [p for p in box.work.glob("pa*/**/*") if p.is_file() and p.stat().st_size]
         kept = kept if box.done or parts else ""
         after = f"{kept}{self._twin()}".strip()
         return f"{file.name} of {self.known.label} could not be had.\n{tried}\n{after}".strip()
@@ -283,11 +283,10 @@ class Fetch:
 
     def _file_from(self, url: str, file: DataFile, errand: Errand) -> None:
         """Bring one file from one address, begun again where it changes on the way."""
-        contents = self.known.contents(file)
         for turn in range(ROUNDS):
             source = Source(url, file, errand)
             try:
-                receive(file, errand.box, source.open_at, contents)
+                receive(file, errand.box, source.open_at)
             except SourceFailed as problem:
                 self.progress.here(-source.counted)
                 if not isinstance(problem, WrongContents):

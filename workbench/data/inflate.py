@@ -68,6 +68,10 @@ KINDS: dict[str, Callable[[], Decompressor]] = {
 }
 
 
+MARKS = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"}
+"""How a member begins."""
+
+
 def inflate(chunks: Iterable[bytes], kind: str, unpacking: Unpacking) -> Iterator[bytes]:
     """Yield what a compressed stream holds, at most a mebibyte at a time.
 
@@ -86,7 +90,8 @@ def inflate(chunks: Iterable[bytes], kind: str, unpacking: Unpacking) -> Iterato
         It isn't such a stream, or ends in the middle of one.
     """
     current = KINDS[kind]()
-    begun = False
+    begun = over = False
+    mark = MARKS[kind]
     try:
         for chunk in chunks:
             unpacking.grow(len(chunk), 0)
@@ -94,7 +99,10 @@ def inflate(chunks: Iterable[bytes], kind: str, unpacking: Unpacking) -> Iterato
             while data or not (current.needs_input or current.eof):
                 if current.eof:
                     data = bytes(data).lstrip(b"\0")
-                    if not data:
+                    # What doesn't begin as another member does is no part of the stream, as gzip
+                    # and its like see it.
+                    over = over or not (data.startswith(mark) or mark.startswith(data))
+                    if over or not data:
                         break
                     current = KINDS[kind]()
                 found = current.decompress(bytes(data), PIECE)

@@ -4,27 +4,17 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import IO, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from ..manifest import DataFile
-from .box import Box, blocks
-from .errors import WrongContents
+from .archive import Unpacker, kind_of
+from .box import Box, blocks, write_all
+from .errors import Refused, WrongContents
 from .tape import Helper
 
 OpenAt = Callable[[int], Iterator[bytes]]
 """Begins a download at a byte and yields what follows, in order."""
-
-TAR_KINDS = {
-    ".tar": "",
-    ".tar.gz": ".gz",
-    ".tgz": ".gz",
-    ".tar.bz2": ".bz2",
-    ".tbz2": ".bz2",
-    ".tar.xz": ".xz",
-    ".txz": ".xz",
-}
-"""Endings of tar archives, and how their stream is compressed."""
-SINGLE_KINDS = (".gz", ".bz2", ".xz")
 
 
 class Digest(Protocol):
@@ -80,7 +70,7 @@ def verify(file: DataFile, sums: Sums) -> None:
         )
 
 
-def receive(file: DataFile, box: Box, open_at: OpenAt, contents: dict[str, str]) -> None:
+def receive(file: DataFile, box: Box, open_at: OpenAt) -> None:
     """Bring one declared file into the box, from where the last try ended.
 
     Parameters
@@ -91,8 +81,6 @@ def receive(file: DataFile, box: Box, open_at: OpenAt, contents: dict[str, str])
         Takes what is complete.
     open_at : callable
         The source.
-    contents : dict of str to str
-        What an archive is declared to hold, by name with SHA-256; may be empty.
 
     Raises
     ------
@@ -101,73 +89,79 @@ def receive(file: DataFile, box: Box, open_at: OpenAt, contents: dict[str, str])
     Refused
         An archive holds what it must not.
     """
-    if not file.unpack:
-        receive_plain(file, box, open_at)
-        return
-    from .archive import receive_single, receive_tar, receive_zip
-
-    ending = archive_ending(file.name)
-    if ending in TAR_KINDS:
-        receive_tar(file, TAR_KINDS[ending], box, open_at, contents)
-    elif ending == ".zip":
-        receive_zip(file, box, open_at, contents)
-    else:
-        receive_single(file, ending, box, open_at, contents)
-
-
-def archive_ending(name: str) -> str:
-    """Return how the name of an archive ends.
-
-    Raises
-    ------
-    WrongContents
-        Nothing here can unpack such a file.
-    """
-    endings = (*TAR_KINDS, ".zip", *SINGLE_KINDS)
-    for ending in sorted(endings, key=len, reverse=True):
-        if name.lower().endswith(ending):
-            return ending
-    raise WrongContents(f"{name} can't be unpacked: known are {', '.join(endings)}.")
-
-
-def receive_plain(file: DataFile, box: Box, open_at: OpenAt) -> None:
-    """Bring a file that isn't unpacked."""
-    if file.name not in box.done:  # else the last try ended right after it was complete
-        sums = collect(file, box, open_at)
+    if file.unpack:
+        receive_archive(file, box, open_at)
+    elif file.name not in box.done:  # else the last try ended right after it was complete
+        sums = collect(file, box.part(file.name), open_at)
         box.accept(file.name, sums.sha256.hexdigest())
 
 
-def collect(file: DataFile, box: Box, open_at: OpenAt) -> Sums:
-    """Write a file to its part, from where it ends, and return its verified checksums."""
-    start = box.here(file.name)
+def receive_archive(file: DataFile, box: Box, open_at: OpenAt) -> None:
+    """Bring an archive, and unpack it while it arrives."""
+    packed = box.packed(file.name)
+    packed.touch()
+    unpacker = Unpacker(file, box, kind_of(file.name))
+    unpacker.start()
+
+    def written(size: int) -> None:
+        unpacker.raise_problem()
+        unpacker.growing.grow(size)
+
+    keep = False
+    try:
+        collect(file, packed, open_at, written)
+        unpacker.finish()
+        keep = True
+    except (WrongContents, Refused):
+        packed.unlink(missing_ok=True)
+        raise
+    finally:
+        unpacker.stop(keep=keep)
+    unpacker.accept()
+    box.finish(file.name)
+    packed.unlink()
+
+
+def collect(
+    file: DataFile, part: Path, open_at: OpenAt, written: Callable[[int], None] = lambda size: None
+) -> Sums:
+    """Write a file to its part, from where it ends, and return its verified checksums.
+
+    Parameters
+    ----------
+    file, open_at
+        As `receive` has them.
+    part : Path
+        Where it grows.
+    written : callable
+        Told how many bytes are there, whenever there are more.
+    """
+    start = part.stat().st_size if part.exists() else 0
     sums = sums_for(file)
     helper = Helper()
     try:
         if start:
-            helper.add(partial(replay, box, file.name, start, sums))
-        with box.part(file.name).open("ab", buffering=0) as part:
+            helper.add(partial(replay, part, start, sums))
+            written(start)
+        size = start
+        with part.open("ab", buffering=0) as target:
             for chunk in open_at(start):
                 helper.add(partial(sums.update, chunk))
-                write_all(part, chunk)
+                write_all(target, chunk)
+                size += len(chunk)
+                written(size)
         helper.finish()
     finally:
         helper.end()
     try:
         verify(file, sums)
     except WrongContents:
-        box.drop(file.name)
+        part.unlink(missing_ok=True)
         raise
     return sums
 
 
-def replay(box: Box, name: str, size: int, sums: Sums) -> None:
+def replay(part: Path, size: int, sums: Sums) -> None:
     """Hash what an earlier try has left."""
-    for block in blocks(box.part(name), size):
+    for block in blocks(part, size):
         sums.update(block)
-
-
-def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
-    """Write all of `data` to an unbuffered file."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]

@@ -39,11 +39,8 @@ class Mirrors:
         """
         if file.sha256 != "unknown" and not file.unpack:
             return []
-        declared = known.contents(file)
         for address in self._addresses:
             found = [f for f in self._list(address, known) if f["of"] == file.name]
-            if declared and declared != {f["name"]: f["sha256"] for f in found}:
-                continue
             if found:
                 return [mirrored(mirror_url(address, known, f["name"]), f) for f in found]
         return []
@@ -64,7 +61,6 @@ def mirrored(url: str, listed: dict[str, Any]) -> DataFile:
         sha256=listed["sha256"],
         md5=None,
         unpack=False,
-        contents=None,
     )
 
 

@@ -99,7 +99,7 @@ class Source:
             return
         began, received = time.monotonic(), 0
         size, tag = self.file.size_bytes, self._tag(start)
-        download = Download(self.errand.wire, self.url, size, start, tag)
+        download = Download(self.errand.wire, self.url, size, start, tag, self.file.name)
         try:
             for chunk in download:
                 if not received:

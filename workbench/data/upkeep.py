@@ -249,7 +249,7 @@ def place(path: Path, target: Path) -> None:
 def declared_file(known: Known, name: str) -> DataFile:
     """Return the declared file that `name` is, or came out of."""
     for file in known.data.files:
-        if file.name == name or name in known.contents(file):
+        if file.name == name:
             return file
     return next(file for file in known.data.files if file.unpack)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..words import time_text
@@ -55,6 +55,22 @@ class Cancelled(Exception):  # noqa: N818
 
 class Moved(Exception):  # noqa: N818
     """The file at the server is not the one that the download began with."""
+
+
+class NothingThere(Moved):
+    """The server has no byte where it was asked to begin (HTTP 416).
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    total : int or None
+        The file's size, where the server says so.
+    """
+
+    def __init__(self, message: str, total: int | None) -> None:
+        super().__init__(message)
+        self.total = total
 
 
 @dataclass(frozen=True)
@@ -189,6 +205,7 @@ class Wire:
         stop: int | None,
         tag: str | None = None,
         given_up: Callable[[], bool] | None = None,
+        name: str = "",
     ) -> Iterator[tuple[Head, "urllib3.BaseHTTPResponse"]]:
         """Ask for the bytes from `start` to before `stop` of a file, None for its end.
 
@@ -202,6 +219,8 @@ class Wire:
             The file's tag when the download began.
         given_up : callable, optional
             Returns whether the bytes are no longer wanted, while a turn is waited for.
+        name : str, optional
+            What the file is called where it is declared: the address may not tell.
 
         Yields
         ------
@@ -234,7 +253,7 @@ class Wire:
                 if given_up():
                     raise Cancelled
                 refuse_status(response, self.host(place), host)
-                refuse_encoding(response, place)
+                refuse_encoding(response, place, name)
                 head = read_head(response, start, host.name)
                 if tag and head.tag and head.tag != tag:
                     raise Moved(f"{host.name} now has another version of the file")
@@ -265,7 +284,7 @@ class Wire:
                 return response, place
             response.drain_conn()
             response.release_conn()
-            place = redirected(place, response.headers.get("Location", ""))
+            place = redirected(place, in_ascii(response.headers.get("Location", "")))
         raise SourceFailed(f"{self.host(url).name} sends from one address to the next without end.")
 
     def _pool(self, url: str) -> "urllib3.PoolManager":
@@ -332,6 +351,11 @@ def name_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+def in_ascii(location: str) -> str:
+    """Return an address in which a server has written UTF-8 as one has to write it."""
+    return quote(location.encode("latin-1", "replace"), safe="%/:=&?~#+!$,;'@()*[]-._")
+
+
 def redirected(place: str, location: str) -> str:
     """Return where a server sends us, if we may go there."""
     target = urlsplit(urljoin(place, location))
@@ -363,7 +387,15 @@ def refuse_status(response: "urllib3.BaseHTTPResponse", host: Host, asked: Host)
             asked.wait(pause)
         raise Interrupted(f"{host.name} is busy (HTTP {status})")
     if status == 416:
-        raise Moved(f"the file at {host.name} is shorter than what has arrived already")
+        total = response.headers.get("Content-Range", "").rpartition("/")[2]
+        text = f"the file at {host.name} is shorter than what has arrived already"
+        raise NothingThere(text, int(total) if total.isdigit() else None)
+    if status == 202:
+        raise SourceFailed(
+            f"{host.name} answers that the file is not ready, or asks to prove that a person asks "
+            "(HTTP 202). Open its page in a browser, download the file there, and have it put into "
+            "a data root of this site; or try again later."
+        )
     if status >= 500 or status == 408:
         raise Interrupted(f"{host.name} has a problem of its own (HTTP {status})")
     meaning = {
@@ -376,9 +408,13 @@ def refuse_status(response: "urllib3.BaseHTTPResponse", host: Host, asked: Host)
     raise SourceFailed(f"{host.name} {meaning.get(status, 'refuses')} (HTTP {status}).")
 
 
-def refuse_encoding(response: "urllib3.BaseHTTPResponse", url: str) -> None:
-    """Raise where the server sends a web page, or changes the data on the way."""
+def refuse_encoding(response: "urllib3.BaseHTTPResponse", url: str, declared: str = "") -> None:
+    """Raise where the server sends a web page, or changes the data on the way.
+
+    A file that is compressed itself may be labelled as such by its server.
+    """
     name = urlsplit(url).path.lower()
+    names = (name, declared.lower())
     host = name_of(url)
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml") and not name.endswith((".html", ".htm")):
@@ -387,7 +423,8 @@ def refuse_encoding(response: "urllib3.BaseHTTPResponse", url: str) -> None:
             "that it is being repaired."
         )
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("", "identity") and not name.endswith((".gz", ".tgz", ".bz2", ".xz")):
+    packed = any(n.endswith((".gz", ".tgz", ".bz2", ".xz")) for n in names)
+    if encoding not in ("", "identity") and not packed:
         raise SourceFailed(
             f"{host} compresses the file on the way although asked not to, so its checksum can't "
             "be compared."
@@ -400,13 +437,15 @@ def read_head(response: "urllib3.BaseHTTPResponse", start: int, host: str) -> He
     etag = headers.get("ETag", "")
     tag = etag if etag.startswith('"') else headers.get("Last-Modified")
     length = headers.get("Content-Length", "")
-    if response.status == 200:
-        return Head(0, int(length) if length.isdigit() else None, tag, partial=False)
     span, _, total = headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
     first = span.partition("-")[0]
-    if not first.isdigit() or int(first) != start:
+    if response.status == 200 and not first.isdigit():
+        return Head(0, int(length) if length.isdigit() else None, tag, partial=False)
+    if not first.isdigit() or int(first) > start:
         raise SourceFailed(f"{host} sent another part of the file than was asked for.")
-    return Head(start, int(total) if total.isdigit() else None, tag, partial=True)
+    whole = int(total) if total.isdigit() else None
+    # What begins earlier than asked is passed over, as all of the file would be.
+    return Head(int(first), whole, tag, partial=int(first) == start)
 
 
 def retry_after(text: str | None) -> float | None:
