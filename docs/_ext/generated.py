@@ -100,6 +100,7 @@ VARIABLES = {
 STATE = {
     "portal.sqlite": "JupyterHub's database: users, servers, tokens. Readable by the portal only.",
     "identity": "Tells this portal's containers from those of another that uses the same Docker.",
+    "people.sqlite": "Which user has which name and number on the machine.",
     "cookie_secret": "Signs log-in cookies. Whoever has it can be any user.",
     "proxy.pid": "The number of the proxy's process, while it runs.",
     "run": "Unix sockets of hub, proxy and servers, where an ordinary account starts the "
