@@ -1,6 +1,7 @@
 """Site profiles: one facility's deployment, declared in one YAML file."""
 
 import os
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -16,13 +17,14 @@ from pydantic import (
     model_validator,
 )
 
-from spawners import AnyBackend, DockerBackend, LocalBackend, Mount, Resources
+from spawners import AnyBackend, DockerBackend, KubernetesBackend, LocalBackend, Mount, Resources
 from spawners.launch import absolute
 from workbench.declared import Declared
 from workbench.documents import DocumentError, load
 from workbench.manifest import Name, RelativePath
 
 from .logins import Codes, Login
+from .overlaps import Shown, problems, real, related
 from .secrets import SecretRef
 
 PROFILES = Path(__file__).parents[1] / "site_profiles"
@@ -356,12 +358,35 @@ class SiteProfile(Declared):
         shown += [self.data.cache] if self.data.cache else []
         for name, program in self.programs.items():
             for folder in shown:
-                if program.source.is_relative_to(folder) or folder.is_relative_to(program.source):
+                if related(real(program.source), real(folder)):
                     raise ValueError(
                         f"programs.{name}: every server sees {folder} by 'storage' or 'data', and "
                         f"with it what lies in {program.source}: keep them apart"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _folders_keep_apart(self) -> Self:
+        # On a cluster the files' own permissions decide, for each user's own account.
+        if isinstance(self.backend, DockerBackend | KubernetesBackend):
+            volumes = self.backend.prefix + "-" if isinstance(self.backend, DockerBackend) else ""
+            for problem in problems(list(self._shown()), volumes=volumes):
+                raise ValueError(problem)
+        return self
+
+    def _shown(self) -> Iterator[Shown]:
+        """Yield the folders that servers in containers see, or can see."""
+        for number, mount in enumerate(self.storage):
+            yield Shown(f"storage[{number}]", mount)
+        named = [(f"data.roots[{n}]", root) for n, root in enumerate(self.data.roots)]
+        named += [("data.cache", self.data.cache)] if self.data.cache else []
+        for key, path in named:
+            # One that lies in storage is seen by that, and not once more.
+            if not any(path.is_relative_to(m.target) and m.read_only for m in self.storage):
+                yield Shown(key, Mount(source=path, target=path))
+        for name, program in self.programs.items():
+            target = program.target or program.source
+            yield Shown(f"programs.{name}", Mount(source=program.source, target=target))
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

@@ -44,13 +44,12 @@ def program_paths(opened: Iterable[Gate], site: SiteProfile) -> dict[str, str]:
 def mounts(site: SiteProfile) -> list[Mount]:
     """Return the site's folders that servers see: its storage, and where it keeps data.
 
-    The shared cache can be written where each user's servers have an account of their own; where
-    all have the same, one user could change what another reads.
+    The shared cache can be written where the backend's servers fill it.
     """
     data = site.data
     wanted = [(root, True) for root in data.roots]
     if data.cache:
-        wanted.append((data.cache, site.backend.one_account))
+        wanted.append((data.cache, not site.backend.fills_cache))
     found = list(site.storage)
     for path, read_only in wanted:
         if not any(path.is_relative_to(mount.target) for mount in found):

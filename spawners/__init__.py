@@ -20,6 +20,7 @@ __all__ = [
     "Backend",
     "Bound",
     "DockerBackend",
+    "KubernetesBackend",
     "Launch",
     "LocalBackend",
     "Mount",

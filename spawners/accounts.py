@@ -4,12 +4,14 @@ import grp
 import hashlib
 import os
 import pwd
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyterhub.slugs import safe_slug
 
 from . import child_processes
+from .people import FILE, People, Person
 
 FIRST_PERSON = 1000
 """System accounts below this number belong to services, never to people (Debian's convention)."""
@@ -29,7 +31,9 @@ class Account:
     home: Path
 
 
-def account_for(user: str, kind: str, homes: Path) -> Account:
+def account_for(
+    user: str, kind: str, homes: Path, earlier: Callable[[], Iterable[str]] = tuple
+) -> Account:
     """Return the account of a portal user's servers, its home private and there.
 
     Parameters
@@ -39,7 +43,9 @@ def account_for(user: str, kind: str, homes: Path) -> Account:
     kind : str
         ``portal`` or ``system``, see `LocalBackend.accounts`.
     homes : Path
-        Where the portal keeps homes.
+        Where the portal keeps homes, in its state folder.
+    earlier : callable, optional
+        See `People.of`.
 
     Raises
     ------
@@ -48,8 +54,9 @@ def account_for(user: str, kind: str, homes: Path) -> Account:
     """
     if kind == "system":
         return system_account(user)
-    home = homes / safe_slug(user)
-    account = made_account(user, home) if os.geteuid() == 0 else own_account(home)
+    found = People(homes.parent / FILE).of(user, earlier)
+    home = homes / found.slug
+    account = made_account(found, home) if os.geteuid() == 0 else own_account(home)
     private_folder(account)
     return account
 
@@ -95,19 +102,21 @@ def machine_groups(account: str) -> set[str]:
         return set()
 
 
-def made_account(user: str, home: Path) -> Account:
+def made_account(found: Person, home: Path) -> Account:
     """Return the account that the portal keeps for a user, made at the first call."""
     # Two portals of one machine must not share an account: the name tells them apart.
     portal = hashlib.sha256(str(home.parent).encode()).hexdigest()[:6]
-    name = f"bh-{portal}-{safe_slug(user, max_length=21)}"
-    try:
-        entry = pwd.getpwnam(name)
-        if entry.pw_uid < FIRST_PERSON or Path(entry.pw_dir) != home:
-            raise AccountError(f"The account '{name}' of this machine is not the portal's own.")
-    except KeyError:
-        add_account(name, home)
-        entry = pwd.getpwnam(name)
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, home)
+    # A name of 32 characters at most has no room for a whole slug: another user's may be the same.
+    for part in (safe_slug(found.user, max_length=21), f"{found.number}-user"):
+        name = f"bh-{portal}-{part}"
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            add_account(name, home)
+            entry = pwd.getpwnam(name)
+        if entry.pw_uid >= FIRST_PERSON and Path(entry.pw_dir) == home:
+            return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, home)
+    raise AccountError(f"The account '{name}' of this machine is not the portal's own.")
 
 
 def add_account(name: str, home: Path) -> None:

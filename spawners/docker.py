@@ -11,8 +11,10 @@ from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 from .launch import Backend, BackendError, Free, Launch, Mount
 
 HOME = "/home/jovyan"
-METADATA = IPv4Network("169.254.0.0/16")
-"""Link-local addresses, where clouds tell a machine's secrets to whoever asks."""
+NAMES = "/var/lib/extrausers"
+"""Where images look for the name of the account, which `workbench.start` writes."""
+METADATA = [IPv4Network("169.254.0.0/16"), IPv4Network("100.100.100.200/32")]
+"""Where clouds tell a machine's secrets to whoever asks."""
 ContainerName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]+$")]
 
 
@@ -28,7 +30,7 @@ class DockerBackend(Backend):
 
     spawner_class: ClassVar[str] = "spawners.container.ContainerSpawner"
     title: ClassVar[str] = "Docker containers on one machine"
-    one_account: ClassVar[bool] = True
+    fills_cache: ClassVar[bool] = False
     kind: Literal["docker"]
     prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,19}$")] = Field(
         "beamhub",
@@ -46,9 +48,19 @@ class DockerBackend(Backend):
         "know them, and the containers' names",
     )
     unreachable: list[IPv4Network] = Field(
-        [METADATA],
+        METADATA,
         description="Networks that servers can't reach; 0.0.0.0/0 leaves them the hub only. "
-        "Clouds' metadata at 169.254.0.0/16 belong here",
+        "Clouds' metadata at 169.254.0.0/16 belong here. Of IPv6, servers reach nothing",
+    )
+    accounts: Literal["portal", "system"] = Field(
+        "portal",
+        description="Whose numbers containers run under. 'portal': one that the portal gives to "
+        "each user; 'system': those of the machine's account of the same name, with its groups",
+    )
+    first_number: Annotated[int, Field(ge=1000, le=2_147_000_000)] = Field(
+        2_001_000_000,
+        description="Where the portal's numbers begin: above those of real accounts, also of a "
+        "directory's. A Docker with a user namespace of its own has numbers below 65536 only",
     )
     missing_image: list[Literal["pull", "build"]] = Field(
         ["pull", "build"],
@@ -84,6 +96,8 @@ class DockerBackend(Backend):
             "companions": self.companions,
             "unreachable": list(map(str, self.unreachable)),
             "missing_image": self.missing_image,
+            "accounts": self.accounts,
+            "first_number": self.first_number,
             "pull_policy": "skip",
             "remove": True,
             "use_internal_ip": True,
@@ -106,10 +120,18 @@ class DockerBackend(Backend):
             # No swap beside: a server that is too large ends, it doesn't slow down all others.
             "memswap_limit": memory_bytes,
             "pids_limit": self.processes_max,
+            # A dump could fill the home, or reach a program of the machine.
+            "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+            "ipc_mode": "private",
             "shm_size": self.shared_memory_gib * 2**30,
             "log_config": {"Type": "json-file", "Config": {"max-size": "4m", "max-file": "1"}},
             **({"device_requests": [gpus]} if r.gpus else {}),
         }
+
+    @property
+    def names_are_accounts(self) -> bool:
+        """Whether servers run under the numbers of accounts of the users' names."""
+        return self.accounts == "system"
 
     @property
     def hub_address(self) -> str:
@@ -130,7 +152,7 @@ class DockerBackend(Backend):
 
         try:
             with connected() as client:
-                ensure_first(client, self.prefix, Plan(self.addresses, "", {}))
+                ensure_first(client, self.prefix, Plan(self.addresses, {}))
         except NetworkError as error:
             raise BackendError(str(error)) from None
         except SILENT:
@@ -140,7 +162,8 @@ class DockerBackend(Backend):
         """Remove containers of servers that the hub gave up while Docker was silent."""
         from .strays import remove_strays
 
-        return await asyncio.to_thread(remove_strays, {s.object_id for s in spawners}, portal)
+        known = {s.object_id for s in spawners} | {s.walls.id for s in spawners if s.walls}
+        return await asyncio.to_thread(remove_strays, known, portal)
 
     def free(self) -> Free | None:
         """Return what this machine has and what is free, if it's the one that runs containers."""
@@ -154,7 +177,8 @@ class DockerBackend(Backend):
         """Return what is missing to run containers here."""
         from .docker_checks import findings
 
-        return list(findings(self.addresses, self.missing_image))
+        first = self.first_number if self.accounts == "portal" else 0
+        return list(findings(self.addresses, self.missing_image, self.unreachable, first))
 
 
 def docker_mount(mount: Mount) -> dict[str, Any]:

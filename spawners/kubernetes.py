@@ -17,6 +17,8 @@ class KubernetesBackend(Backend):
 
     spawner_class: ClassVar[str] = "kubespawner.KubeSpawner"
     title: ClassVar[str] = "Pods of a Kubernetes cluster"
+    # All pods run under the account number of the image.
+    fills_cache: ClassVar[bool] = False
     kind: Literal["kubernetes"]
     namespace: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
     gpu_resource: str = "nvidia.com/gpu"

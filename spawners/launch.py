@@ -137,9 +137,8 @@ class Backend(Declared, ABC):
     """Whether servers go on when the portal ends."""
     on_this_machine: ClassVar[bool] = False
     """Whether servers are processes beside the hub, so that they and it need no port to meet."""
-    one_account: ClassVar[bool] = False
-    """Whether all users' servers have the same account number, as in containers, so that what one
-    user may write, all may."""
+    fills_cache: ClassVar[bool] = True
+    """Whether servers may write what they fetch into the cache that all users share."""
 
     @property
     def names_are_accounts(self) -> bool:

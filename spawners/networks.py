@@ -4,6 +4,10 @@ Docker keeps its bridges apart by itself. One network for all, with 'icc' switch
 a kernel module that filters inside a bridge, which not every machine has loaded.
 """
 
+import random
+import re
+import threading
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -11,10 +15,15 @@ from typing import Any
 
 from docker.errors import APIError
 
-PORTAL_LABEL = "org.beamhub.portal"
+from .labels import Owner
+
 PREFIX_LENGTH = 28
 """Of each network: thirteen servers, beside its gateway and what is joined to it."""
-TRIES = 8
+TRIES = 20
+PAUSE_S = 0.3
+"""Between two tries to have addresses that another portal has just taken."""
+ALLOCATING = threading.Lock()
+"""Addresses are looked for and taken by one start at a time."""
 
 
 class NetworkError(Exception):
@@ -29,14 +38,11 @@ class Plan:
     ----------
     addresses : IPv4Network
         What they are cut from.
-    portal : str
-        The label of all that belongs to this portal; empty for none.
     companions : mapping of str to str
         Containers that every network is joined to, by the names that servers know them by.
     """
 
     addresses: IPv4Network
-    portal: str
     companions: Mapping[str, str]
 
 
@@ -60,7 +66,7 @@ def ensure_first(client: Any, name: str, plan: Plan) -> None:
     found = find(client, name)
     if found is None:
         try:
-            create(client, name, first, plan.portal)
+            create(client, name, first, {})
         except APIError as error:
             raise NetworkError(
                 f"Docker can't make the network '{name}' with the addresses {first}: "
@@ -73,32 +79,50 @@ def ensure_first(client: Any, name: str, plan: Plan) -> None:
         )
 
 
-def ensure(client: Any, name: str, plan: Plan) -> None:
+def ensure(client: Any, name: str, plan: Plan, owner: Owner) -> None:
     """Make a user's network where it isn't there, and join the companions to it.
 
     Raises
     ------
     NetworkError
         All addresses are taken, or a companion isn't there.
+    NotOursError
+        The network of that name is another's.
     """
+    found = find(client, name) or allocate(client, name, plan.addresses, owner)
+    owner.require("network", name, found["Labels"])
+    join(client, found["Id"], plan.companions)
+
+
+def allocate(client: Any, name: str, addresses: IPv4Network, owner: Owner) -> dict[str, Any]:
+    """Make a network with addresses that are free, and return it."""
     for _ in range(TRIES):
-        found = find(client, name)
-        if found is not None:
-            join(client, found["Id"], plan.companions)
-            return
-        try:
-            create(client, name, free_subnet(plan.addresses, client.networks()), plan.portal)
-        except APIError as error:
-            # Somebody else's network took these addresses a moment ago.
-            if "overlap" not in str(error.explanation):
-                raise
-    raise NetworkError("Docker's networks change too fast to find free addresses. Try again.")
+        with ALLOCATING:
+            try:
+                subnet = free_subnet(addresses, client.networks())
+                create(client, name, subnet, owner.labels)
+            except APIError as error:
+                # Another portal's network took these addresses, or this name, a moment ago.
+                if not re.search("overlap|exists", str(error)):
+                    raise
+        if found := find(client, name):
+            return found
+        time.sleep(random.uniform(0, PAUSE_S))  # noqa: S311 - spreads two that try at once
+    raise NetworkError(
+        "Docker's networks change too fast to find free addresses. Try again in a minute."
+    )
 
 
 def find(client: Any, name: str) -> dict[str, Any] | None:
     """Return a network by its exact name."""
     found: list[dict[str, Any]] = client.networks(names=[name])
     return next((n for n in found if n["Name"] == name), None)
+
+
+def subnet_of(client: Any, name: str) -> IPv4Network:
+    """Return the IPv4 addresses of a network that is there."""
+    [subnet] = subnets([client.inspect_network(name)])
+    return subnet
 
 
 def free_subnet(addresses: IPv4Network, networks: Iterable[Mapping[str, Any]]) -> IPv4Network:
@@ -123,13 +147,14 @@ def subnets(networks: Iterable[Mapping[str, Any]]) -> Iterable[IPv4Network]:
                 yield IPv4Network(part["Subnet"])
 
 
-def create(client: Any, name: str, subnet: IPv4Network, portal: str) -> None:
-    """Make a bridge of its own with these addresses."""
+def create(client: Any, name: str, subnet: IPv4Network, labels: Mapping[str, str]) -> None:
+    """Make a bridge of its own with these addresses, without IPv6."""
     client.create_network(
         name,
         driver="bridge",
         check_duplicate=True,
-        labels={PORTAL_LABEL: portal} if portal else {},
+        enable_ipv6=False,
+        labels=dict(labels),
         ipam={"Driver": "default", "Config": [{"Subnet": str(subnet), "Gateway": str(subnet[1])}]},
     )
 
@@ -153,10 +178,10 @@ def join(client: Any, network: str, companions: Mapping[str, str]) -> None:
                 ) from None
 
 
-def remove_unused(client: Any, name: str, companions: Iterable[str]) -> None:
-    """Remove a user's network if no server is left in it."""
+def remove_unused(client: Any, name: str, companions: Iterable[str], owner: Owner) -> None:
+    """Remove a user's network if no server is left in it; another's of that name stays."""
     found = find(client, name)
-    if found is None:
+    if found is None or not owner.has(found["Labels"]):
         return
     about = client.inspect_network(found["Id"])
     there = {c["Name"] for c in (about.get("Containers") or {}).values()}

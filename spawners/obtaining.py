@@ -3,12 +3,16 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from docker.errors import APIError
 
 from . import child_processes
+
+FETCHING = ThreadPoolExecutor(16, thread_name_prefix="fetching")
+"""Of their own: each waits as long as its image takes."""
 
 
 class Report(Protocol):
@@ -161,8 +165,9 @@ def pull_failed(why: str) -> str:
 
 async def in_thread(begin: Callable[[], Iterable[bytes]]) -> AsyncIterator[dict[str, Any]]:
     """Yield the events of one of Docker's streams, which block while they wait."""
-    stream = iter(await asyncio.to_thread(begin))
-    while (chunk := await asyncio.to_thread(next, stream, None)) is not None:
+    loop = asyncio.get_running_loop()
+    stream = iter(await loop.run_in_executor(FETCHING, begin))
+    while (chunk := await loop.run_in_executor(FETCHING, next, stream, None)) is not None:
         for line in chunk.splitlines():
             if line.strip():
                 yield json.loads(line)

@@ -23,6 +23,7 @@ from .environments import BuildError, Recipe
 from .leftovers import end_processes, marks_of
 from .local import DATA, missing
 from .payload import payload
+from .people import users_by_age
 from .process_end import end_of
 from .server_log import bounded_log
 from .server_socket import listening_socket, socket_url
@@ -67,7 +68,9 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self._refuse_missing_programs()
         try:
             environment = await self._environment()
-            self._account = account_for(self.user.name, self.accounts, self._state / "homes")
+            self._account = account_for(
+                self.user.name, self.accounts, self._state / "homes", lambda: users_by_age(self.db)
+            )
         except BuildError as error:
             self.log.error("Building for %s failed:\n%s", self._log_name, error.log)
             self.keep_log(error.log.encode())

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from .docker_client import SILENT, connected
-from .networks import PORTAL_LABEL
+from .labels import PORTAL_LABEL
 
 YOUNG_S = 120
 """One that has just been made may not have told its number yet."""

@@ -142,3 +142,39 @@ def test_two_portals_of_a_machine_share_no_account(tmp_path, new_accounts):
     first = account_for(name, "portal", tmp_path / "one/homes")
     second = account_for(name, "portal", tmp_path / "two/homes")
     assert first.uid != second.uid
+
+
+# Their short names are the same, see test_people.py.
+TWINS = ("eve..@@-_-@._x", "eve._@___@..-x")
+
+
+@needs_root
+def test_users_whose_short_names_are_the_same_share_nothing(homes):
+    one, two = (account_for(name, "portal", homes) for name in TWINS)
+    try:
+        assert one.uid != two.uid and one.home != two.home
+        assert one.home.stat().st_uid == one.uid != two.home.stat().st_uid
+        assert [account_for(name, "portal", homes) for name in TWINS] == [one, two]
+    finally:
+        for account in {one.name, two.name}:
+            subprocess.run(["userdel", account], check=True, capture_output=True)
+
+
+@no_root
+def test_nor_do_their_homes_where_all_have_one_account(homes):
+    one, two = (account_for(name, "portal", homes) for name in TWINS)
+    assert one.home != two.home
+
+
+@needs_root
+def test_another_s_account_of_that_name_keeps_nobody_out(homes, new_accounts):
+    """An account name has room for less of what a user is called than a home has."""
+    name = f"test-{os.getpid()}"
+    short = account_for(name, "portal", homes).name
+    subprocess.run(["usermod", "--home", "/nonexistent", short], check=True)
+    again = account_for(name, "portal", homes)
+    try:
+        assert again.name != short
+        assert again.home.stat().st_uid == again.uid
+    finally:
+        subprocess.run(["userdel", again.name], check=True, capture_output=True)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from hub.cli import app
 from hub.images import context, docker
 from hub.images.building import Settings, build_all
-from hub.images.commands import build_arguments, self_test_arguments
+from hub.images.commands import UID, build_arguments, self_test_arguments
 from hub.images.labels import Origin, licences
 from hub.images.plan import (
     RESERVED,
@@ -244,7 +244,9 @@ def test_a_test_is_the_use_cases_own_notebooks_in_a_container_that_can_do_nothin
         "--rm",
     } <= set(arguments[:image])
     assert any(a.startswith("--memory=") for a in arguments[:image])
-    assert not any(a.startswith(("--user", "--privileged", "--volume", "-v")) for a in arguments)
+    # As in a portal, under a number that the image doesn't know.
+    assert [a for a in arguments if a.startswith("--user")] == [f"--user={UID}:{UID}"]
+    assert not any(a.startswith(("--privileged", "--volume", "-v")) for a in arguments)
     notebooks = [n.file for n in USE_CASES[name].manifest.notebooks]
     assert arguments[image + 1 : image + 5] == ["python", "-P", "-m", "workbench.run"]
     assert arguments[-len(notebooks) :] == notebooks

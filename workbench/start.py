@@ -4,6 +4,7 @@ Run as ``python -m workbench.start``, by the user's own account, on every backen
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from . import kernel_sockets
 from .here import setting
 from .tutorials import NOTEBOOKS_VARIABLE, own_folder, place
 
+NAMES = Path("/var/lib/extrausers")
+"""Where images look for names of accounts that they can't know; `libnss-extrausers` reads it."""
 LAB_EXTENSIONS = Path(__file__).with_name("labextensions")
 
 
 def main(arguments: list[str]) -> None:
     """Place the tutorials and replace this process by ``jupyterhub-singleuser``."""
+    name_account(NAMES)
     source = os.environ.get(NOTEBOOKS_VARIABLE)
     use_case = setting("USE_CASE")
     if source and use_case:
@@ -45,6 +49,21 @@ def main(arguments: list[str]) -> None:
         f"--LabApp.extra_labextensions_path={LAB_EXTENSIONS}",
     ]
     os.execv(command, [command, *fixed, *arguments])  # noqa: S606
+
+
+def name_account(folder: Path) -> None:
+    """Tell programs what this process's account is called, where the image knows only others.
+
+    Parameters
+    ----------
+    folder : Path
+        Where names are looked for; nothing is told where it isn't there for us to write.
+    """
+    name, uid, gid = os.environ.get("USER", ""), os.getuid(), os.getgid()
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) or not os.access(folder, os.W_OK):
+        return
+    (folder / "passwd").write_text(f"{name}:x:{uid}:{gid}::{Path.home()}:{shell()}\n")
+    (folder / "group").write_text(f"{name}:x:{gid}:\n")
 
 
 def shell() -> str:

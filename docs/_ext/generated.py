@@ -106,6 +106,7 @@ STATE = {
     "everybody logs in again.",
     "names.sqlite": "With OpenID Connect: which person of which provider has which name. Without "
     "it, names go to the first who come with them.",
+    "people.sqlite": "Which user has which name and number on the machine.",
     "cookie_secret": "Signs log-in cookies. Whoever has it can be any user.",
     "proxy.pid": "The number of the proxy's process, while it runs.",
     "run": "Unix sockets of hub, proxy and servers, where an ordinary account starts the "

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from .plan import BASE, HUB, Image, ImageError
 
 HOME = "/home/jovyan"
-UID = 1000
-"""The account inside every image."""
+UID = 2_001_000_000
+"""A number that no image knows, as users' servers have."""
 INSIDE = PurePosixPath("/opt/beamhub")
 SOFTWARE_LIST = INSIDE / "software.cdx.json"
 IMPORTS = {
@@ -113,6 +113,9 @@ def confined(memory_gib: float) -> list[str]:
         "--rm",
         "--network=none",
         "--read-only",
+        f"--user={UID}:{UID}",
+        f"--env=HOME={HOME}",
+        "--env=USER=jovyan",
         f"--tmpfs={HOME}:exec,mode=0700,uid={UID},gid={UID}",
         "--tmpfs=/tmp:exec,mode=1777",
         "--cap-drop=ALL",

@@ -83,7 +83,7 @@ def server(composed, user, account) -> str:
     return f"{composed.name}-{account.name}--pyfai"
 
 
-def inside(container: str, *command: str, user: str = "1000") -> subprocess.CompletedProcess[str]:
+def inside(container: str, *command: str, user: str = "") -> subprocess.CompletedProcess[str]:
     return run("docker", "exec", f"--user={user}", container, *command)
 
 
@@ -145,7 +145,7 @@ def test_users_are_kept_in_postgresql(composed, user, account):
     ask = ["psql", "--username=beamhub", "--tuples-only", "--command=select name from users"]
     assert account.name in inside(database, *ask, user="0").stdout.split()
     hub = composed.containers()["hub"]["Id"]
-    assert "sqlite" not in inside(hub, "ls", "/var/lib/beamhub", user="0").stdout
+    assert "portal.sqlite" not in inside(hub, "ls", "/var/lib/beamhub", user="0").stdout
 
 
 # log-in

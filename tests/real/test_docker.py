@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from playwright.sync_api import BrowserContext, expect
 from portals import BEAMHUB, PATIENCE_S, RunningPortal, log_in, shot, violations, xsrf
 
 from spawners import strays
+from spawners.labels import PORTAL_LABEL, USER_LABEL
 
 pytestmark = [
     pytest.mark.docker,
@@ -41,6 +43,14 @@ def container(user: str, use_case: str = "pyfai") -> str:
 
 def about(user: str) -> dict:
     found: dict = json.loads(said("docker", "inspect", container(user)))[0]
+    return found
+
+
+def network(user: str) -> dict:
+    """Return what Docker knows of the network in which a user's container is."""
+    name = about(user)["Name"].lstrip("/") + "--walls"
+    [found] = json.loads(said("docker", "inspect", name))[0]["NetworkSettings"]["Networks"].values()
+    assert isinstance(found, dict)
     return found
 
 
@@ -95,7 +105,11 @@ def test_it_has_no_rights(ada: httpx.Client, eve: Kernel) -> None:
     status = eve.run("print(open('/proc/self/status').read())")
     lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert {lines[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
-    assert (lines["NoNewPrivs"], lines["Uid"].split()) == ("1", ["1000"] * 4)
+    assert lines["NoNewPrivs"] == "1"
+    [uid] = set(lines["Uid"].split())
+    [gid] = set(lines["Gid"].split())
+    assert uid == gid and int(uid) > 2_001_000_000
+    assert lines["Groups"].strip() in ("", gid)
 
 
 def test_it_can_write_its_home_and_tmp_only(eve: Kernel) -> None:
@@ -112,7 +126,7 @@ for path in ("/opt/venv/x", "/etc/x", "/opt/beamhub/lib/x"):
     output = eve.run(code).splitlines()
     assert output.count("Read-only file system") == 3
     paths = [line for line in output if line.startswith("/") and not line.startswith("/dev")]
-    assert set(paths) == {"/home/jovyan", "/tmp"}
+    assert set(paths) == {"/home/jovyan", "/tmp", "/var/lib/extrausers"}
 
 
 def test_its_limits_are_docker_s(eve: Kernel) -> None:
@@ -121,6 +135,10 @@ def test_its_limits_are_docker_s(eve: Kernel) -> None:
     assert host["CpuQuota"] == host["CpuPeriod"]
     assert (host["PidsLimit"], host["ShmSize"]) == (1024, 2**30)
     assert host["CapDrop"] == ["ALL"]
+    assert host["Ulimits"] == [{"Name": "core", "Soft": 0, "Hard": 0}]
+    assert host["IpcMode"] == "private"
+    # What it says is bounded on the machine's disk.
+    assert host["LogConfig"]["Config"]["max-size"] == "4m"
     code = """
 import subprocess
 began = []
@@ -148,12 +166,11 @@ def test_it_reaches_the_hub_and_nobody_else_s(
     docker_portal: RunningPortal, ada: httpx.Client, eve: Kernel
 ) -> None:
     hub = ADDRESSES.replace("0.0/16", "0.1")
-    [network] = about("ada")["NetworkSettings"]["Networks"].values()
-    [own] = about("eve")["NetworkSettings"]["Networks"].values()
+    other, own = network("ada"), network("eve")
     port = docker_portal.port
     tried = {
         "the hub": (hub, port + 81),
-        "another's server": (network["IPAddress"], 8888),
+        "another's server": (other["IPAddress"], 8888),
         "the hub by its own gateway": (own["Gateway"], port + 81),
         "a cloud's metadata": ("169.254.169.254", 80),
     }
@@ -164,12 +181,13 @@ def test_it_reaches_the_hub_and_nobody_else_s(
 def test_closed_ways_stay_closed(eve: Kernel) -> None:
     code = """
 import subprocess
-done = subprocess.run(["ip", "route", "del", "169.254.0.0/16"], capture_output=True, text=True)
-print(done.returncode != 0, done.stderr)
-print("unreachable 169.254.0.0/16" in subprocess.check_output(["ip", "route"], text=True))
+for word in (["-4", "rule", "del", "pref", "102"], ["-6", "rule", "del", "pref", "100"]):
+    done = subprocess.run(["ip", *word], capture_output=True, text=True)
+    print(done.returncode != 0, done.stderr)
+print("to 169.254.0.0/16 unreachable" in subprocess.check_output(["ip", "rule"], text=True))
 """
     said_ = eve.run(code)
-    assert said_.startswith("True") and "Operation not permitted" in said_
+    assert said_.startswith("True") and said_.count("Operation not permitted") == 2
     assert said_.rstrip().endswith("True")
 
 
@@ -185,16 +203,26 @@ print([p for p in ("/var/run/docker.sock", "/run/docker.sock", "{state}") if Pat
     assert {m["Destination"] for m in about("eve")["Mounts"]} == {"/home/jovyan"}
 
 
+@pytest.fixture
+def site_folder() -> Iterator[Path]:
+    """A folder that servers can see: they have a /tmp of their own."""
+    with tempfile.TemporaryDirectory(prefix="bh-data-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 def test_a_site_s_data_can_be_read_and_not_changed(
-    docker_site: Path, state_folder: Callable[[], Path], tmp_path: Path
+    docker_site: Path, state_folder: Callable[[], Path], site_folder: Path
 ) -> None:
-    root = tmp_path / "reference"
-    root.mkdir()
+    root, work = site_folder / "reference", site_folder / "work"
+    for folder, mode in ((root, 0o777), (work, 0o1777)):
+        folder.mkdir()
+        folder.chmod(mode)
     (root / "known.txt").write_text("42")
-    for folder in (*tmp_path.parents, tmp_path, root):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    profile = tmp_path / "site.yaml"
-    profile.write_text(docker_site.read_text() + f"data: {{roots: [{root}]}}\n")
+    (root / "known.txt").chmod(0o666)
+    profile = site_folder / "site.yaml"
+    storage = f"storage: [{{source: {work}, target: /work, read_only: false}}]\n"
+    profile.write_text(f"{docker_site.read_text()}data: {{roots: [{root}]}}\n{storage}")
     portal = RunningPortal(state_folder(), str(profile))
     try:
         client = portal.login("dana")
@@ -202,8 +230,12 @@ def test_a_site_s_data_can_be_read_and_not_changed(
         kernel = Kernel(portal, client, "/user/dana/pyfai/")
         assert kernel.run(f"print(open('{root}/known.txt').read())").strip() == "42"
         assert "Read-only file system" in kernel.run(f"open('{root}/known.txt', 'w')")
+        # By a link in what can be written, it is as closed.
+        kernel.run(f"import os; os.symlink('{root}', '/work/link'); open('/work/own', 'w')")
+        assert "Read-only file system" in kernel.run("open('/work/link/known.txt', 'w')")
+        assert (work / "own").stat().st_uid > 2_001_000_000
         portal.stop_server(client, "pyfai")
-        root.rename(tmp_path / "moved")
+        root.rename(site_folder / "moved")
         token = xsrf(client.get("/hub/open/pyfai").text)
         client.post("/hub/open/pyfai", data={"_xsrf": token, "size": "tiny"})
         page = wait_for_page(client, "/hub/spawn-pending/dana/pyfai", "did not start")
@@ -216,8 +248,8 @@ def test_names_of_users_are_safe_names_of_containers(docker_portal: RunningPorta
     name = "a.b_c@d-e"
     client = docker_portal.login(name)
     docker_portal.start_server(client, "pyfai", size="tiny")
-    [found] = [n for n in said("docker", "ps", "--format={{.Names}}").split() if "-a-b-c" in n]
-    assert found.endswith("--pyfai")
+    found = [n for n in said("docker", "ps", "--format={{.Names}}").split() if "-a-b-c" in n]
+    assert {name.partition("--")[2] for name in found} == {"pyfai", "pyfai--walls"}
     docker_portal.stop_server(client, "pyfai")
 
 
@@ -231,6 +263,7 @@ def test_two_use_cases_of_one_user_share_home_and_network(docker_portal: Running
     docker_portal.stop_server(client, "pyfai")
     assert client.get("/user/twain/pymca/api/status").status_code == 200
     docker_portal.stop_server(client, "pymca")
+    assert "Ended without you" not in client.get("/hub/home").text
     networks = said("docker", "network", "ls", "--format={{.Name}}").split()
     assert [n for n in networks if n.endswith("-twain")] == []
 
@@ -257,20 +290,14 @@ def ended(client: httpx.Client, user: str, why: str) -> str:
     return page
 
 
-def test_a_container_that_is_killed(docker_portal: RunningPortal, context: BrowserContext) -> None:
+def test_a_container_that_is_killed_or_removed(docker_portal: RunningPortal) -> None:
     client = started(docker_portal, "karl")
     said("docker", "kill", container("karl"))
     ended(client, "karl", "It was ended from outside of the portal, by signal 9.")
     docker_portal.start_server(client, "pyfai", size="tiny")
     assert "Ended without you" not in client.get("/hub/home").text
-    docker_portal.stop_server(client, "pyfai")
-    assert "Ended without you" not in client.get("/hub/home").text
-
-
-def test_a_container_that_is_removed(docker_portal: RunningPortal) -> None:
-    client = started(docker_portal, "rita")
-    said("docker", "rm", "--force", container("rita"))
-    ended(client, "rita", "Its container was removed from outside of the portal.")
+    said("docker", "rm", "--force", container("karl"))
+    ended(client, "karl", "Its container was removed from outside of the portal.")
 
 
 FILL = """
@@ -326,8 +353,10 @@ def test_memory_that_runs_out_in_the_server(
 
 def test_a_home_that_is_full(docker_portal: RunningPortal, docker_site: Path) -> None:
     prefix = docker_site.read_text().partition("prefix: ")[2].partition(",")[0]
-    options = ["--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=64k,uid=1000"]
-    said("docker", "volume", "create", *options, f"{prefix}-fay")
+    portal = (docker_portal.state / "identity").read_text()
+    labels = [f"--label={PORTAL_LABEL}={portal}", f"--label={USER_LABEL}=fay"]
+    options = ["--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=64k,mode=1777"]
+    said("docker", "volume", "create", *labels, *options, f"{prefix}-fay")
     client = docker_portal.login("fay")
     token = xsrf(client.get("/hub/open/pyfai").text)
     client.post("/hub/open/pyfai", data={"_xsrf": token, "size": "tiny"})
@@ -364,14 +393,13 @@ def test_servers_outlive_the_hub(
 
 
 def test_what_nobody_knows_any_more_is_removed(
-    docker_portal: RunningPortal, monkeypatch: pytest.MonkeyPatch
+    docker_site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = started(docker_portal, "stray")
-    known, portal = container("stray"), (docker_portal.state / "identity").read_text()
-    image = f"{REGISTRY}/pyfai:1.0.0"
-    label = f"--label={strays.PORTAL_LABEL}={portal}"
-    lost = said("docker", "run", "--detach", label, "--entrypoint=sleep", image, "600")
-    other = said("docker", "run", "--detach", "--entrypoint=sleep", image, "600")
+    portal = f"portal {os.getpid()}"
+    asleep = ["--entrypoint=sleep", f"{REGISTRY}/pyfai:1.0.0", "600"]
+    label = f"--label={PORTAL_LABEL}={portal}"
+    lost, known = (said("docker", "run", "--detach", label, *asleep) for _ in range(2))
+    other = said("docker", "run", "--detach", *asleep)
     everyone = set(said("docker", "ps", "-aq", "--no-trunc").split()) - {lost}
     assert strays.remove_strays(everyone, portal) == 0  # it is too young
     monkeypatch.setattr(strays, "YOUNG_S", 0)
@@ -380,8 +408,7 @@ def test_what_nobody_knows_any_more_is_removed(
     assert strays.remove_strays(everyone, portal) == 1
     left = said("docker", "ps", "-aq", "--no-trunc").split()
     assert known in left and other in left and lost not in left
-    said("docker", "rm", "--force", other)
-    docker_portal.stop_server(client, "pyfai")
+    said("docker", "rm", "--force", known, other)
 
 
 # Images that are not there.
