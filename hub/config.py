@@ -253,7 +253,7 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
         own.repositories = [
             repository(deployment.site.registry, name) for name in deployment.offered
         ]
-    if isinstance(backend, SlurmBackend):
+    if isinstance(backend, SlurmBackend | LocalBackend):
         own.portal = identity_of(deployment.state)
     if isinstance(backend, SlurmBackend | LocalBackend):
         own.workbench_folder = str(Path(workbench.__file__).parent)

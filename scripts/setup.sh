@@ -118,11 +118,14 @@ Debian 12 and 13 and Ubuntu 24.04 have one."
     say "Making the environment .venv with $("$python" --version)"
     rm -f .venv/beamhub-stamp
     [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check "$(grep "^uv==" constraints.txt)"
+    sed -n '/^uv==/,/[^\\]$/p' constraints.txt >.venv/uv.txt
+    .venv/bin/python -I -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
     say "Installing the portal's Python packages"
     groups=$(for group in $2; do printf ' --group %s' "$group"; done)
+    # uv refuses a file whose SHA-256 is none of those in the constraints, and no settings of a
+    # folder above take part.
     # shellcheck disable=SC2086
-    .venv/bin/uv pip install --python .venv/bin/python --constraint constraints.txt \
+    UV_NO_CONFIG=1 .venv/bin/uv pip install --python .venv/bin/python --constraint constraints.txt \
         --editable ".[$1]" $groups
     say "Installing the proxy from npm"
     omit=--omit=dev

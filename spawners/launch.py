@@ -236,6 +236,10 @@ class Backend(Declared, ABC):
         """Return what this machine lacks for the backend, a sentence each; empty for nothing."""
         return []
 
+    def walls_lacking(self) -> list[str]:
+        """Return what of the walls between servers this machine can't give, a sentence each."""
+        return []
+
     def size_checks(self, resources: Mapping[str, Resources]) -> list[str]:
         """Return why servers of some sizes could not run, a sentence each; empty for nothing."""
         del resources

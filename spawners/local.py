@@ -1,15 +1,16 @@
 """One machine without containers: processes, one Python environment a use case."""
 
+import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, PositiveInt
 
-from .launch import Backend, Free, Launch
+from .launch import Backend, BackendError, Free, Launch
 
 DATA = "data"
 """Below the state folder: what all users share of fetched data."""
@@ -33,6 +34,19 @@ class LocalBackend(Backend):
     )
     start_timeout_min: PositiveFloat = Field(
         20, description="Longest time to start, an environment's first building included"
+    )
+
+    confinement: Literal["required", "available", "off"] = Field(
+        "available",
+        description=(
+            "What keeps a server's processes within it, where root starts the portal: limits of "
+            "the server as a whole, a temporary folder, devices and a list of processes of its "
+            "own, no rights by programs such as sudo. 'available': as much as the machine gives; "
+            "'required': the portal doesn't start where a part of it can't be had; 'off': none"
+        ),
+    )
+    processes_max: PositiveInt = Field(
+        1024, description="Processes and threads of one server, where confinement limits them"
     )
 
     @property
@@ -59,6 +73,48 @@ class LocalBackend(Backend):
             "start_timeout": round(self.start_timeout_min * 60),
         }
 
+    def configured(self) -> dict[str, Any]:
+        """Return how servers are confined."""
+        return {"confinement": self.confinement, "processes_max": self.processes_max}
+
+    def prepare(self) -> None:
+        """Make this process's control groups ready for those of servers.
+
+        Raises
+        ------
+        BackendError
+            The site demands what this machine can't give.
+        """
+        lacking = self.walls_lacking()
+        if lacking and self.confinement == "required":
+            raise BackendError(
+                "\n".join(["backend.confinement is 'required', which can't be had here.", *lacking])
+            )
+
+    def walls_lacking(self) -> list[str]:
+        """Return what the machine can't give of the confinement of servers, a sentence each."""
+        from . import confinement
+
+        if self.confinement == "off":
+            return confinement.told(confinement.NOTHING)
+        if os.geteuid() != 0:
+            return confinement.told(confinement.ORDINARY)
+        return confinement.told(confinement.offer())
+
+    async def sweep(self, spawners: Collection[Any], portal: str) -> int:
+        """End what is confined as a server that nobody knows, such as one of a killed hub's."""
+        from . import confinement
+
+        if self.confinement == "off" or os.geteuid() != 0:
+            return 0
+        found = confinement.offer()
+        # First those that are there: what starts meanwhile is known then.
+        there = confinement.present(found, portal)
+        strays = there - {spawner.confined_as for spawner in spawners}
+        for name in strays:
+            await asyncio.to_thread(confinement.restored(found, portal, name).end)
+        return len(strays)
+
     def obstacles(self, launch: Launch) -> list[str]:
         """Return which of the launch's programs are not on the PATH, in one sentence."""
         *others, last = [f"'{p}'" for p in missing(launch.programs, launch.environment)] or [""]
@@ -83,6 +139,7 @@ class LocalBackend(Backend):
                 "There is no C++ compiler (g++), which some use cases need to be installed: "
                 "apt-get install g++ python3-dev"
             )
+        findings += self.walls_lacking() if self.confinement == "required" else []
         python = Path(sys.executable).resolve()
         if os.geteuid() == 0 and not readable_by_others(python):
             findings.append(

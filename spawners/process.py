@@ -6,6 +6,7 @@ import random
 import resource
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +18,11 @@ from jupyterhub.utils import maybe_future, url_path_join
 from tornado.ioloop import IOLoop
 from traitlets import Enum, Integer, List, Unicode
 
-from . import environments
+from . import confinement, environments
 from .accounts import Account, AccountError, account_for
+from .confine import Walls
+from .confinement import Confined
+from .control_groups import GroupError
 from .environments import BuildError, Recipe
 from .leftovers import end_processes, marks_of
 from .local import DATA, missing
@@ -28,17 +32,18 @@ from .process_end import end_of
 from .server_log import bounded_log
 from .server_socket import listening_socket, socket_url
 from .shared_data import own_data_folder
-from .telling import TellingSpawner, ending_by_status, last_output
+from .telling import TellingSpawner, ending_by_status, last_output, memory_full_text
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
 PROXY_VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
 
 
 class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
-    """What the stock spawner lacks: environments, private homes, limits, a log.
+    """What the stock spawner lacks: environments, private homes, walls, limits, a log.
 
     Limits hold for each process of a server: cores by its CPU affinity, memory by RLIMIT_DATA, so
-    that an array too large is a MemoryError in its notebook and not the end of the machine.
+    that an array too large is a MemoryError in its notebook and not the end of the machine. For the
+    server as a whole they hold where root has control groups; see `spawners.confinement`.
     """
 
     workbench_folder = Unicode(help="The package that notebooks import").tag(config=True)
@@ -47,6 +52,12 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
     sockets_folder = Unicode(help="Where servers' sockets lie").tag(config=True)
     programs = List(Unicode(), help="Programs that must be on the PATH")
     accounts = Enum(["portal", "system"], "portal", help="See LocalBackend.accounts")
+
+    confinement = Enum(
+        ["required", "available", "off"], "off", help="See LocalBackend.confinement"
+    ).tag(config=True)
+    processes_max = Integer(1024, help="See LocalBackend.processes_max").tag(config=True)
+    portal = Unicode(help="What tells this portal from others").tag(config=True)
 
     # A Jupyter server that is interrupted while a kernel starts hangs; half a minute of waiting
     # each for SIGINT and SIGTERM, as is usual, is longer than people wait for Ctrl-C.
@@ -60,6 +71,8 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self._marks: dict[str, str] = {}
         self._socket = ""
         self._handed = -1
+        self._confined: Confined | None = None
+        self._memory_kills = 0
         self._watch: asyncio.Future[None] | None = None
 
     async def start(self) -> str:
@@ -79,6 +92,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             raise SpawnException(str(error), reason="account", status_code=403) from None
         self.report(90, "Starting JupyterLab")
         self._prepare(environment, self._account)
+        self._confine(self._account)
         # The process has its own copy then, and ends what is behind the address when it ends.
         with (
             bounded_log(self.log_file) as log,
@@ -149,7 +163,9 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             Path(self.constraints_file) if self.constraints_file else None,
             Path(self.workbench_folder),
         )
-        return await environments.ensure(self._state / "environments", recipe, self.report)
+        # By its real path, which its programs name: what is behind a link stays in sight too.
+        folder = (self._state / "environments").resolve()
+        return await environments.ensure(folder, recipe, self.report)
 
     def _prepare(self, environment: Path, account: Account) -> None:
         """Set what the process runs and sees."""
@@ -196,7 +212,10 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         groups = os.getgrouplist(account.name, account.gid) if os.geteuid() == 0 else []
         memory_bytes = int(self.mem_limit or 0)
 
+        walls = self._confined.walls if self._confined else Walls()
+
         def preexec() -> None:
+            walls.enter()
             os.sched_setaffinity(0, cores)
             if memory_bytes:
                 resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
@@ -209,10 +228,49 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
 
         return preexec
 
+    def _confine(self, account: Account) -> None:
+        """Make the server's control groups and what it has of its own."""
+        if self.confinement == "off" or os.geteuid() != 0:
+            return
+        named = [str(self._state), str(account.home), *self.cmd, *self.get_env().values()]
+        self._memory_kills = 0
+        try:
+            self._confined = confinement.confined(
+                confinement.offer(),
+                self.portal,
+                f"{self.user.id}-{self.name}",
+                memory_bytes=int(self.mem_limit or 0),
+                processes_max=self.processes_max,
+                cores=self.cpu_limit or 1,
+                named=named,
+            )
+        except (GroupError, OSError) as error:
+            self.log.error("Confining %s failed: %s", self._log_name, error)
+            raise SpawnException(
+                "This server could not be kept apart from others, so it was not started.",
+                reason="confinement",
+                status_code=503,
+            ) from None
+
+    @property
+    def confined_as(self) -> str:
+        """The name of the server's control groups, empty where it has none."""
+        return self._confined.group.server if self._confined else ""
+
+    def _tell_memory(self) -> bool:
+        """Tell where something in the server was ended since its memory was full."""
+        kills = self._confined.group.memory_kills if self._confined else 0
+        full = kills > self._memory_kills
+        if full:
+            self._memory_kills = kills
+            self.notice = memory_full_text(datetime.now(UTC), int(self.mem_limit) / 2**30)
+        return full
+
     def get_state(self) -> dict[str, Any]:
         """Keep when the process began too: a number alone may be another process's later."""
         state = super().get_state()
         more = {"pid_created": self._pid_created, "marks": self._marks, "socket": self._socket}
+        more["confined_as"] = self.confined_as
         return {**state, **more} if self.pid else state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -222,6 +280,10 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self._marks = state.get("marks", {})
         if path := state.get("socket", ""):
             self._take_address(path)
+        if name := state.get("confined_as", ""):
+            found = confinement.offer()
+            self._confined = confinement.restored(found, self.portal, name)
+            self._memory_kills = self._confined.group.memory_kills
 
     async def run_post_stop_hook(self) -> None:
         """Let its address lead to nobody, and end what its user left running in it.
@@ -230,6 +292,9 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         """
         self._give_up_address()
         count = await asyncio.to_thread(end_processes, self._marks)
+        if self._confined is not None:
+            count += await asyncio.to_thread(self._confined.end)
+            self._confined = None
         if count:
             self.log.info("Ended %i processes that %s had left", count, self._log_name)
         await maybe_future(super().run_post_stop_hook())
@@ -264,8 +329,10 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             self.clear_state()
             return 0
         status = cast(int | None, await super().poll())
+        full = self._tell_memory()
         if status is not None:
-            self.tell_ending(ending_by_status(status, last_output(self.log_file)))
+            why = ending_by_status(status, last_output(self.log_file))
+            self.tell_ending(self.notice if full else why)
         return status
 
 

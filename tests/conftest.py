@@ -39,6 +39,7 @@ def use_cases() -> dict[str, Any]:
 @pytest.fixture
 def laptop(tmp_path: Path) -> Deployment:
     """The portal that `beamhub serve` starts, with a state folder of its own."""
+    (tmp_path / "state").mkdir()
     return load_deployment("laptop", state=tmp_path / "state")
 
 

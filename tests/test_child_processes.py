@@ -33,6 +33,8 @@ ALLOWED = {
     ("spawners/start_child.py", "os.execve"),
     # Goes on when the portal is killed: with -I, in '/', without an environment or root's rights.
     ("spawners/server_log.py", "subprocess.Popen"),
+    # Tries each wall in a process that ends with it; a script of its own, without threads.
+    ("spawners/confine.py", "os.fork"),
     # Becomes the proxy, with a short environment, in '/'.
     ("hub/cli/proxy.py", "os.execve"),
     # Under its user's own account, in a server: as its user may do anyway.

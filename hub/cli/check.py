@@ -67,6 +67,8 @@ def check(
         findings += data_findings(deployment)
         findings += program_findings(deployment)
         findings += door_findings(deployment)
+        for sentence in deployment.site.backend.walls_lacking():
+            out.print(f"- {sentence}")
     if log_in:
         tried = trial(deployment, log_in, password_file)
         for text in tried.told:

@@ -28,6 +28,7 @@ class About(Page):
             backend=backend.title,
             versions=versions,
             shared_account=shared,
+            walls_lacking=[] if shared else backend.walls_lacking(),
             use_case_count=len(self.deployment.offered),
         )
 

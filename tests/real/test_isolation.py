@@ -8,6 +8,7 @@ import httpx
 import pytest
 from jupyterhub import apihandlers
 from jupyterhub import handlers as pages
+from kernels import Kernel
 from portals import RunningPortal, xsrf
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -71,6 +72,27 @@ def test_kernel_websocket(portal: RunningPortal, ada: httpx.Client, token: str) 
     with pytest.raises(InvalidStatus) as refused:
         connect(url, additional_headers={"Authorization": f"token {token}"})
     assert refused.value.response.status_code == 403
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root confines servers")
+def test_a_server_is_confined(portal: RunningPortal, ada: httpx.Client, eve: httpx.Client) -> None:
+    portal.start_server(eve, "pyfai", size="small")
+    hers = Kernel(portal, eve, "/user/eve/pyfai/")
+    mine = Kernel(portal, ada, "/user/ada/pyfai/")
+    assert (
+        mine.run("from pathlib import Path; print(Path('/tmp/mine').write_text('mine'))") == "4\n"
+    )
+    assert hers.run("from pathlib import Path; print(Path('/tmp/mine').exists())") == "False\n"
+    assert (
+        hers.run(
+            "import os; print({os.stat(f'/proc/{p}').st_uid for p in os.listdir('/proc') "
+            "if p.isdigit()} == {os.getuid()})"
+        )
+        == "True\n"
+    )
+    assert "NoNewPrivs:\t1" in hers.run("print(open('/proc/self/status').read())")
+    assert "-pyfai." in hers.run("print(open('/proc/self/cgroup').read())")
+    portal.stop_server(eve, "pyfai")
 
 
 def test_hub_api(eve: httpx.Client, token: str, portal: RunningPortal) -> None:

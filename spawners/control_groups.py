@@ -1,0 +1,260 @@
+"""Control groups of servers: limits of a whole server, and its end, whatever it has started.
+
+Both versions: where the machine has version 2 alone, and where each kind of limit has a tree of
+its own.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CONTROLLERS = ("memory", "pids", "cpu")
+UNIFIED = "unified"
+"""Names the tree of version 2."""
+PORTAL = "beamhub-portal"
+"""The group into which a portal moves itself, since version 2 has processes only in the leaves."""
+PERIOD_US = 100_000
+KILL_S = 10.0
+SYSTEMD = Path("/run/systemd/system")
+DELEGATED = ("trusted.delegate", "user.delegate")
+"""How systemd marks a group that it leaves to the service in it."""
+NO_DELEGATION = "systemd keeps them for itself: run the portal as its service with Delegate=yes"
+
+
+class GroupError(Exception):
+    """There are no control groups to be had; the text is for the administrator."""
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Where this process's control groups lie.
+
+    Parameters
+    ----------
+    limits : dict of str to Path
+        The folder of this process's group, for each kind of limit.
+    unified : Path or None
+        Its group's folder in the tree of version 2; None where there is none.
+    """
+
+    limits: dict[str, Path] = field(default_factory=dict)
+    unified: Path | None = None
+
+    @property
+    def folders(self) -> list[Path]:
+        """Each of the folders once."""
+        found = [*self.limits.values(), *([self.unified] if self.unified else [])]
+        return list(dict.fromkeys(found))
+
+
+def own_trees(proc: Path = Path("/proc/self")) -> Trees:
+    """Return where the groups of this process are, from what the kernel tells of it."""
+    mounts = dict(mounted((proc / "mountinfo").read_text(encoding="utf-8")))
+    limits: dict[str, Path] = {}
+    unified = None
+    for line in (proc / "cgroup").read_text(encoding="utf-8").splitlines():
+        number, names, path = line.split(":", 2)
+        for name in [UNIFIED] if number == "0" else names.split(","):
+            if name not in mounts:
+                continue
+            root, point = mounts[name]
+            inside = os.path.relpath(path, root)
+            folder = point if inside.startswith("..") else point / inside
+            if name == UNIFIED:
+                unified = folder.parent if folder.name == PORTAL else folder
+            elif name in CONTROLLERS:
+                limits[name] = folder
+    if unified:
+        offered = (unified / "cgroup.controllers").read_text(encoding="ascii").split()
+        limits |= {name: unified for name in offered if name in CONTROLLERS}
+    return Trees(limits, unified)
+
+
+def mounted(mountinfo: str) -> Iterator[tuple[str, tuple[str, Path]]]:
+    """Yield each mounted tree's name, with the group that is its root here and its place."""
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        root, point = before.split()[3:5]
+        kind, _, options = after.split(" ", 2)
+        if kind == "cgroup2":
+            yield UNIFIED, (root, Path(point))
+        elif kind == "cgroup":
+            yield from ((name, (root, Path(point))) for name in options.split(","))
+
+
+def prepare(trees: Trees) -> None:
+    """Make this process's groups ready to hold others.
+
+    Raises
+    ------
+    GroupError
+        They can't be.
+    """
+    if not trees.limits:
+        raise GroupError("this machine shows no control groups to the portal")
+    if SYSTEMD.is_dir() and not all(map(delegated, trees.folders)):
+        raise GroupError(NO_DELEGATION)
+    try:
+        if trees.unified in trees.limits.values():
+            assert trees.unified is not None
+            move_into_leaf(trees.unified)
+            wanted = [f"+{name}" for name, at in trees.limits.items() if at == trees.unified]
+            write(trees.unified / "cgroup.subtree_control", " ".join(wanted))
+    except OSError as error:
+        raise GroupError(f"control groups can't be changed: {error.strerror}") from None
+
+
+def move_into_leaf(group: Path) -> None:
+    """Move the processes of a group into one below it, unless it is the root of all."""
+    if not (group / "cgroup.type").exists():
+        return
+    leaf = group / PORTAL
+    leaf.mkdir(exist_ok=True)
+    for pid in (group / "cgroup.procs").read_text(encoding="ascii").split():
+        with suppress(ProcessLookupError):
+            write(leaf / "cgroup.procs", pid)
+
+
+def delegated(folder: Path) -> bool:
+    """Return whether systemd leaves a group to the service in it."""
+    for name in DELEGATED:
+        with suppress(OSError):
+            if os.getxattr(folder, name) == b"1":
+                return True
+    return False
+
+
+def write(path: Path, text: str) -> None:
+    """Write to a file of the kernel's."""
+    path.write_text(text, encoding="ascii")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The control groups of one server.
+
+    Parameters
+    ----------
+    trees : Trees
+        Where this process's own are.
+    portal : str
+        What tells this portal from others.
+    server : str
+        What tells the server from others of the portal.
+    """
+
+    trees: Trees
+    portal: str
+    server: str
+
+    @property
+    def folders(self) -> list[Path]:
+        """Its folder in each tree."""
+        return [folder / f"beamhub-{self.portal}" / self.server for folder in self.trees.folders]
+
+    def make(self, *, memory_bytes: int, processes_max: int, cores: float) -> None:
+        """Make it, with its limits.
+
+        Raises
+        ------
+        GroupError
+            It can't be made.
+        """
+        limits = {
+            "memory": ("memory.max", "memory.limit_in_bytes", str(memory_bytes)),
+            "pids": ("pids.max", "pids.max", str(processes_max)),
+            "cpu": ("cpu.max", "cpu.cfs_quota_us", str(round(cores * PERIOD_US))),
+        }
+        try:
+            for folder in self.folders:
+                folder.mkdir(parents=True, exist_ok=True)
+            for name, (new, old, value) in limits.items():
+                if name not in self.trees.limits:
+                    continue
+                if self.trees.limits[name] == self.trees.unified:
+                    hand_down(self.at(name).parent, name)
+                file = self.at(name) / new
+                write(file if file.exists() else self.at(name) / old, value)
+            self._forbid_swap(memory_bytes)
+        except OSError as error:
+            raise GroupError(f"control groups can't be made: {error.strerror}") from None
+
+    def _forbid_swap(self, memory_bytes: int) -> None:
+        """Let memory be the machine's memory, where the kernel counts what is swapped out."""
+        if "memory" in self.trees.limits:
+            for name, value in (
+                ("memory.swap.max", 0),
+                ("memory.memsw.limit_in_bytes", memory_bytes),
+            ):
+                with suppress(OSError):
+                    write(self.at("memory") / name, str(value))
+
+    def at(self, controller: str) -> Path:
+        """Return its folder in the tree of one kind of limit."""
+        return self.trees.limits[controller] / f"beamhub-{self.portal}" / self.server
+
+    @property
+    def processes(self) -> set[int]:
+        """The numbers of the processes in it."""
+        found: set[int] = set()
+        for folder in self.folders:
+            with suppress(OSError):
+                found |= set(map(int, (folder / "cgroup.procs").read_text("ascii").split()))
+        return found
+
+    @property
+    def memory_kills(self) -> int:
+        """How many of its processes the kernel has ended because its memory was full."""
+        if "memory" not in self.trees.limits:
+            return 0
+        for name in ("memory.events", "memory.oom_control"):
+            with suppress(OSError, ValueError, KeyError):
+                text = (self.at("memory") / name).read_text("ascii")
+                return int(dict(line.split() for line in text.splitlines())["oom_kill"])
+        return 0
+
+    def end(self) -> int:
+        """Kill all that is in it, take it away, and return how many processes there were."""
+        found = self.processes
+        deadline = time.monotonic() + KILL_S
+        while self.processes and time.monotonic() < deadline:
+            self._kill()
+            time.sleep(0.02)
+        for folder in self.folders:
+            while folder.is_dir() and time.monotonic() < deadline:
+                with suppress(OSError):
+                    folder.rmdir()
+                    break
+                time.sleep(0.02)
+        return len(found)
+
+    def _kill(self) -> None:
+        """Kill its processes, which can start no others meanwhile."""
+        for folder in self.folders:
+            for name, value in (("pids.max", "0"), ("cgroup.kill", "1")):
+                with suppress(OSError):
+                    if (folder / name).exists():
+                        write(folder / name, value)
+        for pid in self.processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+
+
+def hand_down(folder: Path, controller: str) -> None:
+    """Let the groups below a folder of version 2 have a kind of limit."""
+    write(folder / "cgroup.subtree_control", f"+{controller}")
+
+
+def servers_in(trees: Trees, portal: str) -> set[str]:
+    """Return which servers of a portal have groups."""
+    folders = [folder / f"beamhub-{portal}" for folder in trees.folders]
+    return {
+        path.name
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.iterdir()
+        if path.is_dir()
+    }
