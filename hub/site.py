@@ -48,7 +48,9 @@ class Serving(Declared):
 
     bind: str = Field("127.0.0.1", description="The address to listen on")
     port: Annotated[int, Field(ge=1024, le=65000)] = Field(
-        8000, description="The next one, and the one 81 above, serve the proxy and the hub inside"
+        8000,
+        description="The next one, and the one 81 above, serve the proxy and the hub inside; at "
+        "the one 82 above, jobs of a cluster dial in",
     )
     public_url: HttpUrl | None = Field(None, description="What users type, behind a TLS proxy")
     tls: Literal["none", "proxy", "own"] = Field(
@@ -96,6 +98,11 @@ class Serving(Declared):
     def hub_port(self) -> int:
         """Where the hub listens behind the proxy."""
         return (self.apart.hub_url.port if self.apart else None) or self.port + 81
+
+    @property
+    def tunnel_port(self) -> int:
+        """Where servers on other machines dial in, where there are such."""
+        return self.port + 82
 
     @property
     def reachable(self) -> bool:

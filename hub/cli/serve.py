@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -59,8 +59,9 @@ def run_portal(deployment: Deployment, level: str, log_file: Path | None) -> Non
 
     terminal.say(f"Starting {deployment.site.title} …")
     try:
-        run(deployment, level=level, when_ready=lambda code: greet(deployment, code, log_file))
-    except (SecretError, ProxyError) as error:
+        with ways_in(deployment):
+            run(deployment, level=level, when_ready=lambda code: greet(deployment, code, log_file))
+    except (SecretError, ProxyError, BackendError) as error:
         terminal.say(str(error))
         raise typer.Exit(1) from None
     except SystemExit as exit_:
@@ -140,7 +141,7 @@ def refuse_taken_ports(deployment: Deployment) -> None:
             f"This machine has no address {hub}, at which servers reach the hub. With Docker, its "
             "daemon makes it: start that first. 'beamhub check' tells more."
         )
-    for address, port in own_ports(serving, hub):
+    for address, port in own_ports(serving, hub, deployment.site.backend.tunnel_address):
         if not can_listen(address, port):
             raise fail(
                 f"Another program, maybe another portal, listens on port {port}, which this portal "
@@ -148,10 +149,22 @@ def refuse_taken_ports(deployment: Deployment) -> None:
             )
 
 
-def own_ports(serving: Serving, hub: str) -> list[tuple[str, int]]:
-    """Return where a portal listens by itself: with a proxy apart, it's the hub alone."""
+def own_ports(serving: Serving, hub: str, tunnels: str) -> list[tuple[str, int]]:
+    """Return where a portal listens by itself: with a proxy apart, it's not the proxy's ports."""
     together = [(serving.bind, serving.port), ("127.0.0.1", serving.proxy_port)]
-    return [*([] if serving.apart else together), (hub, serving.hub_port)]
+    dialled = [(tunnels, serving.tunnel_port)] if tunnels else []
+    return [*([] if serving.apart else together), (hub, serving.hub_port), *dialled]
+
+
+def ways_in(deployment: Deployment) -> AbstractContextManager[None]:
+    """Return what lets servers elsewhere dial in, while it's entered."""
+    from ..tunnels.process import serving
+
+    site = deployment.site
+    if not site.backend.tunnel_address:
+        return nullcontext()
+    hub = f"http://{site.hub_address}:{site.serving.hub_port}"
+    return serving(deployment.state, site.backend.tunnel_address, site.serving.tunnel_port, hub)
 
 
 def can_listen(address: str, port: int) -> bool:

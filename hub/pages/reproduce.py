@@ -12,10 +12,11 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from aiohttp import ClientError, ClientResponse, ClientTimeout
+from jupyterhub.httpclient import fetch
 from jupyterhub.orm import APIToken
 from jupyterhub.utils import url_path_join
 from tornado import web
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
 from tornado.httputil import url_concat
 
 from spawners.environments import constraints_of
@@ -200,7 +201,7 @@ class Notebook(Page):
         if not kept.placed:
             try:
                 kept.place(await self.deliver(spawner, name, kept))
-            except (HTTPClientError, OSError, TimeoutError) as problem:
+            except (ClientError, OSError, TimeoutError) as problem:
                 self.log.warning("No notebook for %s: %s", spawner._log_name, problem)
                 words = "Your server runs, but did not take the notebook. Is your disk full? "
                 refusal = Refused(f"{words}Open it once more from the archive.", reason="crate")
@@ -236,27 +237,25 @@ class Notebook(Page):
     async def exists(self, url: str, token: str) -> bool:
         """Return whether the server has a file already."""
         answer = await self.ask(f"{url}?content=0", token)
-        if answer.code not in (200, 404):
-            answer.rethrow()
-        return answer.code == 200
+        if answer.status != 404:
+            answer.raise_for_status()
+        return answer.status != 404
 
     async def ask(
         self, url: str, token: str, *, method: str = "GET", body: str | None = None
-    ) -> HTTPResponse:
+    ) -> ClientResponse:
         """Return what the user's server answers; a failed write is an error."""
-        client = AsyncHTTPClient(force_instance=True)
-        try:
-            return await client.fetch(
-                url,
-                method=method,
-                body=body,
-                headers={"Authorization": f"token {token}"},
-                request_timeout=UPLOAD_S,
-                follow_redirects=False,
-                raise_error=method != "GET",
-            )
-        finally:
-            client.close()
+        answer: ClientResponse = await fetch(
+            url,
+            method=method,
+            data=body,
+            headers={"Authorization": f"token {token}"},
+            timeout=ClientTimeout(total=UPLOAD_S),
+            allow_redirects=False,
+            raise_for_status=method != "GET",
+        )
+        answer.release()
+        return answer
 
 
 async def kept_for(page: Page, token: str) -> Kept | None:
