@@ -29,7 +29,7 @@ from .proxy import proxy_command
 from .routes import LastingRoutes, close_way
 from .secrets import SecretError, read_secret
 from .site import Apart, Serving, SiteProfile
-from .sockets import sockets_of
+from .sockets import hub_url, sockets_of
 from .state import crypt_key_of, identity_of
 from .timing import StartTimes
 from .usecases import CONSTRAINTS
@@ -67,12 +67,9 @@ def configure_serving(c: Config, deployment: Deployment) -> None:
     serving = site.serving
     c.JupyterHub.proxy_class = LastingRoutes
     c.JupyterHub.bind_url = f"{serving.own_url}/"
-    if site.hub_by_socket:
-        c.JupyterHub.hub_bind_url = socket_url(sockets.hub)
-        # Users' servers connect to it; nobody can put another in its place.
-        c.JupyterHub.hub_socket_mode = 0o666
-    else:
-        c.JupyterHub.hub_bind_url = f"http://{site.hub_address}:{serving.hub_port}"
+    c.JupyterHub.hub_bind_url = hub_url(deployment)
+    # Users' servers connect to its socket; nobody can put another in its place.
+    c.JupyterHub.hub_socket_mode = 0o666
     if serving.apart:
         configure_apart(c, serving.apart)
     else:
@@ -253,8 +250,10 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
         own.repositories = [
             repository(deployment.site.registry, name) for name in deployment.offered
         ]
-    if isinstance(backend, SlurmBackend | LocalBackend):
+    if isinstance(backend, LocalBackend):
         own.portal = identity_of(deployment.state)
+    if backend.tunnel_address:
+        own.tunnel_port = deployment.site.serving.tunnel_port
     if isinstance(backend, SlurmBackend | LocalBackend):
         own.workbench_folder = str(Path(workbench.__file__).parent)
         own.constraints_file = str(CONSTRAINTS)
@@ -282,8 +281,7 @@ def configure_culling(c: Config, deployment: Deployment) -> None:
     }
     if deployment.site.hub_by_socket:
         # JupyterHub itself tells its services a port of such a hub, at which nobody is.
-        api = f"{socket_url(sockets_of(deployment.state).hub)}/hub/api"
-        culler["environment"] = {API_URL: api}
+        culler["environment"] = {API_URL: f"{hub_url(deployment)}/hub/api"}
     c.JupyterHub.services = [culler]
     c.JupyterHub.load_roles = [
         {

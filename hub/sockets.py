@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from spawners.server_socket import is_dead
+from spawners.server_socket import is_dead, socket_url
+
+from .deployment import Deployment
 
 LONGEST = 107
 """Bytes of a socket's path; Linux takes no more."""
@@ -62,6 +64,14 @@ def sockets_of(state: Path) -> Sockets:
     if unfit(inside) and own.startswith("/") and is_private(Path(own)):
         return Sockets(Path(own) / name)
     return inside
+
+
+def hub_url(deployment: Deployment) -> str:
+    """Return where a portal's hub listens."""
+    site = deployment.site
+    if site.hub_by_socket:
+        return socket_url(sockets_of(deployment.state).hub)
+    return f"http://{site.hub_address}:{site.serving.hub_port}"
 
 
 def is_private(folder: Path) -> bool:

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ from spawners.launch import BackendError
 
 from ..deployment import Deployment
 from ..site import SiteProfile
-from ..sockets import SocketError, ready_sockets, sockets_of
+from ..sockets import SocketError, hub_url, ready_sockets, sockets_of
 from ..state import StateError, end_leftover_proxy, hold_state, prepare_state
 from ..terminal import terminal
 from .common import SiteArgument, StateOption, UseCasesOption, deployment_of, fail
@@ -61,8 +61,9 @@ def run_portal(deployment: Deployment, level: str, log_file: Path | None) -> Non
 
     terminal.say(f"Starting {deployment.site.title} …")
     try:
-        run(deployment, level=level, when_ready=lambda code: greet(deployment, code, log_file))
-    except (SecretError, ProxyError) as error:
+        with ways_in(deployment):
+            run(deployment, level=level, when_ready=lambda code: greet(deployment, code, log_file))
+    except (SecretError, ProxyError, BackendError) as error:
         terminal.say(str(error))
         raise typer.Exit(1) from None
     except SystemExit as exit_:
@@ -165,9 +166,25 @@ def refuse_taken_ports(site: SiteProfile) -> None:
 
 def own_ports(site: SiteProfile) -> list[tuple[str, int]]:
     """Return where a portal listens by itself, besides its sockets."""
-    serving = site.serving
+    serving, tunnels = site.serving, site.backend.tunnel_address
     public = [] if serving.apart else [(serving.bind, serving.port)]
-    return public if site.hub_by_socket else [*public, (site.hub_address, serving.hub_port)]
+    hub = [] if site.hub_by_socket else [(site.hub_address, serving.hub_port)]
+    return [*public, *hub, *([(tunnels, serving.tunnel_port)] if tunnels else [])]
+
+
+def ways_in(deployment: Deployment) -> AbstractContextManager[None]:
+    """Return what lets servers elsewhere dial in, while it's entered."""
+    from ..tunnels.process import serving
+
+    site = deployment.site
+    if not site.backend.tunnel_address:
+        return nullcontext()
+    return serving(
+        deployment.state,
+        site.backend.tunnel_address,
+        site.serving.tunnel_port,
+        hub_url(deployment),
+    )
 
 
 def can_listen(address: str, port: int) -> bool:
