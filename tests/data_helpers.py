@@ -17,7 +17,7 @@ import yaml
 from tests.data_server import DataServer
 from workbench.data.cache import Cache, Entry
 from workbench.data.catalogue import Known
-from workbench.data.fetching import Fetch
+from workbench.data.fetch_job import Fetch
 from workbench.data.progress import Progress
 from workbench.data.settings import Manners, Settings
 from workbench.manifest import DataSet

@@ -126,7 +126,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for name in ("encodings.idna", "lzma", "tarfile", "urllib3.connectionpool", "workbench.data"):
         importlib.import_module(name)
-    for module in ("archive", "box", "cache", "fetching", "progress", "upkeep"):
+    for module in ("transfer.unpack", "cache", "fetch_job", "progress", "upkeep"):
         importlib.import_module(f"workbench.data.{module}")
     for line in sys.stdin.buffer:
         pid = os.fork()
@@ -159,7 +159,7 @@ def become(name: str, args: tuple[Any, ...], account: int, answer: str) -> None:
 def fetch_in(known: Any, places: Any, memory: Path, gate: Path | None = None) -> dict[str, Any]:
     """Fetch a data set, once `gate` exists; return where it lies and what its progress was."""
     from workbench.data.cache import Cache
-    from workbench.data.fetching import Fetch
+    from workbench.data.fetch_job import Fetch
     from workbench.data.progress import Progress
 
     progress = Progress(known.label, known.size_bytes)
@@ -262,8 +262,8 @@ def look_around(known: Any, places: Any, memory: Path, seconds: float = 0) -> di
     """Do all that root does in a cache, and return what it saw and how much memory that took."""
     import resource
 
+    from workbench.data.availability import offer
     from workbench.data.cache import Cache
-    from workbench.data.places import offer
     from workbench.data.upkeep import verify
 
     ends, turns = time.monotonic() + seconds, 0
@@ -308,12 +308,13 @@ def dying_fetch(
     known: Any, places: Any, memory: Path, moment: str, step: str, after: int
 ) -> dict[str, Any]:
     """Fetch, and be killed before or after a step is taken for the `after`th time."""
-    from workbench.data import box, cache
+    from workbench.data import cache
+    from workbench.data.transfer import staging
 
     place, name = {
-        "place": (box.Box, "_place"),
-        "write": (box.Box, "_write"),
-        "finish": (box.Box, "finish"),
+        "place": (staging.Staging, "_place"),
+        "write": (staging.Staging, "_write"),
+        "finish": (staging.Staging, "finish"),
         "publish": (cache.Cache, "publish"),
         "tidy up": (cache, "remove_own"),
     }[step]

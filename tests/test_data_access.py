@@ -17,8 +17,8 @@ from tests.data_helpers import (
 )
 from tests.data_server import DataServer
 from workbench.data import DataError, Files, fetch, status
+from workbench.data.availability import LISTING, Offer
 from workbench.data.errors import Refused
-from workbench.data.places import LISTING, Offer
 from workbench.data.settings import Settings
 
 FILES = {f"{n}.bin": noise(100_000, n) for n in range(4)}

@@ -17,10 +17,10 @@ from tests.data_processes import Processes, call, fetch_in, remove_in, until, us
 from tests.data_server import DataServer
 from workbench.data import cache as caching
 from workbench.data.access import files_of, readable, writable
-from workbench.data.box import Box
 from workbench.data.cache import Cache
 from workbench.data.errors import DataError
 from workbench.data.settings import Settings
+from workbench.data.transfer.staging import Staging
 from workbench.data.untrusted_files import remove_own
 
 FILES = {"a.bin": noise(5000), "d/b.bin": noise(7000, 1)}
@@ -54,11 +54,11 @@ def cache(tmp_path) -> Cache:
 def filled(cache: Cache, known, files=FILES):
     """Publish files as a fetch would, without one."""
     folder = cache.own_folder(known)
-    box = Box(folder, folder.with_name(f"{folder.name}.work"), lambda _: None)
+    staging = Staging(folder, folder.with_name(f"{folder.name}.work"), lambda _: None)
     for name, data in files.items():
-        box.part(name).write_bytes(data)
-        box.accept(name, sha256(data))
-    return cache.publish(known, box, "example.org", verified=True)
+        staging.part(name).write_bytes(data)
+        staging.accept(name, sha256(data))
+    return cache.publish(known, staging, "example.org", verified=True)
 
 
 def last_used(cache: Cache, known, days: float) -> None:
@@ -154,9 +154,9 @@ def test_what_a_process_leaves_that_dies_right_after_publishing_does_no_harm(
 def test_a_line_that_was_cut_off_where_the_disk_was_full_is_passed_over(tmp_path, known, cache):
     folder = cache.own_folder(known)
     work = folder.with_name(f"{folder.name}.work")
-    box = Box(folder, work, lambda _: None)
-    box.part("a.bin").write_bytes(FILES["a.bin"])
-    box.accept("a.bin", sha256(FILES["a.bin"]))
+    staging = Staging(folder, work, lambda _: None)
+    staging.part("a.bin").write_bytes(FILES["a.bin"])
+    staging.accept("a.bin", sha256(FILES["a.bin"]))
     with (work / "arrived").open("ab") as file:
         file.write(b'["d/b.b["x", 1\n["d/b')
     assert contents_of(make_fetch(known, tmp_path).run()) == FILES

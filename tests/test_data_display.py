@@ -175,8 +175,8 @@ def test_a_notebook_gets_a_widget(notebook):
     assert in_a_notebook()
     widget = suitable()
     assert isinstance(widget, Widget)
-    [box] = notebook
-    words, bar = box.children
+    [staging] = notebook
+    words, bar = staging.children
     widget.show(State("uc/x", "a.b", 5, 10, 1))
     assert words.value == "uc/x: 5 B of 10 B, 1 B/s, 5 s left, from a.b"
     assert (bar.value, bar.bar_style) == (0.5, "")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.data_helpers import MB, QUICK, noise, sha256, without_proxies
 from tests.data_server import Behaviour, DataServer
-from workbench.data import download as module
-from workbench.data.download import Download, Pace, Window
 from workbench.data.errors import SourceFailed
 from workbench.data.settings import Manners
-from workbench.data.wire import Cancelled, Moved, Wire
+from workbench.data.transfer import download as module
+from workbench.data.transfer.download import Download, Pace, Window
+from workbench.data.transfer.http_client import Cancelled, HttpClient, Moved
 
 SMALL = noise(300_000)
 LARGE = noise(10 * MB)
@@ -33,8 +33,8 @@ def server() -> Iterator[DataServer]:
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    made = Wire(QUICK)
+def client() -> Iterator[HttpClient]:
+    made = HttpClient(QUICK)
     yield made
     made.close()
 
@@ -71,19 +71,19 @@ HARMLESS = {
 @pytest.mark.parametrize("declared", [True, False], ids=["size declared", "size unknown"])
 @pytest.mark.parametrize("file", ["small", "large"])
 @pytest.mark.parametrize("behaviour", HARMLESS.values(), ids=HARMLESS)
-def test_a_file_comes_from_every_kind_of_server(server, wire, file, behaviour, declared):
+def test_a_file_comes_from_every_kind_of_server(server, client, file, behaviour, declared):
     data = {"small": SMALL, "large": LARGE}[file]
     server.behave(file, behaviour)
-    download = Download(wire, server.url(file), len(data) if declared else None)
+    download = Download(client, server.url(file), len(data) if declared else None)
     assert brought(download) == data
     assert download.position == len(data)
 
 
 @pytest.mark.parametrize("start", [1, 123_457, 299_999, 300_000])
 @pytest.mark.parametrize("behaviour", HARMLESS.values(), ids=HARMLESS)
-def test_a_file_goes_on_from_any_byte(server, wire, behaviour, start):
+def test_a_file_goes_on_from_any_byte(server, client, behaviour, start):
     server.behave("small", behaviour)
-    assert brought(Download(wire, server.url("small"), 300_000, start)) == SMALL[start:]
+    assert brought(Download(client, server.url("small"), 300_000, start)) == SMALL[start:]
 
 
 TROUBLE = {
@@ -103,7 +103,7 @@ TROUBLE = {
 @pytest.mark.parametrize("behaviour", TROUBLE.values(), ids=TROUBLE)
 def test_what_passes_is_overcome(server, file, behaviour):
     data = {"small": SMALL, "large": LARGE}[file]
-    wire = Wire(Manners(pause_s=0.02, timeout_s=0.5))
+    client = HttpClient(Manners(pause_s=0.02, timeout_s=0.5))
     if behaviour.wrong_length:
         behaviour = Behaviour(wrong_length=behaviour.wrong_length, ignore_ranges=False)
         planned = [behaviour, Behaviour()]
@@ -111,8 +111,8 @@ def test_what_passes_is_overcome(server, file, behaviour):
     else:
         planned, size = [behaviour, Behaviour(), behaviour, Behaviour()], len(data)
     server.behave(file, planned)
-    assert brought(Download(wire, server.url(file), size)) == data
-    wire.close()
+    assert brought(Download(client, server.url(file), size)) == data
+    client.close()
 
 
 CUTS = [0, 1, 511, 512, 65_536, 150_000, 299_998, 299_999]
@@ -121,33 +121,33 @@ KINDS = [("truncate_after", cut) for cut in CUTS] + [("reset_after", cut) for cu
 
 @pytest.mark.parametrize(("kind", "cut"), [*KINDS, ("stall_after", 1), ("stall_after", 150_000)])
 def test_nothing_that_came_before_a_break_is_asked_for_again(server, kind, cut):
-    wire = Wire(Manners(pause_s=0.01, timeout_s=1))
+    client = HttpClient(Manners(pause_s=0.01, timeout_s=1))
     server.behave("small", [Behaviour(**{kind: cut}), Behaviour()])
-    assert brought(Download(wire, server.url("small"), 300_000)) == SMALL
+    assert brought(Download(client, server.url("small"), 300_000)) == SMALL
     second = server.requests[1]
     assert (second.range or (0, None))[0] == cut
     assert second.bytes_sent == 300_000 - cut
-    wire.close()
+    client.close()
 
 
 @pytest.mark.parametrize(("file", "size"), [("small", 300_000), ("large", 10 * MB)])
 def test_what_has_come_is_handed_on_before_the_rest_has(server, file, size):
-    wire = Wire(Manners(timeout_s=30))
+    client = HttpClient(Manners(timeout_s=30))
     go_on = threading.Event()
     server.behave(file, Behaviour(stall_after=70_001, until=go_on))
-    chunks = iter(Download(wire, server.url(file), size))
+    chunks = iter(Download(client, server.url(file), size))
     begun = b""
     while len(begun) < 70_001:
         begun += next(chunks)
     assert len(begun) == 70_001
     go_on.set()
     assert len(b"".join(chunks)) == size - 70_001
-    wire.close()
+    client.close()
 
 
-def test_a_server_that_breaks_off_again_and_again_gets_there(server, wire):
+def test_a_server_that_breaks_off_again_and_again_gets_there(server, client):
     server.behave("small", Behaviour(reset_after=10_000))
-    assert brought(Download(wire, server.url("small"), 300_000)) == SMALL
+    assert brought(Download(client, server.url("small"), 300_000)) == SMALL
     assert server.count() == 30
     assert server.bytes_sent() <= 310_000
 
@@ -177,27 +177,27 @@ REFUSED = {
 
 @pytest.mark.parametrize(("behaviour", "text"), REFUSED.values(), ids=REFUSED)
 def test_what_does_not_pass_is_said(server, behaviour, text):
-    wire = Wire(IMPATIENT)
+    client = HttpClient(IMPATIENT)
     server.behave("small", behaviour)
-    download = Download(wire, server.url("small"), 300_000)
+    download = Download(client, server.url("small"), 300_000)
     said = reason(download)
     assert said.startswith(name(server))
     assert text in said
     assert server.count() <= 6
-    wire.close()
+    client.close()
 
 
-def test_a_server_that_is_not_there_is_soon_given_up(wire):
+def test_a_server_that_is_not_there_is_soon_given_up(client):
     with DataServer() as gone:
         url = gone.url("small")
-    text = reason(Download(wire, url, 300_000))
+    text = reason(Download(client, url, 300_000))
     assert text == f"127.0.0.1:{gone.port} can't be reached."
 
 
-def test_another_size_is_refused_before_anything_is_read(server, wire):
+def test_another_size_is_refused_before_anything_is_read(server, client):
     server.put("large", noise(12 * MB))
     server.behave("large", Behaviour(stall_after=0))
-    text = reason(Download(wire, server.url("large"), len(LARGE)))
+    text = reason(Download(client, server.url("large"), len(LARGE)))
     assert text == (
         f"{name(server)} offers 12000000 bytes where 10000000 are declared: that is another "
         "file, or a page that says why there is none."
@@ -205,108 +205,108 @@ def test_another_size_is_refused_before_anything_is_read(server, wire):
 
 
 @pytest.mark.parametrize("wrong", ["bytes 7-1000000/10000000", "bytes */10000000", "x"])
-def test_a_wrong_part_is_refused(server, wire, wrong):
+def test_a_wrong_part_is_refused(server, client, wrong):
     server.behave("large", Behaviour(wrong_content_range=wrong))
-    text = reason(Download(wire, server.url("large"), len(LARGE)))
+    text = reason(Download(client, server.url("large"), len(LARGE)))
     assert text == f"{name(server)} sent another part of the file than was asked for."
 
 
-def test_a_part_that_is_longer_than_was_asked_for_is_cut(server, wire):
+def test_a_part_that_is_longer_than_was_asked_for_is_cut(server, client):
     hook = {1: (0, 4_999_999)}
 
     def wider(request):
         return Behaviour(wrong_content_range=hook.pop(len(server.requests) + 1, None))
 
     server.before_response = wider
-    assert brought(Download(wire, server.url("large"), len(LARGE))) == LARGE
+    assert brought(Download(client, server.url("large"), len(LARGE))) == LARGE
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour(), Behaviour(etag=None), Behaviour(etag='W/"a"')])
 def test_a_file_that_changes_on_the_way_is_never_mixed_with_the_one_before(server, behaviour):
-    wire = Wire(IMPATIENT)
+    client = HttpClient(IMPATIENT)
     cut = Behaviour(truncate_after=100_000, etag=behaviour.etag)
     changed = Behaviour(content=noise(300_000, 1), etag=behaviour.etag)
     server.behave("small", [cut, changed])
-    download = Download(wire, server.url("small"), 300_000)
+    download = Download(client, server.url("small"), 300_000)
     text = reason(download, Moved)
     assert text == f"{name(server)} now has another version of the file"
     assert download.position == 100_000
-    wire.close()
+    client.close()
 
 
-def test_a_large_file_that_changes_on_the_way_is_noticed(server, wire):
+def test_a_large_file_that_changes_on_the_way_is_noticed(server, client):
     server.behave("large", [Behaviour()] * 3 + [Behaviour(content=noise(10 * MB, 1))])
     got = []
     with pytest.raises(Moved):
-        got.extend(Download(wire, server.url("large"), len(LARGE)))
+        got.extend(Download(client, server.url("large"), len(LARGE)))
     assert LARGE.startswith(b"".join(got))
 
 
-def test_what_is_shorter_than_what_is_here_has_changed(server, wire):
-    text = reason(Download(wire, server.url("small"), None, 400_000), Moved)
+def test_what_is_shorter_than_what_is_here_has_changed(server, client):
+    text = reason(Download(client, server.url("small"), None, 400_000), Moved)
     assert text == f"the file at {name(server)} is shorter than what has arrived already"
 
 
-def test_a_download_that_is_complete_asks_for_nothing(server, wire):
-    assert brought(Download(wire, server.url("small"), 300_000, 300_000)) == b""
+def test_a_download_that_is_complete_asks_for_nothing(server, client):
+    assert brought(Download(client, server.url("small"), 300_000, 300_000)) == b""
     assert server.count() == 0
 
 
 # ---------------------------------------------------------------------- many connections
 
 
-def test_a_small_file_comes_by_one_request(server, wire):
-    brought(Download(wire, server.url("small"), 300_000))
+def test_a_small_file_comes_by_one_request(server, client):
+    brought(Download(client, server.url("small"), 300_000))
     [request] = server.requests
     assert request.range is None
 
 
 def test_a_server_that_is_fast_by_one_connection_is_not_asked_by_many(server):
-    wire = Wire(QUICK)
-    assert brought(Download(wire, server.url("large"), len(LARGE))) == LARGE
+    client = HttpClient(QUICK)
+    assert brought(Download(client, server.url("large"), len(LARGE))) == LARGE
     assert server.most_at_once <= 4
     assert server.count() <= 16
     assert server.bytes_sent() == len(LARGE)
-    wire.close()
+    client.close()
 
 
 @pytest.mark.parametrize("most", [1, 3, 8])
 def test_connections_are_added_while_each_makes_it_faster_and_never_too_many(most):
     data = noise(10 * MB)
-    wire = Wire(Manners(connections=most, pause_s=0.02, timeout_s=5))
+    client = HttpClient(Manners(connections=most, pause_s=0.02, timeout_s=5))
     with DataServer({"slow": data}, cap_bytes_s=6 * MB / most**0.5) as server:
-        assert sha256(brought(Download(wire, server.url("slow"), len(data)))) == sha256(data)
+        assert sha256(brought(Download(client, server.url("slow"), len(data)))) == sha256(data)
         assert min(most, 3) <= server.most_at_once <= most
         assert server.connections <= most
         assert server.count() <= 16
         assert server.bytes_sent() == len(data)
-    wire.close()
+    client.close()
 
 
 def test_a_server_that_counts_requests_is_asked_for_long_parts_by_few(server):
     data = noise(12 * MB)
-    wire = Wire(QUICK)
+    client = HttpClient(QUICK)
     with DataServer({"slow": data}, cap_bytes_s=10 * MB) as slow:
-        wire.host(slow.url()).per_minute = 1000
-        assert sha256(brought(Download(wire, slow.url("slow"), len(data)))) == sha256(data)
+        client.host(slow.url()).per_minute = 1000
+        assert sha256(brought(Download(client, slow.url("slow"), len(data)))) == sha256(data)
         assert slow.count() <= 2
         assert slow.most_at_once <= 2
-    wire.close()
+    client.close()
 
 
 def test_a_server_that_allows_few_connections_is_still_served_from():
     data = noise(12 * MB)
-    wire = Wire(Manners(pause_s=0.05, timeout_s=2))
+    client = HttpClient(Manners(pause_s=0.05, timeout_s=2))
     limits = {"cap_bytes_s": 5 * MB, "max_connections_per_client": 2}
     with DataServer({"slow": data}, **limits) as server:
-        assert sha256(brought(Download(wire, server.url("slow"), len(data)))) == sha256(data)
+        assert sha256(brought(Download(client, server.url("slow"), len(data)))) == sha256(data)
         assert server.bytes_sent("slow") - 20_000 <= len(data)
-    wire.close()
+    client.close()
 
 
 def test_a_server_that_goes_away_for_a_moment_is_waited_for_by_all():
     data = noise(12 * MB)
-    wire = Wire(Manners(pause_s=0.05, timeout_s=2, tries=5))
+    client = HttpClient(Manners(pause_s=0.05, timeout_s=2, tries=5))
     trouble = threading.Event()
     with DataServer({"slow": data}, cap_bytes_s=3 * MB) as server:
 
@@ -321,13 +321,13 @@ def test_a_server_that_goes_away_for_a_moment_is_waited_for_by_all():
             return
 
         server.before_response = hook
-        assert sha256(brought(Download(wire, server.url("slow"), len(data)))) == sha256(data)
-    wire.close()
+        assert sha256(brought(Download(client, server.url("slow"), len(data)))) == sha256(data)
+    client.close()
 
 
 def test_a_pause_that_the_server_asks_for_is_kept_by_all_connections():
     data = noise(12 * MB)
-    wire = Wire(Manners(timeout_s=5))
+    client = HttpClient(Manners(timeout_s=5))
     asked_at = []
     with DataServer({"slow": data}, cap_bytes_s=3 * MB) as server:
 
@@ -338,28 +338,28 @@ def test_a_pause_that_the_server_asks_for_is_kept_by_all_connections():
             return None
 
         server.before_response = hook
-        assert sha256(brought(Download(wire, server.url("slow"), len(data)))) == sha256(data)
+        assert sha256(brought(Download(client, server.url("slow"), len(data)))) == sha256(data)
         times = sorted(r.at for r in server.requests if r.at > asked_at[0])
         gaps = [later - sooner for sooner, later in zip([asked_at[0], *times], times, strict=False)]
         assert max(gaps) >= 0.85
         assert len(times) <= 16
         assert times[-1] - asked_at[0] >= 0.95
-    wire.close()
+    client.close()
 
 
-def test_a_date_to_come_back_at_is_kept(server, wire):
+def test_a_date_to_come_back_at_is_kept(server, client):
     from email.utils import formatdate
 
     until = formatdate(time.time() + 2, usegmt=True)
     server.behave("small", [Behaviour(status=503, retry_after=until), Behaviour()])
-    assert brought(Download(wire, server.url("small"), 300_000)) == SMALL
+    assert brought(Download(client, server.url("small"), 300_000)) == SMALL
     first, second = server.requests
     assert 0.9 <= second.at - first.at <= 4
 
 
-def test_a_pause_that_is_too_long_is_refused_with_its_length(server, wire):
+def test_a_pause_that_is_too_long_is_refused_with_its_length(server, client):
     server.behave("large", Behaviour(status=429, retry_after=86_400))
-    text = reason(Download(wire, server.url("large"), len(LARGE)))
+    text = reason(Download(client, server.url("large"), len(LARGE)))
     assert text == (
         f"{name(server)} is busy and asks to come back in 24.0 h. What has arrived is kept; try "
         "again then."
@@ -370,10 +370,10 @@ def test_a_pause_that_is_too_long_is_refused_with_its_length(server, wire):
 def test_what_waits_in_memory_is_bounded():
     data = noise(6 * MB)
     manners = Manners(connections=4, window_bytes=400_000, timeout_s=5)
-    wire = Wire(manners)
+    client = HttpClient(manners)
     with DataServer({"file": data}) as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SMALL", 100_000)
-        download = Download(wire, server.url("file"), len(data))
+        download = Download(client, server.url("file"), len(data))
         window = Window(download)
         window.wanted = window.pace.count = 4
         taken = most = 0
@@ -386,13 +386,13 @@ def test_what_waits_in_memory_is_bounded():
         window.close()
         assert taken == len(data)
         assert most > 0
-    wire.close()
+    client.close()
 
 
 def test_a_reader_that_stops_stops_the_server(server):
-    wire = Wire(Manners(timeout_s=5, window_bytes=2 * MB))
+    client = HttpClient(Manners(timeout_s=5, window_bytes=2 * MB))
     server.put("huge", noise(40 * MB))
-    chunks = iter(Download(wire, server.url("huge"), 40 * MB))
+    chunks = iter(Download(client, server.url("huge"), 40 * MB))
     next(chunks)
     chunks.close()
     time.sleep(0.2)
@@ -402,20 +402,20 @@ def test_a_reader_that_stops_stops_the_server(server):
     assert server.in_flight == []
     assert server.bytes_sent() < 20 * MB
     assert [t for t in threading.enumerate() if t.name == "data-segment"] == []
-    wire.close()
+    client.close()
 
 
 @pytest.mark.parametrize("file", ["small", "large"])
 @pytest.mark.parametrize("how", [{"stall_after": 100_000}, {"status": 429, "retry_after": 60}])
 def test_a_download_that_waits_can_be_called_off(server, file, how):
-    wire = Wire(Manners(timeout_s=20))
+    client = HttpClient(Manners(timeout_s=20))
     server.behave(file, Behaviour(**how))
-    threading.Timer(0.2, wire.stop).start()
+    threading.Timer(0.2, client.stop).start()
     began = time.monotonic()
     size = {"small": len(SMALL), "large": len(LARGE)}[file]
-    reason(Download(wire, server.url(file), size), Cancelled)
+    reason(Download(client, server.url(file), size), Cancelled)
     assert time.monotonic() - began < 5
-    wire.close()
+    client.close()
 
 
 ODD = st.sampled_from(
@@ -456,13 +456,13 @@ def test_bytes_come_in_order(shared, size, start, limit, hands, odd, last, decla
     start = min(start, size - 1)
     shared.put("odd", data)
     shared.behave("odd", [*odd, last])
-    wire = Wire(Manners(connections=hands, window_bytes=limit, pause_s=0.001, timeout_s=5))
+    client = HttpClient(Manners(connections=hands, window_bytes=limit, pause_s=0.001, timeout_s=5))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SMALL", 10_000)
         patch.setattr(module, "PROBE_S", 0.005)
-        download = Download(wire, shared.url("odd"), size if declared else None, start)
+        download = Download(client, shared.url("odd"), size if declared else None, start)
         got = b"".join(download)
-    wire.close()
+    client.close()
     assert got == data[start:]
     assert download.position == size
 

@@ -12,10 +12,10 @@ from tests.data_processes import unused_for
 from tests.data_server import DataServer
 from workbench.data import catalogue
 from workbench.data.access import Files, fetch
+from workbench.data.availability import LISTING
 from workbench.data.cache import Cache, file_name
 from workbench.data.errors import DataError
 from workbench.data.linking import link_into
-from workbench.data.places import LISTING
 from workbench.data.settings import Settings
 from workbench.data.upkeep import mirror, prune, sets_of, verify, verify_mirror
 

@@ -23,7 +23,7 @@ GENERATE = """
 import sys
 from pathlib import Path
 from workbench.data.catalogue import find
-from workbench.data.fetching import generate
+from workbench.data.fetch_job import generate
 
 for folder in map(Path, sys.argv[2:]):
     folder.mkdir()

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import overload
 
 from ..used import Handed, remember
+from .availability import Offer, listing, offer
 from .cache import Cache, Entry, Use
 from .catalogue import Known, find, known_sets
 from .display import shown
 from .errors import DataError, Refused
-from .fetching import Fetch
+from .fetch_job import Fetch
 from .linking import link_into
-from .places import Offer, listing, offer
 from .progress import Progress
 from .settings import Settings, own_cache, settings
 

@@ -28,10 +28,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ..words import size_text
-from .box import Arrived, Box
 from .catalogue import Known
 from .errors import DataError
 from .lease import ROOM, Lease, Told, line_of
+from .transfer.staging import Arrived, Staging
 from .trust import Trust
 from .untrusted_files import (
     MOST_NAMES,
@@ -336,11 +336,11 @@ class Cache:
                     return None
         return Entry(self.root / folder, Record(known.label, files, ANOTHER, when, verified=True))
 
-    def publish(self, known: Known, box: Box, source: str, *, verified: bool) -> Entry:
-        """Make what is in the box, in this account's folder, known to everybody in one step."""
+    def publish(self, known: Known, staging: Staging, source: str, *, verified: bool) -> Entry:
+        """Make what has been staged in this account's folder known to everybody, in one step."""
         record = Record(
             known.label,
-            tuple(sorted(box.done.values(), key=lambda a: a.name)),
+            tuple(sorted(staging.done.values(), key=lambda a: a.name)),
             source,
             time.time(),
             verified,
@@ -348,15 +348,15 @@ class Cache:
         text = json.dumps(asdict(record))
         if len(text) > LARGEST_RECORD:
             raise DataError(f"{known.label} has too many files: {len(record.files)}.")
-        for inner, _, _ in os.walk(box.folder):
+        for inner, _, _ in os.walk(staging.folder):
             Path(inner).chmod(0o555)
-        path = box.folder.with_name(f"{box.folder.name}.json")
-        unpublished = box.work / "record"
+        path = staging.folder.with_name(f"{staging.folder.name}.json")
+        unpublished = staging.work / "record"
         unpublished.write_text(text, encoding="utf-8")
         unpublished.chmod(0o644)
         unpublished.replace(path)
-        remove_own(box.work)
-        return Entry(box.folder, record)
+        remove_own(staging.work)
+        return Entry(staging.folder, record)
 
     def unpublish(self, known: Known) -> None:
         """Remove what this account has of a data set, which can't be used."""

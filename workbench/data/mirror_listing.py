@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..manifest import DataFile
+from .availability import LARGEST_LISTING, LISTING, checked_listing, local_path, mirror_url
 from .catalogue import Known
-from .download import Download
 from .errors import SourceFailed
-from .places import LARGEST_LISTING, LISTING, checked_listing, local_path, mirror_url
+from .transfer.download import Download
+from .transfer.http_client import HttpClient, Moved
 from .untrusted_files import read_ordinary
-from .wire import Moved, Wire
 
 
 class Mirrors:
@@ -19,12 +19,12 @@ class Mirrors:
     ----------
     addresses : iterable of str
         The mirrors, the nearest first.
-    wire : Wire, optional
+    client : HttpClient, optional
         To ask them; without, none is asked.
     """
 
-    def __init__(self, addresses: Iterable[str], wire: Wire | None = None) -> None:
-        self._addresses, self._wire = tuple(addresses), wire
+    def __init__(self, addresses: Iterable[str], client: HttpClient | None = None) -> None:
+        self._addresses, self._client = tuple(addresses), client
         self._lists: dict[str, list[dict[str, Any]]] = {}
 
     def beside(self, known: Known, file: DataFile) -> DataFile:
@@ -48,7 +48,7 @@ class Mirrors:
     def _list(self, address: str, known: Known) -> list[dict[str, Any]]:
         """Return what a mirror says it has of a data set; empty where it says nothing."""
         if address not in self._lists:
-            self._lists[address] = read_list(mirror_url(address, known, LISTING), self._wire)
+            self._lists[address] = read_list(mirror_url(address, known, LISTING), self._client)
         return self._lists[address]
 
 
@@ -64,12 +64,12 @@ def mirrored(url: str, listed: dict[str, Any]) -> DataFile:
     )
 
 
-def read_list(url: str, wire: Wire | None) -> list[dict[str, Any]]:
+def read_list(url: str, client: HttpClient | None) -> list[dict[str, Any]]:
     """Return the files of a mirror's listing; empty where there is none to be had."""
     path = local_path(url)
     try:
         if path:
             return checked_listing(read_ordinary(path, LARGEST_LISTING))
-        return checked_listing(b"".join(Download(wire, url))) if wire else []
+        return checked_listing(b"".join(Download(client, url))) if client else []
     except (OSError, ValueError, KeyError, TypeError, SourceFailed, Moved):
         return []

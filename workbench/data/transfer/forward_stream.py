@@ -5,14 +5,14 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from .errors import Refused
+from ..errors import Refused
 
 LONGEST_HEADER = 1 << 20
 LONGEST_HEAD = 64 << 20
 """Bytes between two files of an archive; the head of an honest one has some hundred."""
 
 
-class Tape:
+class ForwardStream:
     """What tarfile needs of a file, over chunks that arrive one after the other.
 
     Parameters

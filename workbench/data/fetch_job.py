@@ -8,20 +8,20 @@ from typing import Any
 
 from ..hashing import sha256_of
 from ..manifest import DataFile
-from .box import Arrived, Box
+from .availability import host_of
 from .cache import Cache, Entry
 from .catalogue import Known
-from .download import SMALL
 from .errors import DataError, Refused, SourceFailed, WrongContents
+from .file_source import Changed, Errand, Source
 from .generators import generate
-from .intake import receive
-from .mirrors import Mirrors
-from .places import host_of
+from .mirror_listing import Mirrors
 from .progress import Progress
 from .settings import Settings
-from .source import Changed, Errand, Source
+from .transfer.download import SMALL
+from .transfer.http_client import Cancelled, HttpClient
+from .transfer.receive import receive
+from .transfer.staging import Arrived, Staging
 from .untrusted_files import remove_own
-from .wire import Cancelled, Wire
 
 ROUNDS = 3
 """How often a file is begun again that changes at its server while it is fetched."""
@@ -66,7 +66,7 @@ class Fetch:
         self.known, self.settings, self.cache = known, settings, cache
         self.unverified, self.progress = unverified, progress
         self.cancelled = threading.Event()
-        self._wire: Wire | None = None
+        self._client: HttpClient | None = None
         self._verified = True
         self._listed = False
         self._source = ""
@@ -74,8 +74,8 @@ class Fetch:
     def cancel(self) -> None:
         """End it soon; what has arrived is kept."""
         self.cancelled.set()
-        if self._wire is not None:
-            self._wire.stop()
+        if self._client is not None:
+            self._client.stop()
 
     def run(self) -> Entry:
         """Return the data set, fetched by this process or by another.
@@ -113,28 +113,28 @@ class Fetch:
         self.progress.say(done_bytes=0, rate=0.0, files=0)
         try:
             if self.known.data.source == "simulated":
-                box = self._box()
-                self._simulate(box)
+                staging = self._staging()
+                self._simulate(staging)
             else:
-                box = self._fetched()
-            return self.cache.publish(self.known, box, self._source, verified=self._verified)
+                staging = self._fetched()
+            return self.cache.publish(self.known, staging, self._source, verified=self._verified)
         except OSError as problem:
             raise DataError(
                 f"{self.known.label} could not be written to {self.cache.root} "
                 f"({problem.strerror or problem}). What has arrived is kept."
             ) from None
 
-    def _box(self) -> Box:
+    def _staging(self) -> Staging:
         """Return where this account gathers the data set, with what earlier tries have left."""
         folder = self.cache.own_folder(self.known)
         work = folder.with_name(f"{folder.name}.work")
         if not work.exists():
             # What lies there was published once and can't be used: it isn't whole.
             self.cache.unpublish(self.known)
-        box = Box(folder, work, self._arrived)
-        for done in box.done.values():
+        staging = Staging(folder, work, self._arrived)
+        for done in staging.done.values():
             self._arrived(done)
-        return box
+        return staging
 
     def _arrived(self, file: Arrived) -> None:
         """Count a file that is complete and verified."""
@@ -143,66 +143,66 @@ class Fetch:
 
     # ------------------------------------------------------------------ simulated
 
-    def _simulate(self, box: Box) -> None:
+    def _simulate(self, staging: Staging) -> None:
         """Run the manifest's generator and take what it makes."""
         self._source = f"{self.known.data.generator}, seed {self.known.data.seed}"
         self.progress.say(note="computing it")
-        scratch = box.part("x").parent
+        scratch = staging.part("x").parent
         remove_own(scratch)
         scratch.mkdir()
         generate(self.known, scratch)
         for name in self.known.data.makes:
             if not (scratch / name).is_file():
                 raise DataError(f"The generator of {self.known.label} made no file '{name}'.")
-            box.accept(name, sha256_of(scratch / name))
+            staging.accept(name, sha256_of(scratch / name))
 
     # ------------------------------------------------------------------ fetched
 
-    def _fetched(self) -> Box:
+    def _fetched(self) -> Staging:
         """Return everything, fetched with the site's mirrors first."""
-        with self._connections() as wire:
-            files = self._wanted(wire)
+        with self._connections() as client:
+            files = self._wanted(client)
             try:
-                return self._download(files, wire)
+                return self._download(files, client)
             except DataError as problem:
                 direct = self._direct()
                 if isinstance(problem, Refused) or direct is None:
                     raise
                 files = direct
         # A mirror has a list and not what is in it.
-        with self._connections() as wire:
+        with self._connections() as client:
             self.progress.say(done_bytes=0, files=0)
-            return self._download(files, wire)
+            return self._download(files, client)
 
     @contextmanager
-    def _connections(self) -> Iterator[Wire]:
-        self._wire = wire = Wire(self.settings.manners)
+    def _connections(self) -> Iterator[HttpClient]:
+        self._client = client = HttpClient(self.settings.manners)
         try:
             if self.cancelled.is_set():
                 raise Cancelled
-            yield wire
+            yield client
         finally:
-            wire.stop()
-            wire.close()
+            client.stop()
+            client.close()
 
-    def _download(self, files: list[DataFile], wire: Wire) -> Box:
+    def _download(self, files: list[DataFile], client: HttpClient) -> Staging:
         """Fetch small files side by side, then the large ones, each by many connections."""
-        box = self._box()
+        staging = self._staging()
         try:
-            self._fill(files, self._errand(box, wire, len(files)))
+            self._fill(files, self._errand(staging, client, len(files)))
         except Refused:
-            box.discard()
+            staging.discard()
             raise
-        return box
+        return staging
 
-    def _errand(self, box: Box, wire: Wire, count: int) -> Errand:
+    def _errand(self, staging: Staging, client: HttpClient, count: int) -> Errand:
         quota = self.settings.quota_bytes
-        return Errand(box, wire, self.cache, quota, self.progress, self.cancelled, count)
+        return Errand(staging, client, self.cache, quota, self.progress, self.cancelled, count)
 
     def _fill(self, files: list[DataFile], errand: Errand) -> None:
-        box = errand.box
-        left = (f for f in files if f.name not in box.finished)
-        room = sum(max(0, (f.size_bytes or 0) - box.here(f.name)) for f in left)
+        staging = errand.staging
+        left = (f for f in files if f.name not in staging.finished)
+        room = sum(max(0, (f.size_bytes or 0) - staging.here(f.name)) for f in left)
         self.cache.make_room(room, self.settings.quota_bytes)
         small = [f for f in files if (f.size_bytes or SMALL + 1) <= SMALL and not f.unpack]
         with ThreadPoolExecutor(self.settings.manners.connections) as hands:
@@ -211,17 +211,17 @@ class Fetch:
                 for task in tasks:
                     task.result()
             except BaseException:
-                errand.wire.stop()
+                errand.client.stop()
                 hands.shutdown(wait=False, cancel_futures=True)
                 raise
         for file in files:
             if file not in small:
                 self._file(file, errand)
 
-    def _wanted(self, wire: Wire) -> list[DataFile]:
+    def _wanted(self, client: HttpClient) -> list[DataFile]:
         """Return the files to fetch with all their addresses, the site's mirrors first."""
         files = []
-        mirrors = Mirrors(self.settings.mirrors, wire)
+        mirrors = Mirrors(self.settings.mirrors, client)
         for file in self.known.data.files:
             mirrored = mirrors.listed(self.known, file)
             self._listed = self._listed or bool(mirrored)
@@ -249,8 +249,8 @@ class Fetch:
 
     def _file(self, file: DataFile, errand: Errand) -> None:
         """Bring one file from the first address that delivers it."""
-        box = errand.box
-        if file.name in box.finished:
+        staging = errand.staging
+        if file.name in staging.finished:
             self.progress.here(file.size_bytes or 0)
             self.progress.learn(file.name, file.size_bytes or 0, errand.count)
             return
@@ -263,17 +263,17 @@ class Fetch:
                 named = text.casefold().startswith(host.casefold())
                 reasons.append(f"  {text}" if named else f"  {host}: {text}")
             else:
-                box.finish(file.name)
+                staging.finish(file.name)
                 self._source = host_of(url)
                 return
         self.progress.say(note="")
-        raise DataError(self._failure(file, reasons, box))
+        raise DataError(self._failure(file, reasons, staging))
 
-    def _failure(self, file: DataFile, reasons: list[str], box: Box) -> str:
+    def _failure(self, file: DataFile, reasons: list[str], staging: Staging) -> str:
         tried = "\n".join(reasons) or "  there is no address to fetch it from."
         kept = "What has arrived is kept; the next try goes on from there."
-        parts = [p for p in box.work.glob("pa*/**/*") if p.is_file() and p.stat().st_size]
-        kept = kept if box.done or parts else ""
+        parts = [p for p in staging.work.glob("pa*/**/*") if p.is_file() and p.stat().st_size]
+        kept = kept if staging.done or parts else ""
         after = f"{kept}{self._twin()}".strip()
         return f"{file.name} of {self.known.label} could not be had.\n{tried}\n{after}".strip()
 
@@ -286,14 +286,14 @@ class Fetch:
         for turn in range(ROUNDS):
             source = Source(url, file, errand)
             try:
-                receive(file, errand.box, source.open_at)
+                receive(file, errand.staging, source.open_at)
             except SourceFailed as problem:
                 self.progress.here(-source.counted)
                 if not isinstance(problem, WrongContents):
                     raise
                 source.forget()
                 if isinstance(problem, Changed):
-                    errand.box.drop(file.name)
+                    errand.staging.drop(file.name)
                     if turn == ROUNDS - 1:
                         raise SourceFailed(f"{problem}, again and again.") from None
                 elif not source.resumed:

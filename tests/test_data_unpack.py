@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 from tests.data_helpers import known_set, make_fetch, noise, published, sha256, tar_of, visible
 from tests.data_processes import until
 from tests.data_server import DataServer
-from workbench.data import rules, tape
-from workbench.data.box import Box
 from workbench.data.errors import DataError, Refused, WrongContents
-from workbench.data.intake import receive
+from workbench.data.transfer import forward_stream, unpack_limits
+from workbench.data.transfer.receive import receive
+from workbench.data.transfer.staging import Staging
 from workbench.manifest import DataFile
 
 PACKERS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -93,9 +93,9 @@ def bring(
     for limit in [*(cuts or []), None]:
         sender.limit = limit
         told.clear()
-        box = Box(place / "set", place / "work", lambda arrived: told.append(arrived.name))
+        staging = Staging(place / "set", place / "work", lambda arrived: told.append(arrived.name))
         try:
-            receive(file, box, sender.open_at)
+            receive(file, staging, sender.open_at)
         except Cut:
             continue
         break
@@ -200,10 +200,10 @@ def test_a_download_that_stalls_has_been_unpacked_as_far_as_it_came(tmp_path):
                 reached.set()
                 raise Cut
 
-    box = Box(tmp_path / "set", tmp_path / "work", lambda arrived: None)
+    staging = Staging(tmp_path / "set", tmp_path / "work", lambda arrived: None)
     file = DataFile(name="a.tar", sha256=sha256(sender.data), unpack=True)
     with pytest.raises(Cut):
-        receive(file, box, stalling)
+        receive(file, staging, stalling)
     assert reached.is_set()
     assert inside(tmp_path / "set") == {}
     assert bring(tmp_path, "a.tar", sender)[0] == files
@@ -417,7 +417,7 @@ def test_a_hostile_tar_is_refused_in_every_compression(tmp_path, kind, packer):
 
 @pytest.mark.parametrize("global_", [False, True], ids=["folders", "headers"])
 def test_headers_without_end_do_not_fill_the_memory(tmp_path, monkeypatch, global_):
-    monkeypatch.setattr(tape, "LONGEST_HEAD", 1 << 20)
+    monkeypatch.setattr(forward_stream, "LONGEST_HEAD", 1 << 20)
     if global_:
         block = tarfile.TarInfo.create_pax_global_header({"comment": "x" * 500_000})
     else:
@@ -428,7 +428,7 @@ def test_headers_without_end_do_not_fill_the_memory(tmp_path, monkeypatch, globa
 
 @pytest.mark.parametrize("name", ["many.tar", "many.tar.gz", "many.zip"])
 def test_more_files_than_anybody_needs_are_refused(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(rules, "MOST_FILES", 20)
+    monkeypatch.setattr(unpack_limits, "MOST_FILES", 20)
     files = {f"evil{n}": b"" for n in range(21)}
     data = zip_of(files) if name.endswith("zip") else tar_of(files)
     text = refused_by_a_fetch(tmp_path, name, gzip.compress(data) if ".gz" in name else data)
@@ -439,7 +439,7 @@ def test_more_files_than_anybody_needs_are_refused(tmp_path, monkeypatch, name):
     "name", ["evil.tar.gz", "evil.tar.bz2", "evil.tar.xz", "evil.h5.gz", "evil.zip"]
 )
 def test_an_archive_made_to_fill_the_disk_is_refused(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(rules, "ALWAYS_ALLOWED", 1 << 20)
+    monkeypatch.setattr(unpack_limits, "ALWAYS_ALLOWED", 1 << 20)
     files = {"evil": bytes(12 << 20)}
     if name.endswith(".zip"):
         data = zip_of(files)

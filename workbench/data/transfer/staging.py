@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from .untrusted_files import remove_own
+from ..untrusted_files import remove_own
 
 READ_ONLY = 0o444
 BLOCK = 1 << 20
@@ -30,7 +30,7 @@ class Arrived:
     sha256: str
 
 
-class Box:
+class Staging:
     """The folder of a data set that is being fetched, and the one beside it for what is half done.
 
     Parameters

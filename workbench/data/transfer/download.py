@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .errors import SourceFailed
-from .wire import Cancelled, Head, Interrupted, NothingThere, Wire, cut, more_at_once
+from ..errors import SourceFailed
+from .http_client import Cancelled, Head, HttpClient, Interrupted, NothingThere, cut, more_at_once
 
 if TYPE_CHECKING:
     import urllib3
@@ -35,7 +35,7 @@ class Download:
 
     Parameters
     ----------
-    wire : Wire
+    client : HttpClient
         The connections.
     url : str
         The file.
@@ -53,19 +53,19 @@ class Download:
     tag : str or None
         Known once the first byte has come.
     received : int
-        Bytes that came over the wire, those waiting for their turn included.
+        Bytes that came over the network, those waiting for their turn included.
     """
 
     def __init__(
         self,
-        wire: Wire,
+        client: HttpClient,
         url: str,
         size: int | None = None,
         start: int = 0,
         tag: str | None = None,
         name: str = "",
     ) -> None:
-        self.wire, self.url, self.size, self.tag, self.name = wire, url, size, tag, name
+        self.client, self.url, self.size, self.tag, self.name = client, url, size, tag, name
         self.position = start
         self.received = 0
         self._window: Window | None = None
@@ -80,7 +80,7 @@ class Download:
         Moved
             The file has changed since the download began.
         Cancelled
-            The wire was stopped.
+            The client was stopped.
         """
         if self.size is not None and self.position >= self.size:
             return
@@ -107,13 +107,13 @@ class Download:
                 self.size = problem.total
                 return
             except Interrupted as problem:
-                if self.wire.stopped.is_set():
+                if self.client.stopped.is_set():
                     raise Cancelled from None
                 pause = failures.pause_s(problem)
-                self.wire.stopped.wait(pause)
+                self.client.stopped.wait(pause)
 
     def _rest(self) -> Iterator[bytes]:
-        asking = self.wire.get(self.url, self.position, None, self.tag, name=self.name)
+        asking = self.client.get(self.url, self.position, None, self.tag, name=self.name)
         with asking as (head, response):
             self.check(head)
             repeated = self.position - head.start
@@ -123,13 +123,13 @@ class Download:
                 repeated -= min(repeated, len(data))
                 if self.size is not None and self.position + len(chunk) > self.size:
                     raise SourceFailed(
-                        f"{self.wire.host(self.url).name} sends more than {self.size} bytes: that "
-                        "is another file."
+                        f"{self.client.host(self.url).name} sends more than {self.size} bytes: "
+                        "that is another file."
                     )
                 if chunk:
                     yield chunk
         if self.size is not None and self.position < self.size:
-            raise Interrupted(f"{self.wire.host(self.url).name} ended the connection too early")
+            raise Interrupted(f"{self.client.host(self.url).name} ended the connection too early")
 
     def _by_segments(self) -> Iterator[bytes]:
         window = self._window = Window(self)
@@ -146,7 +146,7 @@ class Download:
 
     def check(self, head: Head) -> None:
         """Refuse what isn't the file that was declared, and remember which one it is."""
-        host = self.wire.host(self.url).name
+        host = self.client.host(self.url).name
         if head.total is not None:
             if self.size is not None and head.total != self.size:
                 raise SourceFailed(
@@ -179,14 +179,14 @@ class Failures:
         SourceFailed
             Nothing has come for too long.
         """
-        received, manners = self._download.received, self._download.wire.manners
+        received, manners = self._download.received, self._download.client.manners
         alive = received > self._received  # by this request or by another
         self._futile = 1 if alive else self._futile + 1
         self._received = received
         patience = 2 if problem.lasting and not received else manners.tries
         if self._futile >= patience:
             raise SourceFailed(f"{str(problem)[:1].upper()}{str(problem)[1:]}.") from None
-        if self._download.wire.host(self._download.url).waits_s:
+        if self._download.client.host(self._download.url).waits_s:
             return 0.0
         return min(manners.pause_s * 2.0 ** (self._futile - 1), 30.0)
 
@@ -235,7 +235,7 @@ class Window:
 
     def __init__(self, download: Download) -> None:
         self.download = download
-        self.limit = download.wire.manners.window_bytes
+        self.limit = download.client.manners.window_bytes
         self.segments: deque[Segment] = deque()
         self.next_start = download.position
         self.waiting = 0
@@ -244,8 +244,8 @@ class Window:
         self.closed = False
         self.problem: Exception | None = None
         # Where requests are counted, few connections with long parts bring the most.
-        self.sparing = download.wire.host(download.url).per_minute is not None
-        self.pace = Pace(SPARING if self.sparing else download.wire.manners.connections)
+        self.sparing = download.client.host(download.url).per_minute is not None
+        self.pace = Pace(SPARING if self.sparing else download.client.manners.connections)
         self.change = threading.Condition()
         self._open: set[urllib3.BaseHTTPResponse] = set()
         self._threads: list[threading.Thread] = []
@@ -264,7 +264,7 @@ class Window:
             self.change.notify_all()
             for response in self._open:
                 cut(response)
-        latest = time.monotonic() + self.download.wire.manners.timeout_s
+        latest = time.monotonic() + self.download.client.manners.timeout_s
         for thread in self._threads:
             thread.join(max(0.0, latest - time.monotonic()))
 
@@ -285,7 +285,7 @@ class Window:
                     raise self.problem
                 if not self.segments and self._at_the_end():
                     return None
-                if self.download.wire.stopped.is_set():
+                if self.download.client.stopped.is_set():
                     raise Cancelled
                 self.change.wait(PROBE_S)
                 self._tune()
@@ -365,7 +365,7 @@ class Window:
             before = segment.arrived
             try:
                 start = segment.start + segment.arrived
-                asking = self.download.wire.get(
+                asking = self.download.client.get(
                     self.download.url,
                     start,
                     segment.stop,
@@ -375,7 +375,7 @@ class Window:
                 )
                 self._receive(asking, segment)
                 if segment.arrived == before:
-                    host = self.download.wire.host(self.download.url).name
+                    host = self.download.client.host(self.download.url).name
                     raise Interrupted(f"{host} sent nothing")
             except NothingThere:
                 if segment.start == 0:
@@ -393,7 +393,7 @@ class Window:
                     self.change.wait_for(self._given_up, pause)
 
     def _given_up(self) -> bool:
-        return self.closed or self.download.wire.stopped.is_set()
+        return self.closed or self.download.client.stopped.is_set()
 
     def _receive(self, asking: Asking, segment: Segment) -> None:
         with asking as (head, response):

@@ -26,12 +26,12 @@ from tests.data_helpers import (
     without_proxies,
 )
 from tests.data_server import Behaviour, DataServer
+from workbench.data.availability import LISTING
 from workbench.data.errors import DataError, Refused
-from workbench.data.fetching import Fetch
-from workbench.data.places import LISTING
+from workbench.data.fetch_job import Fetch
 from workbench.data.settings import Manners, Settings
+from workbench.data.transfer.http_client import Cancelled
 from workbench.data.upkeep import mirror
-from workbench.data.wire import Cancelled
 
 SMALL = noise(300_000)
 LARGE = noise(10 * MB)

@@ -21,7 +21,14 @@ from tests.data_helpers import QUICK, noise, without_proxies
 from tests.data_server import Behaviour, DataServer
 from workbench.data.errors import SourceFailed
 from workbench.data.settings import Manners
-from workbench.data.wire import Cancelled, Head, Interrupted, Moved, Wire, retry_after
+from workbench.data.transfer.http_client import (
+    Cancelled,
+    Head,
+    HttpClient,
+    Interrupted,
+    Moved,
+    retry_after,
+)
 from workbench.manifest import DataFile
 
 FILE = noise(100_000)
@@ -40,20 +47,22 @@ def server() -> Iterator[DataServer]:
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    made = Wire(QUICK)
+def client() -> Iterator[HttpClient]:
+    made = HttpClient(QUICK)
     yield made
     made.close()
 
 
-def got(wire: Wire, url: str, start: int = 0, stop: int | None = None, tag: str | None = None):
-    with wire.get(url, start, stop, tag) as (head, response):
+def got(
+    client: HttpClient, url: str, start: int = 0, stop: int | None = None, tag: str | None = None
+):
+    with client.get(url, start, stop, tag) as (head, response):
         return head, response.read(decode_content=False)
 
 
-def said(wire: Wire, url: str, kind: type[Exception] = SourceFailed, **asked) -> str:
+def said(client: HttpClient, url: str, kind: type[Exception] = SourceFailed, **asked) -> str:
     with pytest.raises(kind) as caught:
-        got(wire, url, **asked)
+        got(client, url, **asked)
     assert PASSWORD not in repr(caught.value)
     return str(caught.value)
 
@@ -62,8 +71,8 @@ def host(server: DataServer) -> str:
     return f"127.0.0.1:{server.port}"
 
 
-def test_a_whole_file_is_asked_for_without_a_range(server, wire):
-    head, data = got(wire, server.url("a.bin"))
+def test_a_whole_file_is_asked_for_without_a_range(server, client):
+    head, data = got(client, server.url("a.bin"))
     assert (head, data) == (Head(0, 100_000, server.etag("a.bin"), partial=False), FILE)
     [request] = server.requests
     assert request.range is None
@@ -72,32 +81,32 @@ def test_a_whole_file_is_asked_for_without_a_range(server, wire):
     assert "cookie" not in request.headers
 
 
-def test_a_part_is_asked_for_and_only_of_the_same_version(server, wire):
+def test_a_part_is_asked_for_and_only_of_the_same_version(server, client):
     tag = server.etag("a.bin")
-    head, data = got(wire, server.url("a.bin"), 10, 20, tag)
+    head, data = got(client, server.url("a.bin"), 10, 20, tag)
     assert (head, data) == (Head(10, 100_000, tag, partial=True), FILE[10:20])
     [request] = server.requests
     assert request.range == (10, 19)
     assert request.headers["if-range"] == tag
 
 
-def test_a_version_is_known_by_its_date_where_the_tag_is_weak(server, wire):
+def test_a_version_is_known_by_its_date_where_the_tag_is_weak(server, client):
     server.behave("a.bin", Behaviour(etag='W/"1"'))
-    head, _ = got(wire, server.url("a.bin"), 10, 20)
+    head, _ = got(client, server.url("a.bin"), 10, 20)
     assert head.tag == "Mon, 01 Jan 2024 00:00:00 GMT"
-    assert got(wire, server.url("a.bin"), 10, 20, head.tag)[1] == FILE[10:20]
+    assert got(client, server.url("a.bin"), 10, 20, head.tag)[1] == FILE[10:20]
     server.behave("a.bin", Behaviour(etag=None, last_modified=None))
-    assert got(wire, server.url("a.bin"))[0].tag is None
+    assert got(client, server.url("a.bin"))[0].tag is None
 
 
 @pytest.mark.parametrize("tag", ['"another"', "Tue, 02 Jan 2024 00:00:00 GMT"])
-def test_another_version_is_never_given_out(server, wire, tag):
-    text = said(wire, server.url("a.bin"), Moved, start=10, stop=20, tag=tag)
+def test_another_version_is_never_given_out(server, client, tag):
+    text = said(client, server.url("a.bin"), Moved, start=10, stop=20, tag=tag)
     assert text == f"{host(server)} now has another version of the file"
 
 
-def test_a_file_that_is_shorter_than_what_is_here_has_changed(server, wire):
-    text = said(wire, server.url("a.bin"), Moved, start=200_000)
+def test_a_file_that_is_shorter_than_what_is_here_has_changed(server, client):
+    text = said(client, server.url("a.bin"), Moved, start=200_000)
     assert text == f"the file at {host(server)} is shorter than what has arrived already"
 
 
@@ -112,9 +121,9 @@ def test_a_file_that_is_shorter_than_what_is_here_has_changed(server, wire):
         (418, "refuses (HTTP 418)."),
     ],
 )
-def test_an_answer_that_will_not_change_ends_it(server, wire, status, text):
+def test_an_answer_that_will_not_change_ends_it(server, client, status, text):
     server.behave("a.bin", Behaviour(status=status))
-    assert said(wire, server.url("a.bin")) == f"{host(server)} {text}"
+    assert said(client, server.url("a.bin")) == f"{host(server)} {text}"
 
 
 @pytest.mark.parametrize(
@@ -127,43 +136,43 @@ def test_an_answer_that_will_not_change_ends_it(server, wire, status, text):
         (503, "is busy (HTTP 503)"),
     ],
 )
-def test_an_answer_that_may_change_can_be_asked_for_again(server, wire, status, text):
+def test_an_answer_that_may_change_can_be_asked_for_again(server, client, status, text):
     server.behave("a.bin", [Behaviour(status=status), Behaviour()])
-    assert said(wire, server.url("a.bin"), Interrupted) == f"{host(server)} {text}"
-    assert got(wire, server.url("a.bin"))[1] == FILE
+    assert said(client, server.url("a.bin"), Interrupted) == f"{host(server)} {text}"
+    assert got(client, server.url("a.bin"))[1] == FILE
 
 
-def test_a_web_page_is_not_taken_for_the_file(server, wire):
+def test_a_web_page_is_not_taken_for_the_file(server, client):
     server.behave("a.bin", Behaviour(html=True))
-    assert said(wire, server.url("a.bin")) == (
+    assert said(client, server.url("a.bin")) == (
         f"{host(server)} answered with a web page instead of the file: perhaps a log-in, or a "
         "notice that it is being repaired."
     )
 
 
-def test_a_file_that_is_a_web_page_is_one(server, wire):
+def test_a_file_that_is_a_web_page_is_one(server, client):
     server.behave("report.html", Behaviour(html=b"<html></html>"))
-    assert got(wire, server.url("report.html"))[1] == b"<html></html>"
+    assert got(client, server.url("report.html"))[1] == b"<html></html>"
 
 
-def test_a_file_that_is_compressed_on_the_way_is_refused(server, wire):
+def test_a_file_that_is_compressed_on_the_way_is_refused(server, client):
     server.behave("a.bin", Behaviour(content_encoding="gzip"))
-    assert said(wire, server.url("a.bin")) == (
+    assert said(client, server.url("a.bin")) == (
         f"{host(server)} compresses the file on the way although asked not to, so its checksum "
         "can't be compared."
     )
 
 
-def test_a_packed_file_that_is_labelled_as_compressed_comes_as_it_is(server, wire):
+def test_a_packed_file_that_is_labelled_as_compressed_comes_as_it_is(server, client):
     server.put("a.tar.gz", FILE)
     server.behave("a.tar.gz", Behaviour(headers={"Content-Encoding": "gzip"}))
-    assert got(wire, server.url("a.tar.gz"))[1] == FILE
+    assert got(client, server.url("a.tar.gz"))[1] == FILE
 
 
 @pytest.mark.parametrize("wrong", [(11, 100), "bytes 11-19/100000", "nonsense", ""])
-def test_another_part_than_was_asked_for_is_refused(server, wire, wrong):
+def test_another_part_than_was_asked_for_is_refused(server, client, wrong):
     server.behave("a.bin", Behaviour(wrong_content_range=wrong))
-    text = said(wire, server.url("a.bin"), start=10, stop=20)
+    text = said(client, server.url("a.bin"), start=10, stop=20)
     assert text == f"{host(server)} sent another part of the file than was asked for."
 
 
@@ -177,53 +186,53 @@ def test_another_part_than_was_asked_for_is_refused(server, wire, wrong):
     ],
 )
 def test_an_answer_that_breaks_off_is_said_so(server, behaviour, text):
-    wire = Wire(Manners(timeout_s=0.3))
+    client = HttpClient(Manners(timeout_s=0.3))
     server.behave("a.bin", behaviour)
-    assert said(wire, server.url("a.bin"), Interrupted) == f"{host(server)} {text}"
-    wire.close()
+    assert said(client, server.url("a.bin"), Interrupted) == f"{host(server)} {text}"
+    client.close()
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour(reset_after=1000), Behaviour(truncate_after=-1)])
-def test_a_broken_connection_is_said_so(server, wire, behaviour):
+def test_a_broken_connection_is_said_so(server, client, behaviour):
     server.behave("a.bin", behaviour)
-    text = said(wire, server.url("a.bin"), Interrupted)
+    text = said(client, server.url("a.bin"), Interrupted)
     assert text == f"the connection to {host(server)} broke"
 
 
-def test_a_server_that_is_not_there_is_said_so(wire):
+def test_a_server_that_is_not_there_is_said_so(client):
     with DataServer() as gone:
         url = gone.url("a.bin")
-    assert said(wire, url, Interrupted) == f"{urlsplit(url).netloc} can't be reached"
-    text = said(wire, "http://nobody.invalid/a.bin", Interrupted)
+    assert said(client, url, Interrupted) == f"{urlsplit(url).netloc} can't be reached"
+    text = said(client, "http://nobody.invalid/a.bin", Interrupted)
     assert text == "there is no way to nobody.invalid: its name is not known here"
 
 
-def test_redirects_are_followed_with_the_range(server, wire):
+def test_redirects_are_followed_with_the_range(server, client):
     with DataServer() as first:
         first.behave("a.bin", Behaviour(redirect="/b.bin", status=301))
         first.behave("b.bin", Behaviour(redirect=server.url("a.bin"), status=307))
-        assert got(wire, first.url("a.bin"), 10, 20)[1] == FILE[10:20]
+        assert got(client, first.url("a.bin"), 10, 20)[1] == FILE[10:20]
         assert [r.path for r in first.requests] == ["a.bin", "b.bin"]
         assert first.connections == 1
 
 
-def test_redirects_without_end_are_refused(server, wire):
+def test_redirects_without_end_are_refused(server, client):
     server.behave("a.bin", Behaviour(redirect="/a.bin"))
-    text = said(wire, server.url("a.bin"))
+    text = said(client, server.url("a.bin"))
     assert text == f"{host(server)} sends from one address to the next without end."
     assert server.count() == 6
 
 
 @pytest.mark.parametrize("target", ["ftp://example.org/a", "file:///etc/passwd", "data:,x"])
-def test_a_redirect_to_something_else_than_the_web_is_refused(server, wire, target):
+def test_a_redirect_to_something_else_than_the_web_is_refused(server, client, target):
     server.behave("a.bin", Behaviour(redirect=target))
-    text = said(wire, server.url("a.bin"))
+    text = said(client, server.url("a.bin"))
     assert text == f"{host(server)} sends to an address that is not one of the web."
 
 
-def test_a_redirect_to_an_address_with_a_password_is_refused(server, wire):
+def test_a_redirect_to_an_address_with_a_password_is_refused(server, client):
     server.behave("a.bin", Behaviour(redirect=f"http://ada:{PASSWORD}@{host(server)}/b.bin"))
-    text = said(wire, server.url("a.bin"))
+    text = said(client, server.url("a.bin"))
     assert text == f"{host(server)} sends to an address with a password in it: refused."
 
 
@@ -239,10 +248,10 @@ def test_a_redirect_to_an_address_with_a_password_is_refused(server, wire):
         Behaviour(truncate_after=9),
     ],
 )
-def test_a_password_in_an_address_is_never_repeated(server, wire, behaviour):
+def test_a_password_in_an_address_is_never_repeated(server, client, behaviour):
     server.behave("a.bin", behaviour)
     url = f"http://ada:{PASSWORD}@{host(server)}/a.bin"
-    assert host(server) in said(wire, url, Exception)
+    assert host(server) in said(client, url, Exception)
 
 
 def test_a_manifest_can_not_hold_a_password():
@@ -253,31 +262,31 @@ def test_a_manifest_can_not_hold_a_password():
 # ---------------------------------------------------------------------- a server that is busy
 
 
-def test_all_wait_where_a_server_asks_to(server, wire):
+def test_all_wait_where_a_server_asks_to(server, client):
     server.behave("a.bin", [Behaviour(status=429, retry_after=1), Behaviour()])
-    said(wire, server.url("a.bin"), Interrupted)
-    assert got(wire, server.url("a.bin"))[1] == FILE
+    said(client, server.url("a.bin"), Interrupted)
+    assert got(client, server.url("a.bin"))[1] == FILE
     first, second = server.requests
     assert second.at - first.at >= 0.95
 
 
-def test_a_server_behind_a_redirect_is_waited_for_too(server, wire):
+def test_a_server_behind_a_redirect_is_waited_for_too(server, client):
     with DataServer() as first:
         first.behave("a.bin", Behaviour(redirect=server.url("a.bin")))
         server.behave("a.bin", [Behaviour(status=503, retry_after=1), Behaviour()])
-        assert said(wire, first.url("a.bin"), Interrupted) == f"{host(server)} is busy (HTTP 503)"
-        assert got(wire, first.url("a.bin"))[1] == FILE
+        assert said(client, first.url("a.bin"), Interrupted) == f"{host(server)} is busy (HTTP 503)"
+        assert got(client, first.url("a.bin"))[1] == FILE
         assert first.requests[1].at - first.requests[0].at >= 0.95
 
 
-def test_a_pause_that_is_too_long_is_not_waited_for(server, wire):
+def test_a_pause_that_is_too_long_is_not_waited_for(server, client):
     server.behave("a.bin", Behaviour(status=429, retry_after=7200))
-    assert said(wire, server.url("a.bin")) == (
+    assert said(client, server.url("a.bin")) == (
         f"{host(server)} is busy and asks to come back in 2.0 h. What has arrived is kept; try "
         "again then."
     )
     server.behave("a.bin", Behaviour())
-    assert got(wire, server.url("a.bin"))[1] == FILE
+    assert got(client, server.url("a.bin"))[1] == FILE
 
 
 def test_a_date_to_come_back_at_is_understood():
@@ -289,37 +298,37 @@ def test_a_date_to_come_back_at_is_understood():
     ] * 5
 
 
-def test_whoever_waits_for_a_busy_server_can_be_called_off(server, wire):
+def test_whoever_waits_for_a_busy_server_can_be_called_off(server, client):
     server.behave("a.bin", Behaviour(status=429, retry_after=60))
-    said(wire, server.url("a.bin"), Interrupted)
+    said(client, server.url("a.bin"), Interrupted)
     began = time.monotonic()
-    threading.Timer(0.1, wire.stop).start()
-    said(wire, server.url("a.bin"), Cancelled)
+    threading.Timer(0.1, client.stop).start()
+    said(client, server.url("a.bin"), Cancelled)
     assert time.monotonic() - began < 5
 
 
-def test_a_server_that_counts_requests_is_not_asked_more_often(server, wire):
-    wire.host(server.url()).per_minute = 3
-    wire.host(server.url())._recent.extend([time.monotonic() - 59.5] * 2)
+def test_a_server_that_counts_requests_is_not_asked_more_often(server, client):
+    client.host(server.url()).per_minute = 3
+    client.host(server.url())._recent.extend([time.monotonic() - 59.5] * 2)
     for _ in range(3):
-        got(wire, server.url("a.bin"))
+        got(client, server.url("a.bin"))
     times = [request.at for request in server.requests]
     assert times[1] - times[0] >= 0.3
     assert times[2] - times[1] < 0.3
 
 
-def test_connections_are_used_again(server, wire):
+def test_connections_are_used_again(server, client):
     for start in range(10):
-        got(wire, server.url("a.bin"), start)
+        got(client, server.url("a.bin"), start)
     assert server.connections == 1
 
 
-def test_an_open_connection_is_used_before_a_new_one(server, wire):
+def test_an_open_connection_is_used_before_a_new_one(server, client):
     url = server.url("a.bin")
-    with wire.get(url, 0, None), wire.get(url, 0, None) as (_, response):
+    with client.get(url, 0, None), client.get(url, 0, None) as (_, response):
         response.read(decode_content=False)
     assert server.connections == 2
-    got(wire, url)
+    got(client, url)
     assert server.connections == 2
 
 
@@ -398,16 +407,16 @@ def certificates(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
 def test_a_private_authority_is_trusted_where_the_site_names_it(
-    certificates, wire, monkeypatch, name
+    certificates, client, monkeypatch, name
 ):
     monkeypatch.setenv(name, str(certificates[0]))
     with DataServer({"a.bin": FILE}, tls=certificates[1]) as server:
-        assert got(wire, server.url("a.bin"), 10, 20)[1] == FILE[10:20]
+        assert got(client, server.url("a.bin"), 10, 20)[1] == FILE[10:20]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(certificates, wire):
+def test_a_certificate_that_nobody_vouches_for_is_refused(certificates, client):
     with DataServer({"a.bin": FILE}, tls=certificates[1]) as server:
-        text = said(wire, server.url("a.bin"), Interrupted)
+        text = said(client, server.url("a.bin"), Interrupted)
         assert server.requests == []
     assert text == (
         f"{host(server)} shows a certificate that this machine doesn't trust; a private authority "
@@ -416,22 +425,22 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(certificates, wire):
 
 
 @pytest.mark.parametrize("damaged", [None, "this is no certificate"])
-def test_certificates_that_can_not_be_read_are_named(wire, monkeypatch, tmp_path, damaged):
+def test_certificates_that_can_not_be_read_are_named(client, monkeypatch, tmp_path, damaged):
     bundle = tmp_path / "authority.pem"
     if damaged:
         bundle.write_text(damaged)
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    text = said(wire, "https://127.0.0.1:1/a.bin")
+    text = said(client, "https://127.0.0.1:1/a.bin")
     assert text == f"the certificates in {bundle}, which SSL_CERT_FILE names, can't be read."
 
 
 def test_a_redirect_from_an_encrypted_address_to_another_is_refused(
-    certificates, server, wire, monkeypatch
+    certificates, server, client, monkeypatch
 ):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates[0]))
     with DataServer(tls=certificates[1]) as safe:
         safe.behave("a.bin", Behaviour(redirect=server.url("a.bin")))
-        text = said(wire, safe.url("a.bin"))
+        text = said(client, safe.url("a.bin"))
     assert text == (
         f"{host(safe)} sends from an encrypted address to one that isn't (127.0.0.1), where "
         "others could read along. That is refused."
@@ -441,14 +450,14 @@ def test_a_redirect_from_an_encrypted_address_to_another_is_refused(
 
 def test_a_stalled_encrypted_answer_can_be_called_off(certificates, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates[0]))
-    wire = Wire(Manners(timeout_s=20))
+    client = HttpClient(Manners(timeout_s=20))
     with DataServer({"a.bin": FILE}, tls=certificates[1]) as server:
         server.behave("a.bin", Behaviour(stall_after=50_000))
-        threading.Timer(0.2, wire.stop).start()
+        threading.Timer(0.2, client.stop).start()
         began = time.monotonic()
-        said(wire, server.url("a.bin"), Exception)
+        said(client, server.url("a.bin"), Exception)
         assert time.monotonic() - began < 10
-    wire.close()
+    client.close()
 
 
 # ---------------------------------------------------------------------- proxies
@@ -495,52 +504,52 @@ def proxy(wanted: str = "") -> Iterator[ThreadingHTTPServer]:
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
-def test_the_proxy_of_the_site_is_used(server, wire, monkeypatch, variable):
+def test_the_proxy_of_the_site_is_used(server, client, monkeypatch, variable):
     with proxy() as between:
         monkeypatch.setenv(variable, f"http://127.0.0.1:{between.server_port}")
-        assert got(wire, server.url("a.bin"), 10, 20)[1] == FILE[10:20]
+        assert got(client, server.url("a.bin"), 10, 20)[1] == FILE[10:20]
         assert [path for path, _ in between.asked] == [server.url("a.bin")]
 
 
-def test_a_proxy_may_be_named_without_its_scheme(server, wire, monkeypatch):
+def test_a_proxy_may_be_named_without_its_scheme(server, client, monkeypatch):
     with proxy() as between:
         monkeypatch.setenv("http_proxy", f"127.0.0.1:{between.server_port}")
-        assert got(wire, server.url("a.bin"))[1] == FILE
+        assert got(client, server.url("a.bin"))[1] == FILE
         assert len(between.asked) == 1
 
 
 @pytest.mark.parametrize("hosts", ["127.0.0.1", "example.org,127.0.0.1", "*"])
-def test_what_needs_no_proxy_is_asked_directly(server, wire, monkeypatch, hosts):
+def test_what_needs_no_proxy_is_asked_directly(server, client, monkeypatch, hosts):
     with proxy() as between:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{between.server_port}")
         monkeypatch.setenv("no_proxy", hosts)
-        assert got(wire, server.url("a.bin"))[1] == FILE
+        assert got(client, server.url("a.bin"))[1] == FILE
         assert between.asked == []
 
 
-def test_a_proxy_gets_its_password_and_the_server_does_not(server, wire, monkeypatch):
+def test_a_proxy_gets_its_password_and_the_server_does_not(server, client, monkeypatch):
     word = base64.b64encode(f"ada:{PASSWORD}/@".encode()).decode()
     with proxy(f"Basic {word}") as between:
         address = f"http://ada:{PASSWORD}%2F%40@127.0.0.1:{between.server_port}"
         monkeypatch.setenv("http_proxy", address)
-        assert got(wire, server.url("a.bin"))[1] == FILE
+        assert got(client, server.url("a.bin"))[1] == FILE
         monkeypatch.setenv("http_proxy", f"http://ada:x{PASSWORD}@127.0.0.1:{between.server_port}")
-        text = said(wire, server.url("a.bin"))
+        text = said(client, server.url("a.bin"))
         assert text.endswith("is behind a proxy that asks for a log-in (HTTP 407).")
     assert all("proxy-authorization" not in request.headers for request in server.requests)
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-def test_a_proxy_that_does_not_work_is_said_without_its_password(wire, monkeypatch, scheme):
+def test_a_proxy_that_does_not_work_is_said_without_its_password(client, monkeypatch, scheme):
     with DataServer() as gone:
         pass
     monkeypatch.setenv("http_proxy", f"{scheme}://ada:{PASSWORD}@127.0.0.1:{gone.port}")
-    text = said(wire, "http://data.example.org/a.bin", Interrupted)
+    text = said(client, "http://data.example.org/a.bin", Interrupted)
     assert text == "the proxy on the way to data.example.org can't be used"
 
 
-def test_encryption_is_checked_by_default(wire):
-    from workbench.data.wire import trust
+def test_encryption_is_checked_by_default(client):
+    from workbench.data.transfer.http_client import trust
 
     context = trust()
     assert context.verify_mode == ssl.CERT_REQUIRED

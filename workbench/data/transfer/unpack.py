@@ -17,12 +17,12 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from ..manifest import DataFile
-from .box import BLOCK, Box, write_all
-from .errors import Refused, WrongContents
-from .inflate import inflate
-from .rules import Unpacking, link_target, tar_file_name, zip_file_name
-from .tape import Helper, Tape
+from ...manifest import DataFile
+from ..errors import Refused, WrongContents
+from .decompress import inflate
+from .forward_stream import ForwardStream, Helper
+from .staging import BLOCK, Staging, write_all
+from .unpack_limits import Unpacking, link_target, tar_file_name, zip_file_name
 
 ZIP_PROBLEMS = (
     zipfile.BadZipFile,
@@ -118,15 +118,15 @@ class Unpacker:
     ----------
     file : DataFile
         The archive.
-    box : Box
+    staging : Staging
         Where it grows, and where its files go.
     kind : str
         How its name ends, one of `KINDS`.
     """
 
-    def __init__(self, file: DataFile, box: Box, kind: str) -> None:
-        self.growing = Growing(box.packed(file.name))
-        self._contents = Contents(file, box)
+    def __init__(self, file: DataFile, staging: Staging, kind: str) -> None:
+        self.growing = Growing(staging.packed(file.name))
+        self._contents = Contents(file, staging)
         self._kind = kind
         self._problem: BaseException | None = None
         self._thread = threading.Thread(target=self._work, daemon=True, name="data-unpack")
@@ -184,12 +184,12 @@ class Contents:
     ----------
     file : DataFile
         The archive.
-    box : Box
+    staging : Staging
         Takes what is complete.
     """
 
-    def __init__(self, file: DataFile, box: Box) -> None:
-        self.file, self.box = file, box
+    def __init__(self, file: DataFile, staging: Staging) -> None:
+        self.file, self.staging = file, staging
         self.helper = Helper()
         self.links: dict[str, str] = {}
         self._done: dict[str, str] = {}
@@ -202,7 +202,7 @@ class Contents:
     def unpack(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
         """Write a file; one that came under the same name before is replaced, as tar does."""
         digest = hashlib.sha256()
-        part = self.box.part(name)
+        part = self.staging.part(name)
         part.unlink(missing_ok=True)
         with part.open("wb", buffering=0) as target:
             for piece in pieces:
@@ -235,21 +235,21 @@ class Contents:
             place = name + each[len(target) :]
             if place not in self._done:
                 unpacking.count()
-                part = self.box.part(place)
+                part = self.staging.part(place)
                 part.unlink(missing_ok=True)
-                part.hardlink_to(self.box.part(each))
+                part.hardlink_to(self.staging.part(each))
                 self._done[place] = self._done[each]
 
     def accept(self) -> None:
         """Take all of it."""
         for name, digest in self._done.items():
-            self.box.accept(name, digest)
+            self.staging.accept(name, digest)
 
     def drop(self) -> None:
         """Throw all of it away."""
         for name in self._done:
             with suppress(OSError):
-                self.box.part(name).unlink()
+                self.staging.part(name).unlink()
 
 
 def kind_of(name: str) -> str:
@@ -278,18 +278,18 @@ def unpack(growing: Growing, kind: str, contents: Contents) -> None:
         stream = growing.chunks()
         if TAR_KINDS[kind]:
             stream = inflate(stream, TAR_KINDS[kind], unpacking)
-        walk(Tape(stream), contents, unpacking)
+        walk(ForwardStream(stream), contents, unpacking)
     else:
         stream = inflate(growing.chunks(), kind, unpacking)
         contents.unpack(name[: -len(kind)], stream)
     contents.finish(unpacking)
 
 
-def walk(tape: Tape, contents: Contents, unpacking: Unpacking) -> None:
-    """Unpack every file from where the tape is to the archive's end."""
+def walk(stream: ForwardStream, contents: Contents, unpacking: Unpacking) -> None:
+    """Unpack every file from where the stream is to the archive's end."""
     name = contents.file.name
     try:
-        for member in members(tape, contents):
+        for member in members(stream, contents):
             if member.type == VOLUME_LABEL:
                 continue
             target = tar_file_name(member, unpacking)
@@ -298,25 +298,25 @@ def walk(tape: Tape, contents: Contents, unpacking: Unpacking) -> None:
             if member.issym() or member.islnk():
                 contents.links[target] = link_target(member, target, unpacking)
                 continue
-            tape.head.clear()
-            contents.unpack(target, pieces_of(member, tape, unpacking))
+            stream.head.clear()
+            contents.unpack(target, pieces_of(member, stream, unpacking))
     except EOFError:
         raise WrongContents(f"{name} ends in the middle of a file.") from None
-    except Refused as problem:  # the tape doesn't know whose it is
+    except Refused as problem:  # the stream doesn't know whose it is
         text = str(problem)
         raise Refused(text if name in text else f"{name} is refused. {text}") from None
     if not unpacking.files:
         raise WrongContents(f"{name} holds no files.")
-    for _ in tape.rest():
+    for _ in stream.rest():
         pass
 
 
 def pieces_of(
-    member: tarfile.TarInfo, tape: Tape, unpacking: Unpacking
+    member: tarfile.TarInfo, stream: ForwardStream, unpacking: Unpacking
 ) -> Iterator[bytes | memoryview]:
     """Yield what a member holds, with zeros where it is sparse."""
     if not member.issparse():
-        yield from tape.take(member.size)
+        yield from stream.take(member.size)
         return
     kept = [(offset, size) for offset, size in getattr(member, "sparse", []) if size]
     stored = sum(size for _, size in kept)
@@ -329,11 +329,11 @@ def pieces_of(
             step = min(BLOCK, offset - place)
             yield bytes(step)
             place += step
-        yield from tape.take(size)
+        yield from stream.take(size)
         place += size
 
 
-def members(tape: Tape, contents: Contents) -> Iterator[tarfile.TarInfo]:
+def members(stream: ForwardStream, contents: Contents) -> Iterator[tarfile.TarInfo]:
     """Yield every member of a tar archive, whatever is in its headers.
 
     Raises
@@ -347,7 +347,7 @@ def members(tape: Tape, contents: Contents) -> Iterator[tarfile.TarInfo]:
         try:
             if archive is None:
                 archive = tarfile.TarFile(
-                    fileobj=tape,  # type: ignore[arg-type]
+                    fileobj=stream,  # type: ignore[arg-type]
                     errors="surrogateescape",
                 )
                 # It has read the first header already; after an end, it must not be asked again.
@@ -362,8 +362,8 @@ def members(tape: Tape, contents: Contents) -> Iterator[tarfile.TarInfo]:
         archive.members = []  # type: ignore[attr-defined]
         if member is not None:
             yield member
-    length = tape.tell() - archive.offset
-    mark = bytes(tape.head[-length:]) if length else b""
+    length = stream.tell() - archive.offset
+    mark = bytes(stream.head[-length:]) if length else b""
     if mark.strip(b"\0") or not (mark or contents.proven):
         raise WrongContents(f"{name} is a damaged tar archive, or ends too early.")
 
@@ -372,7 +372,7 @@ def unpack_zip(contents: Contents, unpacking: Unpacking) -> None:
     """Unpack a zip archive that is complete."""
     name = contents.file.name
     try:
-        with zipfile.ZipFile(contents.box.packed(name)) as archive:
+        with zipfile.ZipFile(contents.staging.packed(name)) as archive:
             for member, target in zip_members(archive, unpacking):
                 with archive.open(member) as stream:
                     contents.unpack(target, iter(partial(stream.read, BLOCK), b""))

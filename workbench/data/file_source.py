@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..manifest import DataFile
-from .box import Box
-from .cache import Cache
-from .download import SMALL, Download
-from .errors import SourceFailed, WrongContents
-from .places import (
+from .availability import (
     host_of,
     local_chunks,
     local_path,
 )
+from .cache import Cache
+from .errors import SourceFailed, WrongContents
 from .progress import Progress
-from .wire import Cancelled, Moved, Wire
+from .transfer.download import SMALL, Download
+from .transfer.http_client import Cancelled, HttpClient, Moved
+from .transfer.staging import Staging
 
 
 class Changed(WrongContents):
@@ -32,9 +32,9 @@ class Errand:
 
     Parameters
     ----------
-    box : Box
+    staging : Staging
         Where files gather.
-    wire : Wire
+    client : HttpClient
         The connections.
     cache : Cache
         Makes room.
@@ -48,8 +48,8 @@ class Errand:
         How many files there are.
     """
 
-    box: Box
-    wire: Wire
+    staging: Staging
+    client: HttpClient
     cache: Cache
     quota_bytes: int | None
     progress: Progress
@@ -81,7 +81,7 @@ class Source:
         self.url, self.file, self.errand = url, file, errand
         self.counted = 0
         self.resumed = False
-        self._memory = errand.box.work / f"{file.name.replace('/', '+')}.from"
+        self._memory = errand.staging.work / f"{file.name.replace('/', '+')}.from"
 
     def forget(self) -> None:
         """Begin from nothing next time."""
@@ -99,7 +99,7 @@ class Source:
             return
         began, received = time.monotonic(), 0
         size, tag = self.file.size_bytes, self._tag(start)
-        download = Download(self.errand.wire, self.url, size, start, tag, self.file.name)
+        download = Download(self.errand.client, self.url, size, start, tag, self.file.name)
         try:
             for chunk in download:
                 if not received:

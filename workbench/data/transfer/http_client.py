@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ..words import time_text
-from .errors import SourceFailed
-from .settings import Manners
+from ...words import time_text
+from ..errors import SourceFailed
+from ..settings import Manners
 
 if TYPE_CHECKING:
     import urllib3
@@ -157,7 +157,7 @@ class Host:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
 
 
-class Wire:
+class HttpClient:
     """Connections to any number of servers, kept and used again.
 
     Parameters

@@ -6,8 +6,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ..words import size_text
-from .errors import Refused
+from ...words import size_text
+from ..errors import Refused
 
 MOST_FILES = 100_000
 MOST_RATIO = 200

@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from .errors import WrongContents
-from .rules import Unpacking
+from ..errors import WrongContents
+from .unpack_limits import Unpacking
 
 PIECE = 1 << 20
 LZMA_MEMORY = 128 << 20
