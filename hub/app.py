@@ -186,8 +186,12 @@ def run(deployment: Deployment, *, level: str, when_ready: Callable[[str], None]
     config.JupyterHub.log_level = level
     asyncio.set_event_loop(asyncio.new_event_loop())
     serving = deployment.site.serving
-    serve_with_limits(proxies=2 if serving.tls == "proxy" else 1, any_peer=bool(serving.apart))
     app = Portal.instance(config=config)
+    serve_with_limits(
+        proxies=2 if serving.tls == "proxy" else 1,
+        any_peer=bool(serving.apart),
+        proxy_pid=lambda: app.proxy.process_number,
+    )
     app.deployment = deployment
     app.when_ready = when_ready
     Portal.launch_instance([])

@@ -4,10 +4,9 @@ A body is held in memory until it is whole, also one that nobody asked for. So b
 before a page says otherwise, as the one for archives does once it knows its user.
 """
 
-import os
 import socket
 import struct
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -40,8 +39,15 @@ class PortalServer(HTTPServer):
     JupyterHub makes a stock `HTTPServer`; `serve_with_limits` puts this in its place.
     """
 
-    def initialize(self, *args: Any, proxies: int = 1, any_peer: bool = False, **more: Any) -> None:
-        """Take how many proxies of the site a request has passed, and whether they are elsewhere.
+    def initialize(
+        self,
+        *args: Any,
+        proxies: int = 1,
+        any_peer: bool = False,
+        proxy_pid: Callable[[], int | None] = lambda: None,
+        **more: Any,
+    ) -> None:
+        """Take how many proxies of the site a request has passed, and which are believed.
 
         Parameters
         ----------
@@ -51,34 +57,43 @@ class PortalServer(HTTPServer):
             How many entries of ``X-Forwarded-For``, from its end, were written by proxies of ours.
         any_peer : bool
             Whether a proxy of ours may have any address, as in a container, or is on this machine.
+        proxy_pid : callable
+            Returns the number of the process that is believed at a Unix socket, where what users
+            send comes through other processes of the portal's account too; None for no process.
         """
         super().initialize(*args, **more)
         self.proxies = proxies
         self.any_peer = any_peer
+        self.proxy_pid = proxy_pid
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
         """Put our rules before the stock ones."""
         inner = super().start_request(server_conn, request_conn)
-        return Incoming(inner, request_conn, self.proxies, self.any_peer)
+        believed = self.any_peer or self.is_proxy(request_conn)
+        return Incoming(inner, request_conn, self.proxies if believed else 0)
+
+    def is_proxy(self, connection: Any) -> bool:
+        """Return whether a connection can be the proxy's: by TCP, whether it's of this machine."""
+        found: socket.socket | None = connection.stream.socket
+        if found is not None and found.family == socket.AF_UNIX:
+            said = found.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+            return bool(PEER.unpack(said)[0] == self.proxy_pid())
+        return ip_address(connection.context.remote_ip).is_loopback
 
 
 class Incoming(HTTPMessageDelegate):
     """One request as it comes in."""
 
-    def __init__(
-        self, inner: HTTPMessageDelegate, connection: Any, proxies: int, any_peer: bool
-    ) -> None:
-        self.inner, self.connection = inner, connection
-        self.proxies, self.any_peer = proxies, any_peer
+    def __init__(self, inner: HTTPMessageDelegate, connection: Any, proxies: int) -> None:
+        self.inner, self.connection, self.proxies = inner, connection, proxies
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         """Keep of what is said about the sender what can be believed; bound forms further."""
-        believed = self.any_peer or is_ours(self.connection)
-        keep_sender(headers, self.proxies if believed else 0)
+        keep_sender(headers, self.proxies)
         if headers.get("Content-Type", "").startswith(FORM):
             self.connection.set_max_body_size(LARGEST_FORM)
         return self.inner.headers_received(start_line, headers)
@@ -109,15 +124,6 @@ def keep_sender(headers: HTTPHeaders, proxies: int) -> None:
         headers[FORWARDED] = said[max(-proxies, -len(said))]
 
 
-def is_ours(connection: Any) -> bool:
-    """Return whether a connection can be the proxy's: of our account, or by TCP of this machine."""
-    found: socket.socket | None = connection.stream.socket
-    if found is not None and found.family == socket.AF_UNIX:
-        said = found.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
-        return bool(PEER.unpack(said)[1] == os.geteuid())
-    return ip_address(connection.context.remote_ip).is_loopback
-
-
 def network_of(address: str) -> str:
     """Return whom to count together: an IPv4 address, or the /64 that one IPv6 subscriber has."""
     try:
@@ -130,7 +136,7 @@ def network_of(address: str) -> str:
     return str(ip_network((found, 64), strict=False))
 
 
-def serve_with_limits(*, proxies: int, any_peer: bool) -> None:
+def serve_with_limits(*, proxies: int, any_peer: bool, proxy_pid: Callable[[], int | None]) -> None:
     """Let JupyterHub's web server, the only one of this process, be `PortalServer`."""
     HTTPServer.configure(
         PortalServer,
@@ -139,4 +145,5 @@ def serve_with_limits(*, proxies: int, any_peer: bool) -> None:
         body_timeout=BODY_S,
         proxies=proxies,
         any_peer=any_peer,
+        proxy_pid=proxy_pid,
     )

@@ -13,6 +13,11 @@ class LastingRoutes(ConfigurableHTTPProxy):
 
     ended = False
 
+    @property
+    def process_number(self) -> int | None:
+        """The number of the proxy's process, None where it runs apart."""
+        return getattr(self.proxy_process, "pid", None)
+
     async def delete_user(self, user: Any, server_name: str = "") -> None:
         """Leave the way of a server that is about to be stopped: `close_way` takes it away."""
 

@@ -61,9 +61,7 @@ def test_a_subscriber_of_ipv6_counts_as_one(address, network):
 
 
 ASK = """
-import os, socket, sys
-if sys.argv[2] != "0":
-    os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+import socket, sys
 with socket.socket(socket.AF_UNIX) as asking:
     asking.connect(sys.argv[1])
     asking.sendall(sys.stdin.buffer.read())
@@ -72,20 +70,24 @@ with socket.socket(socket.AF_UNIX) as asking:
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two accounts")
-def test_another_account_at_the_hubs_socket_is_not_believed():
-    """Everybody's servers reach it: who could say to be the proxy there could guess for ever."""
+def test_at_the_hubs_socket_only_the_proxys_process_is_believed():
+    """Everybody's servers reach it: who could say to be the proxy there could guess for ever.
+
+    Jobs of a cluster reach it through a process of the portal's own account.
+    """
 
     async def told() -> list[str]:
+        believed = []
         with TemporaryDirectory() as folder:
-            os.chmod(folder, 0o755)  # noqa: PTH101
-            server, path = server_with_limits(), f"{folder}/hub.sock"
-            server.add_socket(bind_unix_socket(path, mode=0o666))
+            server, path = server_with_limits(lambda: believed[-1]), f"{folder}/hub.sock"
+            server.add_socket(bind_unix_socket(path))
             found = []
-            for account in ("0", "65532"):
-                command = [sys.executable, "-c", ASK, path, account]
+            for is_proxy in (True, False):
                 pipe = asyncio.subprocess.PIPE
-                asking = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+                asking = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-c", ASK, path), stdin=pipe, stdout=pipe
+                )
+                believed.append(asking.pid if is_proxy else os.getpid())
                 said, _ = await asking.communicate(post(4, "X-Forwarded-For: 203.0.113.9"))
                 found.append(said.decode().strip())
             server.stop()
@@ -99,9 +101,9 @@ class Echo(web.RequestHandler):
         self.finish(f"{len(self.request.body)} {self.request.remote_ip}")
 
 
-def server_with_limits() -> HTTPServer:
+def server_with_limits(proxy_pid=lambda: None) -> HTTPServer:
     """Return what JupyterHub makes, once it has been told of our limits."""
-    serve_with_limits(proxies=1, any_peer=False)
+    serve_with_limits(proxies=1, any_peer=False, proxy_pid=proxy_pid)
     try:
         return HTTPServer(web.Application([("/", Echo)]), xheaders=True)
     finally:
