@@ -4,12 +4,16 @@ import time
 from typing import Any
 from urllib.parse import unquote
 
+from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.handlers.base import UserUrlHandler
 from jupyterhub.handlers.pages import ProxyErrorHandler
+from tornado import web
 from tornado.ioloop import IOLoop
 
 from .base import AboutAServer
 
+SERVERS = "jupyterhub-user-"
+"""What the names begin with by which users' servers are known to JupyterHub's OAuth."""
 LOOK_AGAIN_S = 5
 """Nobody can make the hub look at a server more often, by asking for its pages."""
 
@@ -66,7 +70,23 @@ class Unreachable(AboutAServer, ProxyErrorHandler):
             IOLoop.current().add_callback(spawner.poll_and_notify)
 
 
+class Authorize(OAuthAuthorizeHandler):
+    """The way from a server's page to its user's log-in, which tells nobody else what there is."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer for another's server as for one that isn't there."""
+        name = self.get_argument("client_id", "")
+        if name.startswith(SERVERS):
+            client = self.oauth_provider.fetch_by_client_id(name)
+            server = client.spawner if client is not None else None
+            if server is None or not self.get_scope_filter("access:servers")(server, kind="server"):
+                raise web.HTTPError(403, "There is no such server, or it is not yours to use.")
+        await super().get()
+
+
 HANDLERS = [
+    (r"/api/oauth2/authorize", Authorize),
     (r"/user/(?P<user_name>[^/]+)(?P<user_path>/.*)?", Gone),
     (r"/error/(\d+)", Unreachable),
 ]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from jupyterhub.handlers.login import LoginHandler
+from tornado import web
 
 from ..doors.people import NotLetInError
 from .base import StrictPolicy
@@ -13,6 +14,12 @@ class Login(StrictPolicy, LoginHandler):
 
     refusal: NotLetInError | None = None
     """Set by the door, where it knows more than that the password is wrong."""
+
+    async def post(self) -> None:
+        """Log in, or say what is missing."""
+        if "username" not in self.request.body_arguments:
+            raise web.HTTPError(400, "Type your name and your password.")
+        await super().post()
 
     def _render(
         self, login_error: str | None = None, username: str | None = None, **names: Any
