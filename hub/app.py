@@ -164,8 +164,9 @@ class Portal(JupyterHub):
     async def sweep(self) -> None:
         """End what belongs to no server that this hub knows."""
         spawners = [s for user in self.users.values() for s in user.spawners.values()]
-        portal = identity_of(self.deployment.state)
-        if count := await self.deployment.site.backend.sweep(spawners, portal):
+        state = self.deployment.state
+        backend = self.deployment.site.backend
+        if count := await backend.sweep(spawners, portal=identity_of(state), state=state):
             self.log.warning("Ended %i servers that nobody knew any more", count)
 
 

@@ -245,8 +245,8 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
         own.repositories = [
             repository(deployment.site.registry, name) for name in deployment.offered
         ]
-    if isinstance(backend, SlurmBackend):
-        own.portal = identity_of(deployment.state)
+    if backend.tunnel_address:
+        own.tunnel_port = deployment.site.serving.tunnel_port
     if isinstance(backend, SlurmBackend | LocalBackend):
         own.workbench_folder = str(Path(workbench.__file__).parent)
         own.constraints_file = str(CONSTRAINTS)

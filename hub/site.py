@@ -49,7 +49,8 @@ class Serving(Declared):
     bind: str = Field("127.0.0.1", description="The address to listen on")
     port: Annotated[int, Field(ge=1024, le=65000)] = Field(
         8000,
-        description="Servers on other machines and in containers reach the hub at one 81 above",
+        description="Containers reach the hub at the one 81 above; jobs of a cluster dial in at the "
+        "one 82 above",
     )
     public_url: HttpUrl | None = Field(None, description="What users type, behind a TLS proxy")
     tls: Literal["none", "proxy", "own"] = Field(
@@ -92,6 +93,11 @@ class Serving(Declared):
     def hub_port(self) -> int:
         """Where the hub listens, if servers can't reach it by a socket."""
         return (self.apart.hub_url.port if self.apart else None) or self.port + 81
+
+    @property
+    def tunnel_port(self) -> int:
+        """Where servers on other machines dial in, where there are such."""
+        return self.port + 82
 
     @property
     def reachable(self) -> bool:
@@ -331,8 +337,9 @@ class SiteProfile(Declared):
 
     @property
     def hub_by_socket(self) -> bool:
-        """Whether proxy and servers are on the hub's own machine, and reach it by a socket."""
-        return self.backend.on_this_machine and not self.serving.apart
+        """Whether all that asks the hub is on its own machine, and reaches it by a socket."""
+        near = self.backend.on_this_machine or bool(self.backend.tunnel_address)
+        return near and not self.serving.apart
 
     @model_validator(mode="after")
     def _apart_is_complete(self) -> Self:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Collection
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
@@ -136,10 +137,11 @@ class DockerBackend(Backend):
         except SILENT:
             return
 
-    async def sweep(self, spawners: Collection[Any], portal: str) -> int:
+    async def sweep(self, spawners: Collection[Any], *, portal: str, state: Path) -> int:
         """Remove containers of servers that the hub gave up while Docker was silent."""
         from .strays import remove_strays
 
+        del state
         return await asyncio.to_thread(remove_strays, {s.object_id for s in spawners}, portal)
 
     def free(self) -> Free | None:

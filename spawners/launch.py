@@ -160,6 +160,11 @@ class Backend(Declared, ABC):
         return "127.0.0.1"
 
     @property
+    def tunnel_address(self) -> str:
+        """The address of this machine at which servers elsewhere dial in; empty where none do."""
+        return ""
+
+    @property
     def from_images(self) -> bool:
         """Whether servers come from the use cases' images, with all programs that lie in those.
 
@@ -176,7 +181,7 @@ class Backend(Declared, ABC):
             It can't be made.
         """
 
-    async def sweep(self, spawners: Collection[Any], portal: str) -> int:
+    async def sweep(self, spawners: Collection[Any], *, portal: str, state: Path) -> int:
         """End what this portal once started and what belongs to no server now.
 
         Parameters
@@ -185,13 +190,15 @@ class Backend(Declared, ABC):
             Those of all servers that the hub knows.
         portal : str
             What tells this portal's from another's.
+        state : Path
+            Where the portal keeps its state.
 
         Returns
         -------
         int
             How many were ended.
         """
-        del spawners, portal
+        del spawners, portal, state
         return 0
 
     def obstacles(self, launch: Launch) -> list[str]:
@@ -252,7 +259,7 @@ class Backend(Declared, ABC):
         user : str
             Under whose account.
         port : int
-            Where the hub listens.
+            Where servers dial in.
 
         Raises
         ------

@@ -1,7 +1,9 @@
 """The shipped declarations are the fixtures: every test sees what users get."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,7 +20,12 @@ from traitlets.utils.importstring import import_item
 
 from hub.deployment import Deployment, load_deployment
 from hub.launching import launcher
+from hub.tunnels.process import serving
 from hub.usecases import NOTEBOOKS, load_use_cases
+from spawners.tunnels import Tunnels
+
+OWN = "0123456789abcdef"
+"""The name of a server's way in."""
 
 settings.register_profile("beamhub", deadline=None, derandomize=True, database=None)
 settings.load_profile("beamhub")
@@ -92,15 +99,26 @@ def a_user(database: Any) -> Iterator[Callable[..., User]]:
 
 @dataclass
 class Reports:
-    """What jobs have told a hub: path, authorization and body of each report."""
+    """What jobs have told a hub: path, authorization and body of each report.
+
+    `tunnel` is what a job is told of the way there, `tunnels` are all ways.
+    """
 
     port: int = 0
+    tunnel: str = ""
+    tunnels: Tunnels = field(default_factory=lambda: Tunnels(Path("/nonexistent")))
     got: list[tuple[str, str, Any]] = field(default_factory=list)
 
 
+def reached(port: int) -> bool:
+    """Return whether somebody listens at a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
-def reports() -> Iterator[Reports]:
-    """A hub that takes jobs' reports."""
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reports]:
+    """A hub that takes jobs' reports, and the real process at which jobs dial in for it."""
     told = Reports()
 
     class Hub(BaseHTTPRequestHandler):
@@ -114,8 +132,15 @@ def reports() -> Iterator[Reports]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Hub)
-    told.port = server.server_port
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield told
+    told.tunnels = Tunnels(tmp_path_factory.mktemp("state"))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        told.port = probe.getsockname()[1]
+    hub = f"http://127.0.0.1:{server.server_port}"
+    with serving(told.tunnels.folder.parent, "127.0.0.1", told.port, hub):
+        while not reached(told.port):
+            time.sleep(0.05)
+        told.tunnel = told.tunnels.told(OWN, told.tunnels.open(OWN), "127.0.0.1", told.port)
+        yield told
     server.shutdown()
     server.server_close()

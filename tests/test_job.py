@@ -1,9 +1,7 @@
 """What runs on a node: a home that can be written, a port of one's own, a report."""
 
 import os
-import socket
-import subprocess
-import sys
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,31 +9,35 @@ from workbench import job
 
 
 @pytest.fixture
-def hub(reports, monkeypatch):
+def hub(reports, monkeypatch, tmp_path):
     """What the job knows of the hub that takes its reports, and the list of those it got."""
-    names = {"API_URL": f"http://127.0.0.1:{reports.port}/hub/api", "API_TOKEN": "t0ken"}
+    api = "http://127.0.0.1:8081/hub/api"
+    names = {"API_URL": api, "ACTIVITY_URL": f"{api}/users/ada/activity", "API_TOKEN": "t0ken"}
     names |= {"USER": "ada", "SERVER_NAME": "pyfai", "SERVICE_URL": "http://0.0.0.0:0/user/ada/"}
     for name, value in names.items():
         monkeypatch.setenv(f"JUPYTERHUB_{name}", value)
+    monkeypatch.setenv(job.TUNNEL_VARIABLE, reports.tunnel)
     return reports.got
 
 
-def test_what_is_reported_goes_to_the_servers_own_place(hub):
-    job.report({"port": 8888})
-    assert hub == [("/hub/api/beamhub/jobs/ada/pyfai", "token t0ken", {"port": 8888})]
+def test_what_is_reported_goes_to_the_servers_own_place(hub, tmp_path):
+    job.begin_tunnel(tmp_path)
+    job.report({"listening": True})
+    assert hub == [("/hub/api/beamhub/jobs/ada/pyfai", "token t0ken", {"listening": True})]
 
 
-def test_the_sites_proxy_is_not_asked(hub, monkeypatch):
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    job.report({"port": 8888})
-    assert len(hub) == 1
+def test_the_secret_of_the_way_is_not_passed_on_and_no_port_is(hub, tmp_path):
+    job.begin_tunnel(tmp_path)
+    assert job.TUNNEL_VARIABLE not in os.environ
+    assert urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"]).port is None
+    assert urlsplit(os.environ["JUPYTERHUB_ACTIVITY_URL"]).path == "/hub/api/users/ada/activity"
 
 
 def test_a_hub_that_is_away_is_told_again(monkeypatch, hub):
     waited = []
     monkeypatch.setattr(job.time, "sleep", waited.append)
-    monkeypatch.setenv("JUPYTERHUB_API_URL", "http://127.0.0.1:9/hub/api")
-    job.report({"port": 8888})
+    monkeypatch.setenv("JUPYTERHUB_API_URL", "http+unix://%2Fnonexistent/hub/api")
+    job.report({"listening": True})
     assert waited[:6] == [1, 2, 4, 8, 15, 15]
     assert 600 <= sum(waited) < 620
 
@@ -61,29 +63,6 @@ def test_a_home_that_is_missing_or_full_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(job.os, "fsync", full)
     assert "No space left on device" in job.home_problem()
-
-
-def test_a_port_counts_only_if_this_account_listens_there():
-    with socket.socket() as mine:
-        mine.bind(("127.0.0.1", 0))
-        port = mine.getsockname()[1]
-        assert not job.listens_here(port)
-        mine.listen()
-        assert job.listens_here(port)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_somebody_elses_port_does_not():
-    code = (
-        "import os, socket, sys; os.setuid(65534); s = socket.socket(); s.bind(('127.0.0.1', 0)); "
-        "s.listen(); print(s.getsockname()[1], flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout and other.stdin
-        assert not job.listens_here(int(other.stdout.readline()))
-        other.stdin.close()
 
 
 def test_a_server_that_ends_by_itself_is_reported_with_its_last_words(hub, monkeypatch, tmp_path):

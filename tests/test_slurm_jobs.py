@@ -1,11 +1,18 @@
 """What Slurm's commands print becomes jobs and nodes, whatever stands around it."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from spawners.slurm.jobs import (
+    ASKED,
+    ENDED_FORMAT,
     SEPARATOR,
     Job,
     ended_of,
+    fields_of,
     gpus_in,
     jobs_of,
+    new_mark,
     nodes_of,
     place,
     ranks_of,
@@ -23,8 +30,11 @@ NODE = (
 )
 
 
-def line(*fields):
-    return SEPARATOR.join(["beamhub", *fields])
+MARK = "c0ffee"
+
+
+def line(*fields, mark=MARK):
+    return SEPARATOR.join([mark, *fields])
 
 
 def job(number, **more):
@@ -32,28 +42,51 @@ def job(number, **more):
 
 
 def test_banners_and_other_peoples_lines_are_passed_over():
-    running = line("7", "RUNNING", "ada", "None", "100", "200", "90", "5", "p", "node1", "name")
-    output = f"*** Welcome ***\n\nJOBID|STATE\n{running}\nbeamhub\n{SEPARATOR}x\n"
-    [found] = jobs_of(output).values()
-    assert found == Job("7", "RUNNING", "ada", "None", 100, 200, 90, 5, "p", "node1", "name")
+    running = line("7", "RUNNING", "ada", "100", "200", "90", "5", "p", "node1", "None")
+    output = f"*** Welcome ***\n\nJOBID|STATE\n{running}\n{MARK}\n{SEPARATOR}x\n"
+    [found] = jobs_of(output, MARK).values()
+    assert found == Job("7", "RUNNING", "ada", "None", 100, 200, 90, 5, "p", "node1")
     assert found.runs
     assert not found.waits
     assert not found.over
 
 
 def test_times_that_slurm_does_not_know_are_none():
-    waiting = line("8", "PENDING", "ada", "Priority", "N/A", "N/A", "90", "5", "p", "n/a", "x")
-    assert (jobs_of(waiting)["8"].start, jobs_of(waiting)["8"].end) == (0, 0)
+    waiting = line("8", "PENDING", "ada", "N/A", "N/A", "90", "5", "p", "n/a", "Priority")
+    assert (jobs_of(waiting, MARK)["8"].start, jobs_of(waiting, MARK)["8"].end) == (0, 0)
 
 
-def test_a_name_that_holds_a_separator_spoils_no_other_line():
-    hostile = line("9", "RUNNING", "eve", "None", "1", "2", "3", "4", "p", "n", f"x{SEPARATOR}y")
-    good = line("7", "RUNNING", "ada", "None", "1", "2", "3", "5", "p", "n", "name")
-    assert list(jobs_of(f"{hostile}\n{good}")) == ["9", "7"]
+def test_nothing_that_a_user_writes_is_asked_for():
+    # As squeue's manual names them: account, comment, features, work directory, WCKey, name ...
+    assert set(ASKED) == {"%i", "%T", "%u", "%S", "%e", "%V", "%Q", "%P", "%B", "%r"}
+    assert "Name" not in ENDED_FORMAT
+
+
+ENDS = "\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\x00"
+TEXTS = st.text(st.sampled_from(f"{ENDS}7|0,beamhubRUNNINGé") | st.characters())
+
+
+@given(st.lists(TEXTS, max_size=11), st.lists(TEXTS, max_size=11))
+def test_no_text_passes_for_a_line_that_was_not_asked_for(before, after):
+    good = line("7", "RUNNING", "ada", "1", "2", "3", "5", "p", "n", "None")
+    mark = new_mark()  # which nobody knew when they wrote their texts
+    noise = [SEPARATOR.join(before), SEPARATOR.join(after)]
+    forged = [line(*text.split(SEPARATOR), mark="beamhub") for text in noise]
+    output = "\n".join([*noise, good.replace(MARK, mark), *forged])
+    assert list(fields_of(output, mark)) == [good.split(SEPARATOR)[1:]]
+
+
+@given(TEXTS)
+def test_a_text_at_the_end_of_a_line_can_spoil_that_line_only(text):
+    mine = line("9", "RUNNING", "eve", "1", "2", "3", "4", "p", "n", text)
+    good = line("7", "RUNNING", "ada", "1", "2", "3", "5", "p", "n", "None")
+    found = jobs_of(f"{mine}\n{good}\n", MARK)
+    assert found.keys() - {"9"} == {"7"}
+    assert found["7"].user == "ada"
 
 
 def test_how_jobs_ended():
-    output = "Welcome\n7|CANCELLED by 1000|node1\n8|TIMEOUT|node2\n8.batch|CANCELLED|node2\n"
+    output = "Welcome\n7|ada|CANCELLED by 1000\n8|ada|TIMEOUT\n8.batch||CANCELLED\n"
     assert {n: job.state for n, job in ended_of(output).items()} == {
         "7": "CANCELLED",
         "8": "TIMEOUT",

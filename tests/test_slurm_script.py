@@ -10,6 +10,7 @@ import pytest
 
 from hub.pages.jobs import Told
 from spawners.slurm.script import HOME, Need, ScriptError, job_name, job_script
+from spawners.tunnels import Tunnels
 
 REQUESTS = {
     "name": job_name("0123", "pyfai"),
@@ -97,9 +98,9 @@ def run(script, **environment):
     return subprocess.run(["bash"], input=script, capture_output=True, text=True, env=environment)
 
 
-def variables_for(port):
+def variables():
     return {
-        "JUPYTERHUB_API_URL": f"http://127.0.0.1:{port}/hub/api",
+        "JUPYTERHUB_API_URL": "http://127.0.0.1:8081/hub/api",
         "JUPYTERHUB_API_TOKEN": "t0ken",
         "JUPYTERHUB_SERVER_NAME": "pyfai",
         "JUPYTERHUB_USER": "ada",
@@ -110,19 +111,30 @@ WORDS = """a 'quoted' "word", a \\ and\tmore\n of $(it) ünlike `all`"""
 
 
 @pytest.mark.parametrize("words", [WORDS, "x" * 30_000, '"' * 3000])
-def test_what_is_missing_on_the_node_is_told_to_the_portal_by_the_shell_alone(reports, words):
+def test_what_is_missing_on_the_node_is_told_to_the_portal(reports, words):
     needs = [
         Need(("test", "-d", "/"), "Never told."),
         Need(("bash", "-c", f"printf %s {shlex.quote(words)} >&2; exit 1"), 'It isn\'t "there".'),
         Need(("touch", "/nonexistent/x"), "Never tried."),
     ]
-    done = run(made(variables=variables_for(reports.port), needs=needs, command=["echo", "begun"]))
+    script = made(variables=variables(), tunnel=reports.tunnel, needs=needs, command=["echo", "x"])
+    done = run(script)
     assert (done.returncode, done.stdout) == (1, "")
     [(path, authorization, told)] = reports.got
     assert (path, authorization) == ("/hub/api/beamhub/jobs/ada/pyfai", "token t0ken")
     assert told["problem"] == 'It isn\'t "there".'
     assert told["output"] == re.sub(r"[^ -~]", " ", words.encode().decode("latin-1"))[:2000]
     Told.model_validate(told)
+
+
+def test_the_shell_tells_nothing_to_whoever_is_not_the_portal(reports, tmp_path):
+    needs = [Need(("false",), "It isn't there.")]
+    host, port, name, *_ = reports.tunnel.split()
+    other = Tunnels(tmp_path)
+    told = other.told(name, "s3cret", host, int(port))  # the same place, and another certificate
+    script = made(variables=variables(), tunnel=told, needs=needs).replace("sleep 5", "break")
+    assert run(script).returncode == 1
+    assert reports.got == []
 
 
 def test_a_module_changes_the_shell_that_the_server_begins_in():

@@ -1,32 +1,34 @@
-"""Run a user's server as a batch job: find a port, tell the portal, watch over the end.
+"""Run a user's server as a batch job: dial in at the portal, tell it, watch over the end.
 
-Run as ``python -m workbench.job``, by the user's own account, on a node of the cluster. The portal
-learns the port only once the server itself has it: nobody else on the node can take its place.
+Run as ``python -m workbench.job``, by the user's own account, on a node of the cluster. Nothing of
+it listens where another account of the node could, see `workbench.tunnel`.
 """
 
 import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from .here import setting
+from .tunnel import Portal, Tunnel, origin, private_folder
+
+TUNNEL_VARIABLE = "BEAMHUB_TUNNEL"
 
 TAIL_BYTES = 16_384
 PATIENCE_S = 600
 """How long a hub that is away is told again: it may be updated just now."""
-LISTENING = "0A"
-"""The state of a socket that listens, in /proc/net/tcp."""
+REPORT_S = 20.0
 LOOK_S = 5.0
 NO_HOME = (
     "The job could not write into your home folder ({reason}), so JupyterLab can't run. Make room "
@@ -38,16 +40,38 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 def main() -> int:
     """Run the server until it ends, and return its exit status."""
+    folder = private_folder()
+    try:
+        return run_server(begin_tunnel(folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def begin_tunnel(folder: Path) -> Tunnel:
+    """Dial in at the portal, and let all that runs here know the way."""
+    # Nothing but this process has to know the secret.
+    tunnel = Tunnel(Portal.read(os.environ.pop(TUNNEL_VARIABLE)), folder)
+    for name in ("API_URL", "ACTIVITY_URL"):
+        path = urlsplit(os.environ[f"JUPYTERHUB_{name}"]).path
+        os.environ[f"JUPYTERHUB_{name}"] = f"{tunnel.hub_origin}{path}"
+    # With a port in it, JupyterHub's part would have the server listen there too.
+    path = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"]).path
+    os.environ["JUPYTERHUB_SERVICE_URL"] = f"{origin(tunnel.server_socket)}{path}"
+    tunnel.start()
+    return tunnel
+
+
+def run_server(tunnel: Tunnel) -> int:
+    """Run the server until it ends, and return its exit status."""
     problem = home_problem()
     if problem:
         report({"problem": problem})
         return 1
     limit_memory()
-    port = free_port()
+    listen = f"--ServerApp.sock={tunnel.server_socket}"
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
-            [sys.executable, "-P", "-m", "workbench.start"],
-            env={**os.environ, "JUPYTERHUB_SERVICE_URL": service_url(port)},
+            [sys.executable, "-P", "-m", "workbench.start", listen],
             cwd=Path.home(),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -55,8 +79,9 @@ def main() -> int:
         )
         # Slurm's signal before the end goes to this process alone: the server stops in order.
         signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-        if wait_for(server, port):
-            report({"port": port})
+        if wait_for(server, tunnel.server_socket):
+            tunnel.open()
+            report({"listening": True})
         status = watch(server)
         if status > 0:
             output = tail(log)
@@ -84,40 +109,13 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
 
 
-def free_port() -> int:
-    """Return a port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
-
-
-def service_url(port: int) -> str:
-    """Return where the server shall listen: as the portal says, with our port."""
-    told = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
-    return urlunsplit(told._replace(netloc=f"0.0.0.0:{port}"))
-
-
-def wait_for(server: "subprocess.Popen[bytes]", port: int) -> bool:
+def wait_for(server: "subprocess.Popen[bytes]", path: Path) -> bool:
     """Return whether the server listens; it may end before."""
     while server.poll() is None:
-        if listens_here(port):
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def listens_here(port: int) -> bool:
-    """Return whether a process of this account listens on a port."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            _, local, _, state, _, _, _, uid, *_ = line.split()
-            ours = int(uid) == os.getuid() and state == LISTENING
-            if ours and int(local.rpartition(":")[2], 16) == port:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
                 return True
+        time.sleep(0.1)
     return False
 
 
@@ -187,26 +185,40 @@ def tail(log: IO[bytes]) -> str:
 def report(what: dict[str, object]) -> None:
     """Tell the portal; a hub that is just starting is told again."""
     user, server = (os.environ[f"JUPYTERHUB_{name}"] for name in ("USER", "SERVER_NAME"))
-    url = f"{os.environ['JUPYTERHUB_API_URL']}/beamhub/jobs/{user}/{server}"
+    url = urlsplit(os.environ["JUPYTERHUB_API_URL"])
     headers = {
         "Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}",
         "Content-Type": "application/json",
     }
-    request = urllib.request.Request(url, json.dumps(what).encode(), headers)  # noqa: S310
-    # Not through the site's proxy: the hub is on the cluster's own network.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     waited, pause = 0, 1
     while waited < PATIENCE_S:
+        hub = UnixConnection(unquote(url.netloc))
         try:
-            opener.open(request, timeout=20).close()
-            return
-        except urllib.error.HTTPError as error:
-            if error.code < 500:
-                return  # it was heard, and isn't wanted any more
-        except OSError:
+            hub.request(
+                "POST", f"{url.path}/beamhub/jobs/{user}/{server}", json.dumps(what), headers
+            )
+            if hub.getresponse().status < 500:
+                return  # it was heard, or isn't wanted any more
+        except (OSError, HTTPException):
             pass  # nobody is there now
+        finally:
+            hub.close()
         time.sleep(pause)
         waited, pause = waited + pause, min(2 * pause, 15)
+
+
+class UnixConnection(HTTPConnection):
+    """HTTP through a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=REPORT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(REPORT_S)
+        self.sock.connect(self._path)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def job_findings(deployment: Deployment, account: str) -> list[str]:
     """Return what a job lacks wherever servers would run."""
     site = deployment.site
     try:
-        return site.backend.job_checks(site.sizes, account, site.serving.hub_port)
+        return site.backend.job_checks(site.sizes, account, site.serving.tunnel_port)
     except BackendError as error:
         return [str(error)]
 

@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ import typer
 from spawners import LocalBackend
 from spawners.child_processes import clean_own_environment
 from spawners.launch import BackendError
+from spawners.server_socket import socket_url
 
 from ..deployment import Deployment
 from ..site import SiteProfile
@@ -61,8 +62,9 @@ def run_portal(deployment: Deployment, level: str, log_file: Path | None) -> Non
 
     terminal.say(f"Starting {deployment.site.title} …")
     try:
-        run(deployment, level=level, when_ready=lambda code: greet(deployment, code, log_file))
-    except (SecretError, ProxyError) as error:
+        with ways_in(deployment):
+            run(deployment, level=level, when_ready=lambda code: greet(deployment, code, log_file))
+    except (SecretError, ProxyError, BackendError) as error:
         terminal.say(str(error))
         raise typer.Exit(1) from None
     except SystemExit as exit_:
@@ -165,9 +167,23 @@ def refuse_taken_ports(site: SiteProfile) -> None:
 
 def own_ports(site: SiteProfile) -> list[tuple[str, int]]:
     """Return where a portal listens by itself, besides its sockets."""
-    serving = site.serving
+    serving, dialled = site.serving, site.backend.tunnel_address
     public = [] if serving.apart else [(serving.bind, serving.port)]
-    return public if site.hub_by_socket else [*public, (site.hub_address, serving.hub_port)]
+    inside = [] if site.hub_by_socket else [(site.hub_address, serving.hub_port)]
+    return [*public, *inside, *([(dialled, serving.tunnel_port)] if dialled else [])]
+
+
+def ways_in(deployment: Deployment) -> AbstractContextManager[None]:
+    """Return what lets servers elsewhere dial in, while it's entered."""
+    from ..tunnels.process import serving
+
+    site = deployment.site
+    if not site.backend.tunnel_address:
+        return nullcontext()
+    hub = f"http://{site.hub_address}:{site.serving.hub_port}"
+    if site.hub_by_socket:
+        hub = socket_url(sockets_of(deployment.state).hub)
+    return serving(deployment.state, site.backend.tunnel_address, site.serving.tunnel_port, hub)
 
 
 def can_listen(address: str, port: int) -> bool:

@@ -1,4 +1,4 @@
-"""What a batch job tells of its server: where it listens, why it doesn't, what it misses."""
+"""What a batch job tells of its server: that it listens, why it doesn't, what it misses."""
 
 import json
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ class Told(BaseModel):
     """All that a job can tell."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    port: Annotated[int, Field(ge=1024, le=65_535)] = 0
+    listening: bool = False
     problem: Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f]*$")] = ""
     output: Annotated[str, Field(max_length=OUTPUT_CHARACTERS_MAX)] = ""
     memory_full: bool = False
@@ -25,8 +25,8 @@ class JobTells(APIHandler):
     """``/hub/api/beamhub/jobs/<user>/<server>``, with the token of that server.
 
     batchspawner's own call lets a user's server change any attribute of its spawner in the hub,
-    its job's number among them, which then goes into a shell. This one takes a port, a text, or
-    that its memory was full.
+    its job's number among them, which then goes into a shell. This one takes that the
+    server listens, a text, or that its memory was full.
     """
 
     @needs_scope("access:servers")  # type: ignore[untyped-decorator]
@@ -40,7 +40,7 @@ class JobTells(APIHandler):
         try:
             told = Told.model_validate(json.loads(self.request.body))
         except (ValueError, ValidationError):
-            text = "Expected 'port', 'problem' with 'output', or 'memory_full'."
+            text = "Expected 'listening', 'problem' with 'output', or 'memory_full'."
             raise web.HTTPError(400, text) from None
         take(**dict(told))
         self.set_status(204)

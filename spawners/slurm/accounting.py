@@ -68,5 +68,5 @@ def limits_of(fields: Mapping[str, tuple[str, Reader]], values: list[str]) -> Li
 
 def rows(output: str, width: int) -> Iterator[list[str]]:
     """Yield the rows of that many fields; lines of another width are banners."""
-    found = (line.split("|") for line in output.splitlines())
+    found = (line.split("|") for line in output.split("\n"))
     return (row for row in found if len(row) == width)

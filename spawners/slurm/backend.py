@@ -1,5 +1,7 @@
 """HPC sites: each server is a batch job under the user's own account."""
 
+import socket
+import time
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -8,8 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, PositiveFloat
 
 from ..launch import Backend, Bound, Declared, Launch, Resources
+from ..tunnels import Tunnels
 from .software import Software
 
+FORGOTTEN_S = 600
+"""A way that belongs to no server for so long was left by a hub that was killed."""
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@+-]*$")]
 Feature = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.&|()\[\]*-]*$")]
 Lines = Annotated[str, Field(pattern=r"^[^\x00]*$")]
@@ -42,8 +47,8 @@ class SlurmBackend(Backend, Where):
     )
     hub: IPv4Address = Field(
         IPv4Address("0.0.0.0"),  # noqa: S104
-        description="The address of this machine that nodes reach, where the hub listens; 0.0.0.0 "
-        "listens everywhere and lets nodes find this machine by its name",
+        description="The address of this machine at which jobs dial in, at the port 82 above the "
+        "portal's; 0.0.0.0 listens everywhere and lets nodes find this machine by its name",
     )
     prologue: Lines = Field("", description="Shell lines of the site, run in each job first")
     query_s: Annotated[float, Field(ge=1)] = Field(
@@ -98,14 +103,15 @@ class SlurmBackend(Backend, Where):
         """Return what is the same for all jobs."""
         return {
             "prologue": self.prologue,
+            "tunnel_host": socket.gethostname() if self.hub.is_unspecified else str(self.hub),
             "query_s": self.query_s,
             "report_timeout_s": round(self.report_timeout_min * 60),
             "poll_interval": max(5, round(self.query_s)),
         }
 
     @property
-    def hub_address(self) -> str:
-        """The address at which nodes reach the hub."""
+    def tunnel_address(self) -> str:
+        """The address at which jobs dial in."""
         return str(self.hub)
 
     @property
@@ -117,11 +123,15 @@ class SlurmBackend(Backend, Where):
         """Return that a launch's image file is missing."""
         return self.software.obstacles(launch)
 
-    async def sweep(self, spawners: Collection[Any], portal: str) -> int:
+    async def sweep(self, spawners: Collection[Any], *, portal: str, state: Path) -> int:
         """Cancel jobs of servers that the hub gave up while the controller was silent."""
         from .strays import cancel_strays
+        from .submissions import Submissions
 
-        return await cancel_strays({s.job_id for s in spawners}, portal, self.query_s)
+        del portal
+        known = {s.mark for s in spawners}
+        Tunnels(state).close_all_but(known, older_than=time.time() - FORGOTTEN_S)
+        return await cancel_strays(Submissions(state), known, self.query_s)
 
     def bounds(self, resources: Mapping[str, Resources], user: str) -> dict[str, Bound]:
         """Return what partitions, QOS and the user's account make of sizes, as last heard."""

@@ -1,16 +1,17 @@
 """What Slurm reports of jobs and nodes, read from its commands' output."""
 
 import re
+import secrets
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-MARK = "beamhub"
 SEPARATOR = "\x1f"
-"""A character that no name in Slurm holds; lines without it are banners of the site's."""
-FORMAT = SEPARATOR.join([MARK, *["%i", "%T", "%u", "%r", "%S", "%e", "%V", "%Q", "%P", "%B", "%j"]])
-ENDED_FORMAT = "JobIDRaw,State,NodeList"
+ASKED = ("%i", "%T", "%u", "%S", "%e", "%V", "%Q", "%P", "%B", "%r")
+"""What squeue is asked of a job: nothing that its user writes. Slurm lets a name, a comment or a
+folder hold any character, newlines too, and then it could pass for another job's line."""
+ENDED_FORMAT = "JobIDRaw,User,State"
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 COMPLETING = "COMPLETING"
 BETWEEN = frozenset({"CONFIGURING", COMPLETING})
@@ -40,7 +41,6 @@ class Job:
     priority: int = 0
     partition: str = ""
     node: str = ""
-    name: str = ""
 
     @property
     def waits(self) -> bool:
@@ -94,16 +94,36 @@ class Node:
         return bool(self.states & USABLE) and not self.states - USABLE - HARMLESS
 
 
-def jobs_of(output: str) -> dict[str, Job]:
+def new_mark() -> str:
+    """Return what lines of the next answer begin with: nobody can have written it before."""
+    return secrets.token_hex(8)
+
+
+def line_format(mark: str, asked: Iterable[str] = ASKED) -> str:
+    """Return what squeue shall print of each job."""
+    return SEPARATOR.join([mark, *asked])
+
+
+def fields_of(output: str, mark: str, count: int = len(ASKED)) -> Iterator[list[str]]:
+    """Yield the fields of each line that carries the question's mark.
+
+    All others are banners of the site's, or the rest of a text that holds newlines.
+    """
+    # Not splitlines(), which takes nine other characters for ends of lines.
+    for line in output.split("\n"):
+        found, *fields = line.split(SEPARATOR)
+        if found == mark and len(fields) == count:
+            yield fields
+
+
+def jobs_of(output: str, mark: str) -> dict[str, Job]:
     """Return the jobs in squeue's output, whatever stands around them."""
-    found = (line.split(SEPARATOR, 11) for line in output.splitlines() if SEPARATOR in line)
-    read = (job_of(fields) for mark, *fields in found if mark == MARK and len(fields) == 11)
-    return {job.id: job for job in read}
+    return {job.id: job for job in map(job_of, fields_of(output, mark))}
 
 
 def job_of(fields: list[str]) -> Job:
-    """Return a job from the fields of `FORMAT`."""
-    id_, state, user, reason, start, end, submitted, priority, partition, node, name = fields
+    """Return a job from the fields of `ASKED`."""
+    id_, state, user, start, end, submitted, priority, partition, node, reason = fields
     return Job(
         id_,
         state,
@@ -115,24 +135,23 @@ def job_of(fields: list[str]) -> Job:
         number(priority),
         partition,
         node,
-        name,
     )
 
 
 def ended_of(output: str) -> dict[str, Job]:
     """Return the jobs in sacct's output ``--parsable2 --format=ENDED_FORMAT``."""
-    lines = (line.split("|") for line in output.splitlines() if line.count("|") == 2)
+    lines = (line.split("|") for line in output.split("\n") if line.count("|") == 2)
     return {
         # 'CANCELLED by 1000'
-        id_: Job(id_, state.partition(" ")[0], node=node)
-        for id_, state, node in lines
-        if id_.isdigit()
+        id_: Job(id_, state.partition(" ")[0], user)
+        for id_, user, state in lines
+        if id_.isdecimal()
     }
 
 
 def nodes_of(output: str) -> dict[str, Node]:
     """Return the nodes in the output of ``scontrol --oneliner --details show nodes``."""
-    lines = (line for line in output.splitlines() if line.startswith("NodeName="))
+    lines = (line for line in output.split("\n") if line.startswith("NodeName="))
     return {node.name: node for node in map(node_of, lines)}
 
 
@@ -174,7 +193,7 @@ def gpus_in(gres: str) -> dict[str, int]:
 
 def number(text: str) -> int:
     """Return a whole number, 0 where there is none: 'N/A', 'Unknown'."""
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isdecimal() else 0
 
 
 Rank = tuple[int, int, int]

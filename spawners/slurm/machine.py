@@ -35,7 +35,7 @@ async def ask_machine() -> Machine:
 
 def partitions_of(output: str) -> dict[str, Partition]:
     """Return the partitions in the output of ``scontrol --oneliner show partition``."""
-    lines = (line for line in output.splitlines() if line.startswith("PartitionName="))
+    lines = (line for line in output.split("\n") if line.startswith("PartitionName="))
     return {partition.name: partition for partition in map(partition_of, lines)}
 
 

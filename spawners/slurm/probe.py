@@ -1,6 +1,8 @@
 """A job of a minute wherever servers would run: whether all that they need is there."""
 
 import asyncio
+import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -12,8 +14,8 @@ from ..accounts import AccountError, own_name, person
 from ..launch import Resources
 from .checks import may_start_as
 from .commands import CommandError, run, run_as
-from .jobs import Job, words_of
-from .queue import ask_nodes
+from .jobs import Job
+from .queue import ask_jobs, owned
 from .script import job_name, job_script
 from .words import ending_of, reason_of, refusal_of
 
@@ -22,9 +24,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 120.0
 LOOK_S = 1.0
-CONNECT_S = 5.0
-HIGH_PORT = 47_808
-"""Nobody is expected to listen there: a node that says so can be reached."""
+ASK_STATUS = ("squeue", "--noheader", "--all", "--Format=exit_code:20")
 DONE = ("COMPLETED", "FAILED")
 SCRIPT = """\
 timeout 10 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" || exit 11
@@ -54,7 +54,7 @@ class Probe:
     user : str
         Under whose account it runs.
     host, port : str, int
-        Where the hub listens.
+        Where jobs dial in.
     folder, program : str
         What software needs on a node, empty for nothing.
     """
@@ -99,7 +99,7 @@ def job_findings(
 
 
 def listening(address: IPv4Address, port: int) -> closing[socket.socket]:
-    """Return a socket that listens where the hub would, unless the hub itself does."""
+    """Return a socket that listens where jobs would dial in, unless the portal itself does."""
     made = socket.socket()
     if made.connect_ex((str(address), port)):
         made.close()
@@ -131,48 +131,39 @@ async def finding(backend: "SlurmBackend", probe: Probe) -> str:
     label = f"A job of {probe.user} in partition '{where.partition}'"
     try:
         number = (await run_as(probe.user, "sbatch", "--parsable", text=script)).split()[-1]
-        about = await until_over(number, probe.user)
-        node = about.get("BatchHost", "")
-        job = Job(number, about.get("JobState", ""), reason=about.get("Reason", ""))
+        job, status = await until_over(number, probe.user)
+        node = job.node
         if not job.over:
             why = reason_of(job.reason) if job.waits else f"Node '{node}' takes long"
             return f"{label} was not over within {WAIT_S:g} s, so it was cancelled. {why}."
         if job.state not in DONE:
             return f"{label}: {ending_of(job)}"
-        status = about.get("ExitCode", "0:0").partition(":")[0]
         if status != "0":
             return f"{label}: node '{node}' {probe.missing(status)}."
-        return await no_way_to(node)
+        return ""
     except CommandError as error:
         return f"{label}: {refusal_of(str(error))}"
 
 
-async def until_over(number: str, user: str) -> dict[str, str]:
-    """Return what Slurm says of a job once it is over; one that doesn't begin is cancelled."""
-    about: dict[str, str] = {}
+async def until_over(number: str, user: str) -> tuple[Job, str]:
+    """Return a job once it is over, and its exit status; one that doesn't begin is cancelled."""
+    job, status = Job(number, "PENDING", user), ""
     try:
         async with asyncio.timeout(WAIT_S):
-            while not about or not Job(number, about["JobState"]).over:
+            while not job.over:
                 await asyncio.sleep(LOOK_S)
-                about = words_of(await run("scontrol", "--oneliner", "show", "job", number))
+                chosen = ("--states=all", f"--jobs={number}")
+                job = owned(await ask_jobs(*chosen), number, user) or job
+            status = status_in(await run(*ASK_STATUS, *chosen))
     except TimeoutError:
         await run_as(user, "scancel", number)
-    return about
+    return job, status
 
 
-async def no_way_to(node: str) -> str:
-    """Return that this machine doesn't reach a node, empty where it does."""
-    known = (await ask_nodes()).get(node)
-    address = known.address if known else node
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            _, writer = await asyncio.open_connection(address, HIGH_PORT)
-            writer.close()
-    except ConnectionRefusedError:
+def status_in(said: str) -> str:
+    """Return a job's exit status: ``2816`` and ``11:0`` are both 11."""
+    found = re.findall(r"^(\d+)(:\d+)? *$", said, re.MULTILINE)
+    if not found:
         return ""
-    except (OSError, TimeoutError):
-        return (
-            f"This machine does not reach node '{node}' at {address}: let it connect to ports "
-            "above 1023, where JupyterLab will listen."
-        )
-    return ""
+    number, signal = found[-1]
+    return number if signal else str(os.waitstatus_to_exitcode(int(number)))

@@ -11,12 +11,13 @@ from functools import cache, cached_property
 from .commands import CommandError, run
 from .jobs import (
     ENDED_FORMAT,
-    FORMAT,
     Job,
     Node,
     Rank,
     ended_of,
     jobs_of,
+    line_format,
+    new_mark,
     nodes_of,
     place,
     ranks_of,
@@ -63,9 +64,9 @@ class Seen:
     def _ranks(self) -> Mapping[str, list[Rank]]:
         return ranks_of(self.jobs.values())
 
-    def job(self, number: str) -> Job | None:
-        """Return a job, None where nothing is known of it now."""
-        return self.ended.get(number) or self.jobs.get(number)
+    def job(self, number: str, owner: str) -> Job | None:
+        """Return a job of an account, None where nothing is known of it now."""
+        return owned(self.ended, number, owner) or owned(self.jobs, number, owner)
 
 
 class Queue:
@@ -82,14 +83,14 @@ class Queue:
         self.seen = Seen()
         self.nodes: Question[Mapping[str, Node]] = Question(ask_nodes, {}, interval_s)
         self.machine = Question(ask_machine, Machine(), MACHINE_S)
-        self._watched: dict[str, float] = {}
+        self._watched: dict[str, tuple[str, float]] = {}
         self._failures = 0
         self._next = float("-inf")
         self._asking = asyncio.Lock()
 
-    def watch(self, number: str) -> None:
-        """Find out how the job ends when it's gone."""
-        self._watched.setdefault(number, time.monotonic())
+    def watch(self, number: str, owner: str) -> None:
+        """Find out how the job of an account ends when it's gone."""
+        self._watched.setdefault(number, (owner, time.monotonic()))
 
     def forget(self, number: str) -> None:
         """Care no longer for a job."""
@@ -112,7 +113,7 @@ class Queue:
 
     async def _ask(self, now: float) -> None:
         try:
-            jobs = jobs_of(await run("squeue", "--noheader", "--all", f"--format={FORMAT}"))
+            jobs = await ask_jobs()
             ended = await self._fates(jobs, now)
         except CommandError as error:
             self._note_silence(error)
@@ -125,9 +126,13 @@ class Queue:
 
     async def _fates(self, jobs: Mapping[str, Job], now: float) -> dict[str, Job]:
         """Return how watched jobs ended that are no longer in the queue."""
-        gone = {number for number, since in self._watched.items() if since < now} - jobs.keys()
+        gone = {
+            number: owner
+            for number, (owner, since) in self._watched.items()
+            if since < now and owned(jobs, number, owner) is None
+        }
         ended = {number: job for number, job in self.seen.ended.items() if number in gone}
-        if new := sorted(gone - ended.keys()):
+        if new := {number: gone[number] for number in sorted(gone.keys() - ended.keys())}:
             ended |= await fates(new)
         return ended
 
@@ -139,10 +144,24 @@ class Queue:
         LOG.warning("Slurm's controller doesn't answer since %s: %s", since, error)
         self.seen = Seen(self.seen.jobs, self.seen.ended, self.seen.asked_at, since)
 
-    async def address_of(self, node: str) -> str:
-        """Return a node's address; its name where the controller names none."""
-        known = self.nodes.answer.get(node) or (await self.nodes.fresh()).get(node)
-        return known.address if known else node
+
+def owned(jobs: Mapping[str, Job], number: str, owner: str) -> Job | None:
+    """Return a job if it belongs to an account: numbers begin anew, and then are others'."""
+    job = jobs.get(number)
+    return job if job and job.user == owner else None
+
+
+async def ask_jobs(*chosen: str) -> dict[str, Job]:
+    """Return the jobs that squeue tells of.
+
+    Raises
+    ------
+    CommandError
+        The controller could not be asked.
+    """
+    mark = new_mark()
+    form = f"--format={line_format(mark)}"
+    return jobs_of(await run("squeue", "--noheader", "--all", *chosen, form), mark)
 
 
 async def ask_nodes() -> Mapping[str, Node]:
@@ -156,36 +175,44 @@ async def ask_nodes() -> Mapping[str, Node]:
     return nodes_of(await run("scontrol", "--all", "--oneliner", "--details", "show", "nodes"))
 
 
-async def fates(numbers: list[str]) -> dict[str, Job]:
+async def fates(owners: Mapping[str, str]) -> dict[str, Job]:
     """Return how jobs ended: the controller knows for some minutes, the accounting for long.
+
+    Parameters
+    ----------
+    owners : mapping
+        The account of each job, by its number.
 
     Raises
     ------
     CommandError
         Neither could be asked.
     """
-    chosen = f"--jobs={','.join(numbers)}"
+    chosen = f"--jobs={','.join(owners)}"
     known: dict[str, Job] = {}
     failures: list[CommandError] = []
     try:
-        found = await run(
-            "squeue", "--noheader", "--all", "--states=all", chosen, f"--format={FORMAT}"
-        )
-        known = {number: job for number, job in jobs_of(found).items() if job.over}
+        known = those_over(await ask_jobs("--states=all", chosen), owners)
     except CommandError as error:
         if "Invalid job id" not in str(error):
             failures.append(error)
-    if set(numbers) - known.keys():
+    if owners.keys() - known.keys():
         command = ["sacct", "--noheader", "--allocations", "--parsable2", chosen]
         try:
             found = await run(*command, f"--format={ENDED_FORMAT}")
-            known = {n: job for n, job in ended_of(found).items() if job.over} | known
+            known = those_over(ended_of(found), owners) | known
         except CommandError as error:
             # A cluster without accounting is no reason to ask for ever.
             LOG.info("sacct: %s", error)
-    if failures and set(numbers) - known.keys():
+    if failures and owners.keys() - known.keys():
         raise failures[0]
-    return {number: known.get(number, Job(number, VANISHED)) for number in numbers}
+    return {n: known.get(n, Job(n, VANISHED, owner)) for n, owner in owners.items()}
+
+
+def those_over(jobs: Mapping[str, Job], owners: Mapping[str, str]) -> dict[str, Job]:
+    """Return the jobs that have ended, each of its account."""
+    found = {number: owned(jobs, number, owner) for number, owner in owners.items()}
+    return {number: job for number, job in found.items() if job and job.over}
 
 
 @cache

@@ -1,8 +1,10 @@
 """The batch script of a server: a readable template, and the only ways into it."""
 
+import base64
 import json
 import re
 import shlex
+import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,9 +35,9 @@ class Need(NamedTuple):
     otherwise: str
 
 
-def job_name(portal: str, server: str) -> str:
-    """Return a job's name, by which a portal knows its own."""
-    return f"beamhub-{portal}-{server}"
+def job_name(*parts: str) -> str:
+    """Return a job's name, for those who look at the queue."""
+    return "-".join(["beamhub", *parts])
 
 
 class ScriptError(Exception):
@@ -51,6 +53,7 @@ def job_script(
     needs: Iterable[Need] = (),
     prologue: str,
     exclusive: bool,
+    tunnel: str = "",
 ) -> str:
     """Return the batch script of a server.
 
@@ -70,6 +73,8 @@ def job_script(
         Shell lines of the site, as its administrator wrote them.
     exclusive : bool
         Whether the job has its node for itself.
+    tunnel : str
+        How to dial in at the portal, see `spawners.tunnels.Tunnels.told`.
 
     Raises
     ------
@@ -77,7 +82,11 @@ def job_script(
         A request or the name of a variable could be read as something else.
     """
     refuse_unsafe(requests, variables)
-    told: dict[str, Any] = {**requests, "variables": variables, "portal": way_back(variables)}
+    told: dict[str, Any] = {
+        **requests,
+        "variables": variables,
+        "portal": way_back(variables, tunnel),
+    }
     return template().render(
         **told,
         command=command,
@@ -117,17 +126,18 @@ def words(command: Iterable[str]) -> str:
     return " ".join('--home="$home"' if word == HOME else shlex.quote(word) for word in command)
 
 
-def way_back(variables: Mapping[str, str]) -> dict[str, str] | None:
-    """Return how a shell alone reaches the portal; None where it can't, or isn't told of one."""
-    url = urlsplit(variables.get("JUPYTERHUB_API_URL", ""))
-    if url.scheme != "http" or url.hostname is None:
+def way_back(variables: Mapping[str, str], tunnel: str) -> dict[str, str] | None:
+    """Return how a shell alone reaches the portal; None where it isn't told of one."""
+    if not tunnel:
         return None
-    user, server, token = (
-        variables[f"JUPYTERHUB_{name}"] for name in ("USER", "SERVER_NAME", "API_TOKEN")
+    user, server, token, api = (
+        variables[f"JUPYTERHUB_{name}"] for name in ("USER", "SERVER_NAME", "API_TOKEN", "API_URL")
     )
+    host, port, name, secret, certificate = tunnel.split()
     return {
-        "host": url.hostname,
-        "port": str(url.port or 80),
-        "path": f"{url.path}/beamhub/jobs/{user}/{server}",
+        "address": f"{host}:{port}",
+        "hello": f"hub {name} {secret}",
+        "certificate": ssl.DER_cert_to_PEM_cert(base64.b64decode(certificate)),
+        "path": f"{urlsplit(api).path}/beamhub/jobs/{user}/{server}",
         "token": token,
     }

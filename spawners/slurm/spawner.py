@@ -34,11 +34,11 @@ class JobSpawner(WaitingSpawner):
         self._unwanted = False
         self._ends_soon = False
 
-    async def start(self) -> tuple[str, int]:
+    async def start(self) -> str:
         """Start the server; what it waits for is told on the pending page."""
         self.begin_telling()
         self.http_timeout = self._http_timeout
-        self._address, self._port, self._problem, self._unwanted = "", 0, "", False
+        self._up, self._problem, self._unwanted = False, "", False
         try:
             await self.submit_batch_script()
         except BuildError as error:
@@ -55,7 +55,7 @@ class JobSpawner(WaitingSpawner):
         """Return what is known of the job now, without a question of its own."""
         if not self.job_id:
             return JobStatus.NOTFOUND
-        job = (await self.queue.look()).job(self.job_id)
+        job = (await self.queue.look()).job(self.job_id, self._owner)
         if job is None:
             return JobStatus.UNKNOWN
         if job.over:
@@ -67,7 +67,7 @@ class JobSpawner(WaitingSpawner):
         if not self.job_id:
             return 0
         seen = await self.queue.look(self._stirred_at)
-        job = seen.job(self.job_id)
+        job = seen.job(self.job_id, self._owner)
         self._note_silence(seen)
         if job is None or not job.over:
             self._note_end(job)
@@ -93,14 +93,13 @@ class JobSpawner(WaitingSpawner):
         JupyterHub asks for it after its own restart. A job that was waiting then is waited for
         here, so that its start goes on as if nothing had been.
         """
-        if self.job_id and not (self._address and self._port):
+        if self.job_id and not self._up:
             try:
                 await self._wait_until_up()
             except SpawnException as error:
                 self.ending = "" if self._unwanted else str(error.message)
                 self.http_timeout = 1  # nothing will come up there
-                return str(self.server.url)
-        return f"http://{self._address}:{self._port}"
+        return str(self.server.url)
 
     # Ending.
 
@@ -127,7 +126,7 @@ class JobSpawner(WaitingSpawner):
     async def _wait_until_gone(self) -> None:
         asked = time.monotonic()
         while time.monotonic() < asked + STOP_S:
-            job = (await self.queue.look(time.monotonic() - 1)).job(self.job_id)
+            job = (await self.queue.look(time.monotonic() - 1)).job(self.job_id, self._owner)
             if job is None or job.over or job.state == COMPLETING:
                 return
             await asyncio.sleep(LOOK_S)

@@ -5,38 +5,73 @@ import time
 from collections.abc import Collection
 
 from ..accounts import AccountError, person
-from .commands import LONGEST_S, CommandError, run_as
-from .queue import queue_of
-from .script import job_name
+from .commands import LONGEST_S, CommandError, run, run_as
+from .jobs import COMPLETING, Job, fields_of, line_format, new_mark
+from .queue import Seen, owned, queue_of
+from .submissions import Submission, Submissions
 
 LOG = logging.getLogger(__name__)
 YOUNG_S = 2 * LONGEST_S
 """One that has just been submitted may not have told its number yet: sbatch may be slow."""
 
 
-async def cancel_strays(known: Collection[str], portal: str, interval_s: float) -> int:
-    """Cancel this portal's jobs but those known, and return how many there were.
+async def cancel_strays(submissions: Submissions, known: Collection[str], interval_s: float) -> int:
+    """Cancel jobs that this portal submitted and that belong to no server now.
 
     Parameters
     ----------
+    submissions : Submissions
+        The record of all that it submitted; what has ended is struck out.
     known : collection of str
-        Numbers of the jobs of all servers that the hub knows.
-    portal : str
-        What the names of this portal's jobs begin with.
+        The marks of the submissions of all servers that the hub knows.
     interval_s : float
         Seconds between two questions, see `SlurmBackend.query_s`.
+
+    Returns
+    -------
+    int
+        How many were cancelled.
     """
-    seen = await queue_of(interval_s).look()
+    old = time.time() - YOUNG_S
+    forgotten = [one for one in submissions if one.mark not in known and one.at < old]
+    if not forgotten:
+        return 0
+    seen = await queue_of(interval_s).look(time.monotonic())
     if seen.silent_since:
         return 0
     count = 0
-    for job in list(seen.jobs.values()):
-        old = time.time() - job.submitted > YOUNG_S
-        if job.name.startswith(job_name(portal, "")) and job.id not in known and old:
-            try:
-                # Whoever names a job of their own like ours has it cancelled, and nobody else's.
-                await run_as(person(job.user), "scancel", job.id)
-                count += 1
-            except (CommandError, AccountError) as error:
-                LOG.warning("Job %s belongs to no server and can't be cancelled: %s", job.id, error)
+    for one in forgotten:
+        try:
+            count += await end(one, seen, submissions)
+        except (CommandError, AccountError) as error:
+            LOG.warning("A job of %s belongs to no server and stays: %s", one.owner, error)
     return count
+
+
+async def end(one: Submission, seen: Seen, submissions: Submissions) -> int:
+    """Cancel what there is of a submission, as its owner, and return how many jobs that were."""
+    if one.job:
+        known = owned(seen.jobs, one.job, one.owner)
+        jobs = [known] if known else []
+    else:
+        jobs = await found_by_name(one)
+    if not jobs:
+        submissions.forget(one.mark)
+    running = [job.id for job in jobs if job.state != COMPLETING]
+    for number in running:
+        await run_as(person(one.owner), "scancel", number)
+    return len(running)
+
+
+async def found_by_name(one: Submission) -> list[Job]:
+    """Return the jobs of a submission whose number sbatch didn't tell.
+
+    They are asked for by owner and name, and no name is in the answer. The owner can copy the name
+    to another job of their own, which then is cancelled too; nobody else's can be.
+    """
+    mark = new_mark()
+    chosen = [f"--user={one.owner}", f"--name={one.name}"]
+    form = f"--format={line_format(mark, ['%A', '%T', '%u'])}"
+    said = await run("squeue", "--noheader", "--all", *chosen, form)
+    found = (Job(id_, state, user) for id_, state, user in fields_of(said, mark, 3))
+    return [job for job in found if job.user == one.owner and job.id.isdecimal()]

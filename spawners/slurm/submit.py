@@ -5,19 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from batchspawner import SlurmSpawner
-from jupyterhub.spawner import SpawnException
-from traitlets import Bool, Float, Instance, List, Unicode
+from jupyterhub.spawner import Spawner, SpawnException
+from traitlets import Bool, Float, Instance, Integer, List, Unicode
 
 from .. import environments
 from ..accounts import person
 from ..environments import Recipe
 from ..payload import payload
 from ..telling import TellingSpawner
+from ..tunnels import Tunnels
 from .commands import CommandError, NoAnswerError, run_as
 from .queue import Queue, queue_of
-from .script import Need, job_name, job_script
+from .script import Need, job_script
+from .submissions import Submission, Submissions
 from .words import NO_CONTROLLER, refusal_of
 
+TUNNEL_VARIABLE = "BEAMHUB_TUNNEL"
 PERSONAL = {"USER", "HOME", "SHELL", "PATH"}
 """The node knows these better than the hub."""
 
@@ -25,7 +28,8 @@ PERSONAL = {"USER", "HOME", "SHELL", "PATH"}
 class SubmittingSpawner(TellingSpawner, SlurmSpawner):
     """From a launch to the number of a job: software, script, sbatch, and what outlives the hub."""
 
-    portal = Unicode(help="The name of all jobs of this portal").tag(config=True)
+    tunnel_host = Unicode(help="Where servers dial in, as nodes know this machine").tag(config=True)
+    tunnel_port = Integer(help="See Serving.tunnel_port").tag(config=True)
     query_s = Float(10, help="See SlurmBackend.query_s").tag(config=True)
     prologue = Unicode(help="See SlurmBackend.prologue").tag(config=True)
     workbench_folder = Unicode(help="The package that notebooks import").tag(config=True)
@@ -42,8 +46,31 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.env_keep: list[str] = []
-        self._address = ""
-        self._port = 0
+        self.mark = ""
+        self._owner = ""
+        self._up = False
+
+    @property
+    def server(self) -> Any:
+        """Where hub and proxy find the server; JupyterHub's table has no room for a socket."""
+        found = Spawner.server.fget(self)
+        if found is not None and self.mark:
+            found.bind_url = self.tunnels.url(self.mark)
+        return found
+
+    @server.setter
+    def server(self, server: Any) -> None:
+        Spawner.server.fset(self, server)
+
+    @property
+    def tunnels(self) -> Tunnels:
+        """The ways to all servers."""
+        return Tunnels(Path(self.state_folder))
+
+    @property
+    def submissions(self) -> Submissions:
+        """The record of what this portal has handed to Slurm."""
+        return Submissions(Path(self.state_folder))
 
     @property
     def queue(self) -> Queue:
@@ -54,10 +81,14 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
         """Submit the job, and keep its number at once: the hub may end at any moment."""
         account = person(self.user.name)
         variables = {**self._variables(), **await self._have_software()}
+        submission = self.submissions.begin(account, self.name)
+        self.mark, self._owner = submission.mark, account
+        tunnel = self._open_tunnel()
         script = job_script(
-            self._requests(),
+            self._requests(submission),
             command=self.command,
-            variables=variables,
+            variables={**variables, TUNNEL_VARIABLE: tunnel},
+            tunnel=tunnel,
             prefix=self.variable_prefix,
             needs=self.needs,
             prologue=self.prologue,
@@ -68,23 +99,32 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
             said = await run_as(account, "sbatch", "--parsable", text=script)
         except CommandError as error:
             self.log.error("sbatch refused %s: %s", self._log_name, error)
-            text = NO_CONTROLLER if isinstance(error, NoAnswerError) else refusal_of(str(error))
+            text = NO_CONTROLLER
+            if not isinstance(error, NoAnswerError):
+                text = refusal_of(str(error))
+                self.submissions.forget(self.mark)
             raise SpawnException(text, reason="slurm", status_code=503) from None
         # Banners may stand around it; with several clusters, ';' and a name follow.
         found = re.findall(r"^(\d+)(?:;\S+)?$", said, re.MULTILINE)
         if not found:
             raise SpawnException(refusal_of(said), reason="slurm", status_code=503)
         self.job_id = found[-1]
-        self.queue.watch(self.job_id)
+        self.submissions.number(submission, self.job_id)
+        self.queue.watch(self.job_id, account)
         self.keep_state()
         self.log.info("%s is job %s", self._log_name, self.job_id)
         return str(self.job_id)
 
-    def _requests(self) -> dict[str, str]:
+    def _open_tunnel(self) -> str:
+        """Open the way to the server, and return what its job is told of it."""
+        secret = self.tunnels.open(self.mark)
+        return self.tunnels.told(self.mark, secret, self.tunnel_host, self.tunnel_port)
+
+    def _requests(self, submission: Submission) -> dict[str, str]:
         names = ("partition", "account", "qos", "reservation", "constraint", "gres")
         requests = {name: getattr(self, f"req_{name}") for name in names}
         sizes = {name: getattr(self, f"req_{name}") for name in ("nprocs", "memory", "runtime")}
-        return {"name": job_name(self.portal, self.name), **requests, **sizes}
+        return {"name": submission.name, **requests, **sizes}
 
     def _variables(self) -> dict[str, str]:
         return {name: value for name, value in self.get_env().items() if name not in PERSONAL}
@@ -114,20 +154,23 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
         self.db.commit()
 
     def get_state(self) -> dict[str, Any]:
-        """Keep where the server listens, beside the job's number."""
+        """Keep what tells the job as this portal's own, beside its number."""
         state: dict[str, Any] = super().get_state()
-        where = {"address": self._address, "port": self._port}
-        return {**state, **where} if self.job_id else state
+        own = {"mark": self.mark, "owner": self._owner, "up": self._up}
+        return {**state, **own} if self.job_id else state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore the job after a restart of the hub."""
         super().load_state(state)
-        self._address, self._port = state.get("address", ""), state.get("port", 0)
+        self.mark, self._up = state.get("mark", ""), state.get("up", False)
+        self._owner = state.get("owner", self.user.name)
         if self.job_id:
-            self.queue.watch(self.job_id)
+            self.queue.watch(self.job_id, self._owner)
 
     def clear_state(self) -> None:
-        """Forget the job."""
+        """Forget the job, and close the way to it; the record of it stays until it has ended."""
         self.queue.forget(self.job_id)
+        if self.mark:
+            self.tunnels.close(self.mark)
         super().clear_state()
-        self._address, self._port = "", 0
+        self.mark, self._owner, self._up = "", "", False

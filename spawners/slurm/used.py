@@ -59,7 +59,7 @@ def used_of(output: str) -> Iterator[tuple[tuple[str, ...], Amount]]:
 
     Those of a QOS come with its name, those of an association with account, user and partition.
     """
-    for line in output.splitlines():
+    for line in output.split("\n"):
         about = words_of(line)
         if "GrpTRESMins" not in about:
             continue

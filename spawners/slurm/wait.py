@@ -33,13 +33,13 @@ class WaitingSpawner(SubmittingSpawner):
         self._stirred = asyncio.Event()
         self._stirred_at = float("-inf")
 
-    async def _wait_until_up(self) -> tuple[str, int]:
-        """Wait for a node, then until the server has reported where it listens."""
+    async def _wait_until_up(self) -> str:
+        """Wait for a node, then until the server has reported that it listens."""
         begun, told = 0.0, Seen()
         usual = self._waits.most(self._size) or self._waits.usual(self._size)
-        while not (self._address and self._port):
+        while not self._up:
             seen = await self.queue.look(self._stirred_at)
-            job = seen.job(self.job_id)
+            job = seen.job(self.job_id, self._owner)
             self._note_silence(seen)
             if self._problem or (job and job.over):
                 raise SpawnException(self._why(job), reason="ended", status_code=500)
@@ -48,7 +48,6 @@ class WaitingSpawner(SubmittingSpawner):
                     begun = time.monotonic()
                     self._remember_wait(job)
                 self.report(92, f"Starting JupyterLab on {job.node}")
-                await self._take_address(job)
                 self._refuse_to_wait_for_ever(begun)
             elif seen.silent_since:
                 self.report(WAIT_FROM, silent_start_text(seen.silent_since))
@@ -57,7 +56,7 @@ class WaitingSpawner(SubmittingSpawner):
                 told = seen
             await self._until_stirred()
         self.keep_state()
-        return self._address, self._port
+        return self.tunnels.url(self.mark)
 
     def _tell_waiting(self, job: Job, seen: Seen, usual: float | None) -> None:
         """Tell why the job waits, at which place, until when, and how much of that is over."""
@@ -81,10 +80,6 @@ class WaitingSpawner(SubmittingSpawner):
         if self._size and 0 < job.submitted <= job.start:
             self._waits.record(self._size, job.start - job.submitted)
 
-    async def _take_address(self, job: Job) -> None:
-        if self._port:
-            self._address = await self.queue.address_of(job.node)
-
     def _refuse_to_wait_for_ever(self, begun: float) -> None:
         if time.monotonic() - begun > self.report_timeout_s:
             raise SpawnException(
@@ -101,8 +96,8 @@ class WaitingSpawner(SubmittingSpawner):
         except TimeoutError:
             return
 
-    def take_report(self, port: int, problem: str, output: str, memory_full: bool) -> None:
-        """Take what the job itself reports: where its server listens, or why it doesn't."""
+    def take_report(self, listening: bool, problem: str, output: str, memory_full: bool) -> None:
+        """Take what the job itself reports: that its server listens, or why it doesn't."""
         if output:
             self.keep_log(output.encode())
         if memory_full:
@@ -110,8 +105,7 @@ class WaitingSpawner(SubmittingSpawner):
             self.notice = memory_full_text(datetime.now(UTC), memory_gib)
             return
         self._problem = problem
-        if port and not self._address:
-            self._port = port
+        self._up = self._up or listening
         self._stirred_at = time.monotonic()
         self._stirred.set()
 

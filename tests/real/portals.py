@@ -24,9 +24,9 @@ XSRF = re.compile(r'name="_xsrf" value="([^"]+)"')
 
 
 def free_port() -> int:
-    """Return a port that is free, with the two that are derived from it."""
+    """Return a port that is free, with those that are derived from it."""
     for port in range(18000 + os.getpid() % 1000 * 10, 60000, 200):
-        if all(is_free(p) for p in (port, port + 1, port + 81)):
+        if all(is_free(p) for p in (port, port + 1, port + 81, port + 82)):
             return port
     raise AssertionError("no free ports")
 

@@ -1,6 +1,5 @@
 """Jobs of a real Slurm that outlive their hub, and none that outlives its server."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,11 +7,6 @@ import pytest
 from cluster import Cluster, wait_until
 from portals import RunningPortal
 from queueing import answers, begin, pending, wait_for_page
-
-from hub.state import identity_of
-from spawners.slurm import strays
-from spawners.slurm.queue import queue_of
-from spawners.slurm.script import job_name
 
 pytestmark = [
     pytest.mark.portal,
@@ -95,22 +89,6 @@ def counted_squeue(folder: Path) -> Path:
     wrapper.write_text(f'#!/bin/sh\necho asked >> {asked}\nexec /usr/bin/squeue "$@"\n')
     wrapper.chmod(0o755)
     return asked
-
-
-def test_a_job_of_no_server_is_cancelled_and_nobody_elses(
-    slurm_portal: RunningPortal, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    portal = identity_of(slurm_portal.state)
-    stray = cluster.submit("ada", f"--job-name={job_name(portal, 'pyfai')}")
-    other = cluster.submit("ada", f"--job-name={job_name('0000', 'pyfai')}")
-    known = cluster.submit("ada", f"--job-name={job_name(portal, 'pymca')}")
-    monkeypatch.setattr(strays, "YOUNG_S", -10)
-    queue_of.cache_clear()
-    assert asyncio.run(strays.cancel_strays({known}, portal, 1)) == 1
-    queue_of.cache_clear()
-    wait_until(lambda: stray not in cluster.jobs(), "the end of the stray")
-    assert {other, known} <= set(cluster.jobs())
-    cluster.said("scancel", other, known)
 
 
 def test_a_job_that_never_reports_is_cancelled(

@@ -120,7 +120,7 @@ def test_no_name_of_a_server_reaches_it(
     assert cluster.job_of("eve") == ""
 
 
-def test_a_job_can_tell_its_port_and_nothing_else(
+def test_a_job_can_tell_that_it_listens_and_nothing_else(
     slurm_portal: RunningPortal, cluster: Cluster, token: str, full: str
 ) -> None:
     client = slurm_portal.login("eve")
@@ -129,12 +129,12 @@ def test_a_job_can_tell_its_port_and_nothing_else(
     number = cluster.job_of("eve")
     mine = {"Authorization": f"token {token}"}
     own = "/hub/api/beamhub/jobs/eve/pyfai"
-    bad = [{"job_id": "1; touch /tmp/beamhub-hostile"}, {"port": 22}, {"port": "8888"}, [], 1]
+    bad = [{"job_id": "1; touch /tmp/beamhub-hostile"}, {"port": 8888}, {"listening": "yes"}, [], 1]
     assert {client.post(own, headers=mine, json=body).status_code for body in bad} == {400}
     stock = client.post("/hub/api/batchspawner", headers=mine, json={"job_id": "1; id"})
     assert stock.status_code == 404
     assert client.post("/hub/api/beamhub/jobs/ada/pyfai", headers=mine, json={}).status_code == 404
-    nobody = httpx.post(f"{slurm_portal.url}{own}", json={"port": 8888})
+    nobody = httpx.post(f"{slurm_portal.url}{own}", json={"listening": True})
     assert nobody.status_code == 403
     slurm_portal.stop_server(client, "pyfai")
     assert cluster.state(number) == "CANCELLED"
