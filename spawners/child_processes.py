@@ -235,6 +235,15 @@ def begin(
     return subprocess.Popen(full, env=environment, cwd="/", **options)
 
 
+def begin_outliving(command: Sequence[str | Path], **options: Any) -> "subprocess.Popen[Any]":
+    """Start a command that goes on when this process is killed; see `outliving_portal`."""
+    environment = child_environment()
+    program, *arguments = map(str, command)
+    full = [found_program(program, environment), *arguments]
+    kept = outliving_portal(full, environment)
+    return subprocess.Popen(kept, env=environment, cwd="/", **options)
+
+
 async def start(
     command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, **options: Any
 ) -> asyncio.subprocess.Process:

@@ -91,7 +91,13 @@ class Tunnels:
 
     def problem(self) -> str:
         """Return why no way could be opened here, empty where all is well."""
-        length = len(str(self.socket("0" * 16)).encode())
+        path = str(self.socket("0" * 16))
+        if path != path.lower():
+            return (
+                f"The path of the state folder has capital letters, which addresses of "
+                f"sockets lose: {self.folder.parent}. Choose another with --state."
+            )
+        length = len(path.encode())
         if length <= PATH_BYTES_MAX:
             return ""
         return (

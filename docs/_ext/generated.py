@@ -116,6 +116,9 @@ STATE = {
     "the text. Readable by the portal only.",
     "reproduce": "Archives of notebooks that users have sent to be opened, one a user, for a day.",
     "start_times.json": "How long the last starts of each use case took.",
+    "submissions": "What was handed to Slurm and may still be there: a small file a job.",
+    "tunnels": "How servers on a cluster are let in: the portal's certificate with its key, a hash "
+    "of each server's secret, and a socket for each. Readable by the portal only.",
     "waits.json": "How long the last batch jobs of each size waited in the queue.",
 }
 """What lies in the state folder; the build fails where the code doesn't name one."""

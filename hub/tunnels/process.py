@@ -4,13 +4,13 @@ import fcntl
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from spawners import child_processes
 from spawners.launch import BackendError
 from spawners.tunnels import Tunnels
 
@@ -45,7 +45,7 @@ def serving(state: Path, host: str, port: int, hub: str) -> Iterator[None]:
     _ = tunnels.certificate  # made before the process looks for it
     end_leftover(tunnels.folder)
     where = (f"--state={state}", f"--host={host}", f"--port={port}", f"--hub={hub}")
-    kept = Kept([sys.executable, "-P", "-m", MODULE, *where])
+    kept = Kept(child_processes.python_command(MODULE, *where))
     try:
         yield
     finally:
@@ -79,13 +79,7 @@ class Kept:
             self._process.kill()
 
     def _begin(self) -> "subprocess.Popen[bytes]":
-        # It needs nothing that this process was told, and imports nothing from where it stands.
-        return subprocess.Popen(
-            self._command,
-            cwd="/",
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-            stdin=subprocess.DEVNULL,
-        )
+        return child_processes.begin_outliving(self._command, stdin=subprocess.DEVNULL)
 
     def _watch(self) -> None:
         while True:
