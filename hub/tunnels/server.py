@@ -93,11 +93,11 @@ class Way:
 
     async def _pass_on(self, portal: Streams) -> None:
         try:
-            server = await self._take()
+            await join(portal, await self._take())
         except TimeoutError:
+            pass
+        finally:
             portal[1].close()
-            return
-        await join(portal, server)
 
     async def _take(self) -> Streams:
         self._drop_ended()
@@ -183,9 +183,10 @@ class TunnelServer:
         way.asking_hub += 1
         try:
             await join(server, await self._open_hub())
-        except OSError:  # it's away for a moment
-            server[1].close()
+        except OSError:
+            pass  # it's away for a moment
         finally:
+            server[1].close()
             way.asking_hub -= 1
 
     async def _open_hub(self) -> Streams:

@@ -19,6 +19,11 @@ pytestmark = [
 ]
 ALL_PROTOCOLS = 3
 LISTENS = "0A"
+NESTED = (
+    "import subprocess; print(subprocess.run({program}, text=True, stdout=-1, stderr=-2).stdout)"
+)
+SRUN = ["srun", "--ntasks=1", "printenv", "BEAMHUB_SIZE"]
+SBATCH = ["sbatch", "--parsable", "--mem=50", "--output=/dev/null", "--wrap", "true"]
 
 
 class Sniffer:
@@ -94,6 +99,8 @@ def test_nothing_of_a_server_can_be_read_on_the_network_or_taken_on_its_node(
     words = ["HTTP/1.1", "Cookie", "/user/ada", secret, token, *(c.value or "" for c in cookies)]
     assert [word for word in words if word.encode() in heard] == []
     assert taken == []
+    assert kernel.run(NESTED.format(program=SRUN)).split() == ["small"]
+    assert kernel.run(NESTED.format(program=SBATCH)).split()[-1].isdigit()
     stopped_while_eve_waits(slurm_portal, cluster, ada, taken)
 
 
