@@ -49,8 +49,8 @@ class Serving(Declared):
     bind: str = Field("127.0.0.1", description="The address to listen on")
     port: Annotated[int, Field(ge=1024, le=65000)] = Field(
         8000,
-        description="Containers reach the hub at the one 81 above; jobs of a cluster dial in at the "
-        "one 82 above",
+        description="Containers reach the hub at the one 81 above; jobs of a cluster dial in at "
+        "the one 82 above",
     )
     public_url: HttpUrl | None = Field(None, description="What users type, behind a TLS proxy")
     tls: Literal["none", "proxy", "own"] = Field(
