@@ -68,8 +68,8 @@ def configure_serving(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.proxy_class = LastingRoutes
     c.JupyterHub.bind_url = f"{serving.own_url}/"
     c.JupyterHub.hub_bind_url = hub_url(deployment)
-    # Users' servers connect to its socket; nobody can put another in its place.
-    c.JupyterHub.hub_socket_mode = 0o666
+    # Users' servers on this machine connect to its socket; nobody can put another in its place.
+    c.JupyterHub.hub_socket_mode = 0o666 if site.backend.on_this_machine else 0o600
     if serving.apart:
         configure_apart(c, serving.apart)
     else:

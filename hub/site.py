@@ -51,8 +51,8 @@ class Serving(Declared):
     bind: str = Field("127.0.0.1", description="The address to listen on")
     port: Annotated[int, Field(ge=1024, le=65000)] = Field(
         8000,
-        description="Servers in containers reach the hub at one 81 above; at one 82 above, jobs of "
-        "a cluster dial in",
+        description="Containers reach the hub at the one 81 above; jobs of a cluster dial in at "
+        "the one 82 above",
     )
     public_url: HttpUrl | None = Field(None, description="What users type, behind a TLS proxy")
     tls: Literal["none", "proxy", "own"] = Field(
@@ -345,12 +345,9 @@ class SiteProfile(Declared):
 
     @property
     def hub_by_socket(self) -> bool:
-        """Whether proxy and servers reach the hub by a socket of its machine.
-
-        They are on that machine, or dial in at it.
-        """
-        there = self.backend.on_this_machine or bool(self.backend.tunnel_address)
-        return there and not self.serving.apart
+        """Whether all that asks the hub is on its own machine, and reaches it by a socket."""
+        near = self.backend.on_this_machine or bool(self.backend.tunnel_address)
+        return near and not self.serving.apart
 
     @model_validator(mode="after")
     def _apart_is_complete(self) -> Self:
