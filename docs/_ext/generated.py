@@ -71,7 +71,8 @@ VARIABLES = {
     "for its user, with colons between them; they come last on the PATH.",
     "BEAMHUB_SOCKET": "In a server's first moment, on the local backend: the number of the "
     "descriptor at which it listens.",
-    "BEAMHUB_TUNNEL": "In a job of a cluster, until its server begins: how to dial in at the portal.",
+    "BEAMHUB_TUNNEL": "In a job of a cluster, until its server begins: how to dial in at the "
+    "portal.",
     "BEAMHUB_NOTEBOOKS": "In a server: where the use case's files lie as they were shipped.",
     "BEAMHUB_NAME": "For Compose: what names of containers, networks and volumes begin with; "
     "`beamhub` where it isn't set.",
