@@ -123,10 +123,10 @@ Debian 12 and 13 and Ubuntu 24.04 have one."
     say "Installing the portal's Python packages"
     groups=$(for group in $2; do printf ' --group %s' "$group"; done)
     # uv refuses a file whose SHA-256 is none of those in the constraints, and no settings of a
-    # folder above take part.
+    # folder above take part. Compiled now: accounts that can't write here would do it at each start.
     # shellcheck disable=SC2086
     UV_NO_CONFIG=1 .venv/bin/uv pip install --python .venv/bin/python --constraint constraints.txt \
-        --editable ".[$1]" $groups
+        --compile-bytecode --editable ".[$1]" $groups
     say "Installing the proxy from npm"
     omit=--omit=dev
     [ -z "$2" ] || omit=
