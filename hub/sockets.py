@@ -4,6 +4,7 @@ No trust rests on a port of loopback, which any account can take: who may listen
 who may connect to it, is decided by owner and mode of the folder that it lies in.
 """
 
+import fcntl
 import hashlib
 import os
 import stat
@@ -19,6 +20,7 @@ from .deployment import Deployment
 LONGEST = 107
 """Bytes of a socket's path; Linux takes no more."""
 SERVER_NAME = "0123456789abcdef.sock"
+SHARED = Path("/tmp")  # noqa: S108 - what is put there is checked, and others can't replace it
 
 
 class SocketError(Exception):
@@ -32,14 +34,14 @@ class Sockets:
     Parameters
     ----------
     folder : Path
-        What they lie in. Every account may pass it, only the portal's can change it.
+        What they lie in. Only the portal's account can change it, and root's can be passed by all.
     """
 
     folder: Path
 
     @property
     def hub(self) -> Path:
-        """Where the hub listens: users' servers connect too, so every account can."""
+        """Where the hub listens: users' servers connect too, under whichever account they run."""
         return self.folder / "hub.sock"
 
     @property
@@ -55,15 +57,19 @@ class Sockets:
 
 def sockets_of(state: Path) -> Sockets:
     """Return where the sockets of the portal with this state folder lie."""
-    name = f"beamhub-{hashlib.sha256(str(state).encode()).hexdigest()[:16]}"
+    own = hashlib.sha256(str(state).encode()).hexdigest()[:16]
     if os.geteuid() == 0:
-        return Sockets(Path("/run") / name)
+        return Sockets(Path(f"/run/beamhub-{own}"))
     inside = Sockets(state / "run")
+    if fits(inside):
+        return inside
     # Second choice: this one is taken away when its account logs out, though the portal goes on.
-    own = os.environ.get("XDG_RUNTIME_DIR", "")
-    if unfit(inside) and own.startswith("/") and is_private(Path(own)):
-        return Sockets(Path(own) / name)
-    return inside
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    if runtime.is_absolute() and is_private(runtime):
+        near = Sockets(runtime / f"beamhub-{own}")
+        if fits(near):
+            return near
+    return Sockets(SHARED / f"beamhub-{os.geteuid()}-{own}")
 
 
 def hub_url(deployment: Deployment) -> str:
@@ -95,10 +101,11 @@ def ready_sockets(sockets: Sockets) -> Iterator[None]:
     SocketError
         They can't be made, or are somebody else's.
     """
-    refuse_unfit(sockets)
+    # Root's servers run under accounts of their users; all others' are of the portal's account.
+    passed_by = 0o711 if os.geteuid() == 0 else 0o700
     try:
         refuse_replaceable(sockets.folder)
-        own_folder(sockets.folder, 0o711)
+        own_folder(sockets.folder, passed_by)
         own_folder(sockets.orders.parent, 0o700)
         own_folder(sockets.servers, 0o700)
         remove_dead(sockets)
@@ -106,7 +113,8 @@ def ready_sockets(sockets: Sockets) -> Iterator[None]:
         raise SocketError(
             f"The portal can't make its sockets in {sockets.folder}: {error.strerror}."
         ) from None
-    yield
+    with left_alone(sockets.folder):
+        yield
     # This process may still listen there, but nothing more is to be heard.
     sockets.hub.unlink(missing_ok=True)
     with suppress(OSError):
@@ -117,31 +125,33 @@ def ready_sockets(sockets: Sockets) -> Iterator[None]:
             folder.rmdir()
 
 
-def unfit(sockets: Sockets) -> str:
-    """Return why sockets would have paths there that don't work, empty where they do."""
+@contextmanager
+def left_alone(folder: Path) -> Iterator[None]:
+    """Keep systemd's cleaner of temporary folders out: it passes by what is locked."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(held)
+
+
+def fits(sockets: Sockets) -> bool:
+    """Return whether sockets work there: by their length, and in small letters.
+
+    Host names of addresses are read in lower case, and JupyterHub's client takes a path so.
+    """
+    folder = str(sockets.folder)
     longest = len(os.fsencode(sockets.servers / SERVER_NAME))
-    if longest > LONGEST:
-        return f"their paths have {longest} bytes there, and Linux takes {LONGEST}"
-    if str(sockets.folder) != str(sockets.folder).lower():
-        # Host names of addresses are read in lower case, and JupyterHub's client takes a path so.
-        return "their paths have capital letters there, which JupyterHub doesn't distinguish"
-    return ""
-
-
-def refuse_unfit(sockets: Sockets) -> None:
-    """Refuse a folder in which sockets would have paths that don't work."""
-    if why := unfit(sockets):
-        raise SocketError(
-            f"The portal can't have its sockets in {sockets.folder}: {why}. Let XDG_RUNTIME_DIR "
-            "name a folder of your own that nobody else may enter, or choose another state folder "
-            "with --state."
-        )
+    return longest <= LONGEST and folder == folder.lower()
 
 
 def refuse_replaceable(folder: Path) -> None:
     """Refuse a folder that another account could put a different one in the place of."""
     above = folder.parent.stat()
-    if above.st_uid not in (0, os.geteuid()) or above.st_mode & 0o022:
+    # In a sticky folder, as /tmp is, nobody but root can move what is another's.
+    others = above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX
+    if above.st_uid not in (0, os.geteuid()) or others:
         raise SocketError(
             f"Other accounts can change what is in {folder.parent}, so the portal's sockets would "
             "not be safe there. Only root, or the account that starts the portal, may write it."

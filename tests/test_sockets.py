@@ -1,6 +1,11 @@
 import os
+import re
+import shutil
 import socket
 import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,12 +28,14 @@ def ordinary(monkeypatch) -> None:
 
 
 @pytest.fixture
-def a_private_folder(tmp_path) -> Path:
-    folder = tmp_path / "private"
-    folder.mkdir(mode=0o700)
-    if os.getuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
-    return folder
+def a_private_folder() -> Iterator[Path]:
+    """A folder with a path as short as a usual one, that only its ordinary account may enter."""
+    with tempfile.TemporaryDirectory(prefix="beamhub-test-", dir="/tmp") as made:
+        folder = Path(made, "private")
+        folder.mkdir(mode=0o700)
+        if os.getuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        yield folder
 
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away, as only root can")
@@ -96,17 +103,44 @@ def test_a_folder_of_another_account_in_its_place_is_refused(sockets):
 
 
 def test_a_place_where_others_can_put_another_folder_is_refused(sockets, tmp_path):
-    tmp_path.chmod(0o1777)
+    tmp_path.chmod(0o777)
     with pytest.raises(SocketError, match="Other accounts can change"), ready_sockets(sockets):
         pass
 
 
-@pytest.mark.parametrize(("name", "why"), [("a" * 90, "bytes there"), ("Ada", "capital letters")])
-def test_a_path_that_does_not_work_is_told_with_what_to_do(tmp_path, name, why):
-    sockets = Sockets(tmp_path / name)
-    with pytest.raises(SocketError, match=f"{why}.*XDG_RUNTIME_DIR"), ready_sockets(sockets):
-        pass
-    assert not sockets.folder.exists()
+@only_root
+def test_in_a_folder_as_tmp_is_nobody_can_put_another_in_its_place():
+    with tempfile.TemporaryDirectory(prefix="beamhub-test-", dir="/tmp") as made:
+        sockets = Sockets(Path(made, "run"))
+        code = f"import os; os.rename({str(sockets.folder)!r}, {made + '/mine'!r})"
+
+        def attempt() -> bytes:
+            command = ["/usr/bin/python3", "-c", code]
+            return subprocess.run(command, user=NOBODY, extra_groups=[], cwd="/", stderr=-1).stderr
+
+        Path(made).chmod(0o1777)
+        with ready_sockets(sockets):
+            assert b"PermissionError" in attempt()
+            assert sockets.folder.is_dir()
+            Path(made).chmod(0o777)
+            assert attempt() == b""
+
+
+@pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="without systemd")
+@only_root
+def test_a_cleaner_of_temporary_folders_leaves_it_alone(sockets, tmp_path):
+    rules = f"d {tmp_path} 1777 - - 1us\n".encode()
+
+    def clean() -> None:
+        subprocess.run(["systemd-tmpfiles", "--clean", "-"], input=rules, check=True)
+
+    with ready_sockets(sockets):
+        clean()
+        assert sockets.servers.is_dir()
+        (tmp_path / "other").mkdir()
+    sockets.servers.mkdir(parents=True)
+    clean()
+    assert not sockets.folder.exists(), "this cleaner takes nothing away, so nothing was shown"
 
 
 @only_root
@@ -127,7 +161,10 @@ def test_an_ordinary_accounts_lie_in_its_state_or_in_its_private_runtime_folder(
     deep = tmp_path / "Ada"
     assert sockets_of(deep).folder.parent == a_private_folder
     a_private_folder.chmod(0o750)
-    assert sockets_of(deep).folder == deep / "run"
+    shared = sockets_of(deep).folder
+    assert re.fullmatch(rf"/tmp/beamhub-{NOBODY}-[0-9a-f]{{16}}", str(shared))
+    assert sockets_of(tmp_path / ("a" * 90)).folder.parent == Path("/tmp")
+    assert sockets_of(tmp_path / ("a" * 90)).folder != shared == sockets_of(deep).folder
 
 
 @only_root
@@ -140,7 +177,18 @@ def test_a_runtime_folder_that_is_not_its_own_is_not_taken(a_private_folder, tmp
     for named in (link, roots, Path("relative"), tmp_path / "none"):
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(named))
         assert not is_private(named)
-        assert sockets_of(tmp_path / "Ada").folder == tmp_path / "Ada/run"
+        assert sockets_of(tmp_path / "Ada").folder.parent == Path("/tmp")
+
+
+@only_root
+@pytest.mark.usefixtures("ordinary")
+def test_a_runtime_folder_with_a_path_that_does_not_work_is_passed_over(
+    a_private_folder, tmp_path, monkeypatch
+):
+    large = a_private_folder.rename(a_private_folder.with_name("Private"))
+    assert is_private(large)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(large))
+    assert sockets_of(tmp_path / "Ada").folder.parent == Path("/tmp")
 
 
 def test_an_address_names_the_whole_path():

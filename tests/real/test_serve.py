@@ -7,6 +7,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import httpx
 import psutil
@@ -161,18 +162,30 @@ def test_a_file_of_the_users_does_not_break_the_start(state_folder: Callable[[],
 NOBODY = 65534
 
 
+@pytest.fixture(params=["", "Ada's " + "long " * 20], ids=["a usual path", "no path of sockets"])
+def state_of_nobody(request: pytest.FixtureRequest, state_folder: Callable[[], Path]) -> Path:
+    """A state folder of an ordinary account, which holds its sockets or can't."""
+    made = state_folder()
+    state = made / request.param
+    state.mkdir(exist_ok=True)
+    for link in {"environments"} - {path.name for path in state.iterdir()}:
+        (state / link).symlink_to((made / link).readlink())
+    (state / "lock").touch()
+    for path in (made, state, state / "lock"):
+        os.chown(path, NOBODY, NOBODY)
+    return state
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="every other test is about an ordinary account then")
 def test_an_ordinary_account_runs_a_portal_and_is_told_what_that_means(
-    portal: RunningPortal, state_folder: Callable[[], Path]
+    portal: RunningPortal, state_of_nobody: Path
 ) -> None:
     if not readable_by_others(BEAMHUB):
         pytest.skip(f"other accounts can't read {BEAMHUB}")
     # The shared environments are root's: they must be there before.
     root = portal.login("olga")
     portal.start_server(root, "pyfai", size="small")
-    state = state_folder()
-    for path in (state, state / "lock"):
-        os.chown(path, NOBODY, NOBODY)
+    state = state_of_nobody
     ordinary = RunningPortal(
         state,
         prefix=("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
@@ -184,10 +197,17 @@ def test_an_ordinary_account_runs_a_portal_and_is_told_what_that_means(
         assert "not protected from each other" in about
         assert "not protected from each other" not in root.get("/hub/about").text
         ordinary.start_server(client, "pyfai", size="small")
-        assert psutil.Process(server_pid(ordinary)).uids().real == NOBODY
+        server = psutil.Process(server_pid(ordinary))
+        assert server.uids().real == NOBODY
         assert stat.S_IMODE((state / "homes/ada").stat().st_mode) == 0o700
+        url = unquote(server.environ()["JUPYTERHUB_SERVICE_URL"])
+        sockets = Path(url.removeprefix("http+unix://").partition("/servers/")[0])
+        place = Path("/tmp") if "long" in str(state) else state
+        assert (sockets.parent, sockets.owner()) == (place, "nobody")
+        assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
     finally:
         ordinary.stop()
+    assert not sockets.exists()
 
 
 def test_one_portal_a_state(portal: RunningPortal) -> None:
