@@ -296,8 +296,12 @@ class Slapd:
         tls = ldap3.Tls(ca_certs_file=str(self.folder / "ca.pem"))
         server = ldap3.Server("localhost", port=self.tls_port, use_ssl=True, tls=tls)
         root = f"cn=root,{BASE}"
-        with ldap3.Connection(server, root, SEARCHERS_PASSWORD, auto_bind=True) as connection:
+        # 'with' would leave a connection open that was bound before it.
+        connection = ldap3.Connection(server, root, SEARCHERS_PASSWORD, auto_bind=True)
+        try:
             assert connection.modify(f"{dn},{BASE}", changes), connection.result
+        finally:
+            connection.unbind()
 
     def login(self, **values: Any) -> dict[str, Any]:
         """Return what a profile says of this directory."""
