@@ -39,7 +39,10 @@ def socket_to(
     cookies = "; ".join(f"{c.name}={c.value}" for c in client.cookies.jar)
     headers = {"Cookie": cookies, "Origin": portal.url}
     url = portal.url.replace("http", "ws") + address
-    return connect(url, additional_headers=headers, max_size=None, ssl=trusted)
+    # It's answered when the kernel is: by far not at once where many begin on few cores.
+    return connect(
+        url, additional_headers=headers, max_size=None, ssl=trusted, open_timeout=PATIENCE_S
+    )
 
 
 class Kernel:

@@ -18,7 +18,7 @@ import pytest
 from cluster import HUB, Cluster, wait_until
 from conftest import DEBIAN, REGISTRY
 from kernels import Kernel
-from portals import BEAMHUB, RunningPortal
+from portals import BEAMHUB, PATIENCE_S, RunningPortal
 from starts import failing_start
 from websockets.sync.client import connect
 
@@ -198,10 +198,12 @@ def test_a_program_with_a_window_starts_on_its_desktop(
     cookies = "; ".join(f"{c.name}={c.value}" for c in client.cookies.jar)
     url = f"{portal.url.replace('http', 'ws')}/user/ada/pyfai/desktop-websockify/"
     headers = {"Cookie": cookies, "Origin": portal.url}
-    with connect(url, additional_headers=headers, subprotocols=["binary"]) as screen:
-        assert bytes(screen.recv(timeout=60)).startswith(b"RFB ")
+    with connect(
+        url, additional_headers=headers, subprotocols=["binary"], open_timeout=PATIENCE_S
+    ) as screen:
+        assert bytes(screen.recv(timeout=PATIENCE_S)).startswith(b"RFB ")
         code = "import subprocess as s; print(s.run(['ps', 'axww'], capture_output=True).stdout)"
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE_S
         while "pyFAI-calib2" not in (processes := kernel.run(code)):
             assert time.monotonic() < end, processes
             time.sleep(1)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -167,13 +168,6 @@ for name in (".jupyter/jupyter_server_config.py", ".ipython/profile_default/star
     slow_portal.stop_server(client, "pyfai")
 
 
-@pytest.fixture(scope="module")
-def mona(docker_portal: RunningPortal) -> Iterator[httpx.Client]:
-    client = docker_portal.login("mona")
-    docker_portal.start_server(client, "pyfai", size="tiny")
-    yield client
-
-
 def closed_inside(container: str) -> bool:
     """Return whether routes inside a server lead to the hub's side only, as they have to."""
     ask = ["docker", "exec", container, "ip", "route", "get"]
@@ -187,10 +181,48 @@ def closed_inside(container: str) -> bool:
     return 0 not in found
 
 
+@pytest.fixture
+def unwatched(docker_site: Path) -> Iterator[tuple[str, str]]:
+    """The names of a network and a server as portals make them, that no hub takes away."""
+    name = f"bht-unwatched-{os.getpid()}"
+    server = f"{name}--pyfai"
+    with walled(name, f"{server}--walls", IMAGE) as walls:
+        inside = [f"--network=container:{walls}", "--entrypoint=sleep"]
+        said("docker", "run", "--detach", f"--name={server}", *inside, IMAGE, "infinity")
+        yield name, server
+        said("docker", "rm", "--force", server)
+
+
+@contextmanager
+def walled(network: str, name: str, image: str) -> Iterator[str]:
+    """Make walls in a network of their own; yields their id."""
+    client = docker_package.APIClient(version="auto", **docker_package.utils.kwargs_from_env())
+    owner = Owner("a portal", "ada", "ada")
+    networks.ensure(client, network, networks.Plan(IPv4Network("10.199.0.0/16"), {}), owner)
+    making = raise_walls(
+        Daemon("ada", lambda: client),
+        image,
+        name,
+        network,
+        hub_ip="",
+        unreachable=["169.254.0.0/16", "100.100.100.200/32"],
+        labels=owner.labels,
+    )
+    try:
+        walls = asyncio.run(making)
+        try:
+            yield walls.id
+        finally:
+            client.remove_container(walls.id, force=True)
+    finally:
+        # Which it can't be while anything is in it.
+        client.remove_network(network)
+
+
 def test_closed_ways_stay_closed_whatever_is_done_to_containers_and_networks(
-    docker_portal: RunningPortal, mona: httpx.Client, prefix: str
+    unwatched: tuple[str, str],
 ) -> None:
-    network, server = f"{prefix}-mona", f"{prefix}-mona--pyfai"
+    network, server = unwatched
     assert closed_inside(server)
     said("docker", "network", "disconnect", network, f"{server}--walls")
     said("docker", "network", "connect", network, f"{server}--walls")
@@ -204,42 +236,28 @@ def test_closed_ways_stay_closed_whatever_is_done_to_containers_and_networks(
     end = time.monotonic() + PATIENCE_S
     while not closed_inside(server):
         assert time.monotonic() < end
-    # The portal knows that these are not the walls that it saw closed.
-    while "Its network was taken away from outside" not in mona.get("/hub/home").text:
+
+
+def test_walls_that_are_not_those_seen_closed_end_the_server(
+    docker_portal: RunningPortal, prefix: str
+) -> None:
+    client = docker_portal.login("mona")
+    docker_portal.start_server(client, "pyfai", size="tiny")
+    said("docker", "restart", "--time=1", f"{prefix}-mona--pyfai--walls")
+    end = time.monotonic() + PATIENCE_S
+    while "Its network was taken away from outside" not in client.get("/hub/home").text:
         assert time.monotonic() < end
         time.sleep(1)
 
 
-def test_walls_that_cannot_be_made_are_no_start(docker: Docker, docker_site: Path) -> None:
+def test_walls_that_cannot_be_made_are_no_start(docker_site: Path) -> None:
     """Debian's image lacks the program 'ip', as one that a site made itself may."""
-
-    async def attempt(image: str, unreachable: list[str]) -> None:
-        client = docker_package.APIClient(version="auto", **docker_package.utils.kwargs_from_env())
-        name = f"bht-nowalls-{os.getpid()}"
-        daemon = Daemon("ada", lambda: client)
-        plan = networks.Plan(IPv4Network("10.199.0.0/16"), {})
-        owner = Owner("a portal", "ada", "ada")
-        networks.ensure(client, name, plan, owner)
-        walls = None
-        try:
-            walls = await raise_walls(
-                daemon,
-                image,
-                f"{name}--walls",
-                name,
-                hub_ip="",
-                unreachable=unreachable,
-                labels=owner.labels,
-            )
-        finally:
-            if walls:
-                await daemon.remove(walls.id)
-            # Which it can't be while anything is in it.
-            client.remove_network(name)
-
-    with pytest.raises(ShieldError, match=r"could not be closed .* ip: not found"):
-        asyncio.run(attempt(DEBIAN, ["169.254.0.0/16"]))
-    asyncio.run(attempt(IMAGE, ["169.254.0.0/16"]))
+    name = f"bht-nowalls-{os.getpid()}"
+    refusal = pytest.raises(ShieldError, match=r"could not be closed .* ip: not found")
+    with refusal, walled(name, f"{name}--walls", DEBIAN):
+        pass
+    with walled(name, f"{name}--walls", IMAGE):
+        pass
 
 
 def test_an_open_way_is_seen(docker: Docker, docker_site: Path) -> None:
