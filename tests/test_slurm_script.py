@@ -4,6 +4,7 @@ import os
 import pwd
 import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
@@ -110,15 +111,23 @@ def variables():
 WORDS = """a 'quoted' "word", a \\ and\tmore\n of $(it) ünlike `all`"""
 
 
+@pytest.fixture(params=["openssl", "python3"])
+def node(request, tmp_path):
+    """The PATH of a node that has one of two programs by which a shell can speak encrypted."""
+    for name in ("bash", "sleep", "test", "timeout", "touch", request.param):
+        (tmp_path / name).symlink_to(shutil.which(name, path="/usr/bin:/bin"))
+    return str(tmp_path)
+
+
 @pytest.mark.parametrize("words", [WORDS, "x" * 30_000, '"' * 3000])
-def test_what_is_missing_on_the_node_is_told_to_the_portal(reports, words):
+def test_what_is_missing_on_the_node_is_told_to_the_portal(reports, words, node):
     needs = [
         Need(("test", "-d", "/"), "Never told."),
         Need(("bash", "-c", f"printf %s {shlex.quote(words)} >&2; exit 1"), 'It isn\'t "there".'),
         Need(("touch", "/nonexistent/x"), "Never tried."),
     ]
     script = made(variables=variables(), tunnel=reports.tunnel, needs=needs, command=["echo", "x"])
-    done = run(script)
+    done = run(script, PATH=node)
     assert (done.returncode, done.stdout) == (1, "")
     [(path, authorization, told)] = reports.got
     assert (path, authorization) == ("/hub/api/beamhub/jobs/ada/pyfai", "token t0ken")
@@ -127,13 +136,14 @@ def test_what_is_missing_on_the_node_is_told_to_the_portal(reports, words):
     Told.model_validate(told)
 
 
-def test_the_shell_tells_nothing_to_whoever_is_not_the_portal(reports, tmp_path):
+def test_the_shell_tells_nothing_to_whoever_is_not_the_portal(reports, node, tmp_path):
     needs = [Need(("false",), "It isn't there.")]
     host, port, name, *_ = reports.tunnel.split()
-    other = Tunnels(tmp_path)
+    other = Tunnels(tmp_path / "other")
+    other.folder.parent.mkdir()
     told = other.told(name, "s3cret", host, int(port))  # the same place, and another certificate
     script = made(variables=variables(), tunnel=told, needs=needs).replace("sleep 5", "break")
-    assert run(script).returncode == 1
+    assert run(script, PATH=node).returncode == 1
     assert reports.got == []
 
 

@@ -9,20 +9,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.tunnels.server import HELLO, LOCK
+from hub.cli.serve import can_listen, own_state
+from hub.tunnels.process import MODULE
+from hub.tunnels.server import HELLO, LOCK, STRANGERS_MAX
+from spawners import child_processes
 from spawners.tunnels import Tunnels
 from workbench.tunnel import Portal, Tunnel
 
 PATIENCE_S = 60.0
+LISTENS = "00010000"
 SERVER = """
 import socket, sys
 listener = socket.socket(socket.AF_UNIX)
@@ -113,6 +119,8 @@ def test_the_portal_asks_the_server_many_things_at_once(served):
     for one in asking:
         one.join(PATIENCE_S)
     assert found == [9999] * 40
+    table = Path("/proc/net/unix").read_text().splitlines()
+    assert [line.split()[3] for line in table if line.endswith(f" {served}")].count(LISTENS) == 1
 
 
 def test_a_large_file_comes_whole(served):
@@ -135,6 +143,45 @@ def test_who_shows_no_secret_or_another_servers_gets_nothing(reports, served):
             assert stranger(reports, hello.encode()) == b""
     assert reports.got == []
     assert ask(served, 10) == 10  # and nobody took the server's place
+
+
+def test_hundreds_who_dial_in_and_say_nothing_keep_no_server_out(reports):
+    """However long they stay: of those who have shown nothing, the last to come are heard."""
+    context = ssl._create_unverified_context()
+    address = ("127.0.0.1", reports.port)
+    process = psutil.Process(int((reports.tunnels.folder / LOCK).read_text()))
+    with ExitStack() as open_:
+        for _ in range(STRANGERS_MAX + 50):
+            plain = open_.enter_context(socket.create_connection(address))
+            open_.enter_context(context.wrap_socket(plain))
+        for _ in range(300):
+            open_.enter_context(socket.create_connection(address))
+        plain = open_.enter_context(socket.create_connection(address))
+        server = open_.enter_context(context.wrap_socket(plain))
+        hello = " ".join(["serve", *reports.tunnel.split()[2:4]])
+        server.sendall(f"{hello}\n".encode())
+        until(reports.tunnels.socket(reports.tunnel.split()[2]).exists, "the server's way")
+        assert process.num_fds() < STRANGERS_MAX + 40
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state folder that other accounts may pass, as a portal wants it."""
+    with TemporaryDirectory(prefix="bh-tunnels-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder) / "state"
+
+
+def test_what_a_killed_portal_has_left_is_ended_before_its_port_is_looked_at(state):
+    with own_state(state), socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    where = (f"--state={state}", "--host=127.0.0.1", f"--port={port}", "--hub=http://127.0.0.1:9")
+    assert Tunnels(state).certificate.der
+    left = subprocess.Popen(child_processes.python_command(MODULE, *where))
+    until(lambda: not can_listen("127.0.0.1", port), "the process")
+    threading.Thread(target=left.wait, daemon=True).start()  # as init does for one that is left
+    with own_state(state):
+        assert can_listen("127.0.0.1", port)
 
 
 def test_a_server_tells_nobody_who_has_not_the_portals_certificate(reports, tmp_path):

@@ -8,7 +8,7 @@ that the portal has told of, and begins with the secret of this server's start.
 import asyncio
 import base64
 import contextlib
-import random
+import secrets
 import socket
 import ssl
 import tempfile
@@ -29,6 +29,8 @@ PAUSE_S = (0.2, 10.0)
 """Before dialling again: at first, and at most."""
 LASTING_S = 5.0
 """One that held for so long was welcome."""
+CHANCE = secrets.SystemRandom()
+"""Not the process's own generator, whose sequence a program may have fixed for itself."""
 KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -138,7 +140,7 @@ class Tunnel:
             if used:
                 self._begin(self._answer(*used))
             else:
-                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+                await asyncio.sleep(pause * CHANCE.uniform(0.5, 1))
                 pause = min(2 * pause, longest)
 
     async def _wait_for_use(self) -> tuple[Streams, bytes] | None:

@@ -76,6 +76,8 @@ def run_portal(deployment: Deployment, level: str, log_file: Path | None) -> Non
 @contextmanager
 def own_state(state: Path) -> Iterator[None]:
     """Have the state folder alone, with nothing left of a portal that was killed."""
+    from ..tunnels.process import end_leftover_tunnels
+
     try:
         prepare_state(state)
         lock = hold_state(state)
@@ -85,6 +87,7 @@ def own_state(state: Path) -> Iterator[None]:
     os.umask(0o077)
     with lock:
         end_leftover_proxy(state)
+        end_leftover_tunnels(state)
         yield
 
 

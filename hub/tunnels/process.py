@@ -43,7 +43,6 @@ def serving(state: Path, host: str, port: int, hub: str) -> Iterator[None]:
     if problem := tunnels.problem():
         raise BackendError(problem)
     _ = tunnels.certificate  # made before the process looks for it
-    end_leftover(tunnels.folder)
     where = (f"--state={state}", f"--host={host}", f"--port={port}", f"--hub={hub}")
     kept = Kept(child_processes.python_command(MODULE, *where))
     try:
@@ -91,9 +90,14 @@ class Kept:
                     self._process = self._begin()
 
 
-def end_leftover(folder: Path) -> None:
-    """End the process of a portal that was killed: it holds the port."""
-    with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)) as lock:
+def end_leftover_tunnels(state: Path) -> None:
+    """End the process of a portal that was killed, where it has left one: it holds the port."""
+    path = Tunnels(state).folder / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    with os.fdopen(descriptor) as lock:
         end = time.monotonic() + 2 * END_S
         while time.monotonic() < end:
             try:
@@ -101,7 +105,7 @@ def end_leftover(folder: Path) -> None:
             except BlockingIOError:
                 how = signal.SIGTERM if time.monotonic() < end - END_S else signal.SIGKILL
                 with suppress(ValueError, ProcessLookupError):
-                    os.kill(int((folder / LOCK).read_text(encoding="ascii")), how)
+                    os.kill(int(path.read_text(encoding="ascii")), how)
                 time.sleep(0.1)
             else:
                 return

@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import signal
+import socket
 from collections import deque
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -32,8 +33,10 @@ IDLE_MAX = 16
 HUB_MAX = 64
 """Connections of one server to the hub."""
 STRANGERS_MAX = 256
-"""Connections that haven't shown a secret yet."""
+"""Connections that haven't shown a secret yet; of more, the one that has waited longest goes."""
+BACKLOG = 1024
 LOOK_S = 1.0
+PAUSE_S = 0.1
 
 
 class Way:
@@ -52,12 +55,14 @@ class Way:
         self._wanted: deque[asyncio.Future[Streams]] = deque()
         self._used: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._opening = asyncio.Lock()
 
     async def listen(self) -> None:
         """Show the server to the portal, from its first connection on."""
-        if self._server is None:
-            self.path.unlink(missing_ok=True)
-            self._server = await asyncio.start_unix_server(self._use, self.path, limit=CHUNK)
+        async with self._opening:  # several come at once
+            if self._server is None:
+                self.path.unlink(missing_ok=True)
+                self._server = await asyncio.start_unix_server(self._use, self.path, limit=CHUNK)
 
     def offer(self, server: Streams) -> None:
         """Take a connection of the server's, for whoever wants it next."""
@@ -68,7 +73,7 @@ class Way:
         self._idle.append(server)
         self._drop_ended()
         if len(self._idle) > IDLE_MAX:
-            self._idle.popleft()[1].close()
+            cut_off(self._idle.popleft())
 
     def close(self) -> None:
         """Cut off everything."""
@@ -78,7 +83,7 @@ class Way:
         for task in self._used:
             task.cancel()
         while self._idle:
-            self._idle.pop()[1].close()
+            cut_off(self._idle.pop())
 
     def keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something that ends when the way is closed."""
@@ -105,13 +110,22 @@ class Way:
             return self._idle.pop()
         wanted: asyncio.Future[Streams] = asyncio.get_running_loop().create_future()
         self._wanted.append(wanted)
-        return await asyncio.wait_for(wanted, WAIT_S)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                return await wanted
+        except BaseException:
+            if wanted.done() and not wanted.cancelled():  # it has come at the same moment
+                cut_off(wanted.result())
+            raise
+        finally:
+            with suppress(ValueError):
+                self._wanted.remove(wanted)
 
     def _drop_ended(self) -> None:
         # A server says nothing before it is asked.
         for server in [one for one in self._idle if one[0].at_eof() or one[1].is_closing()]:
             self._idle.remove(server)
-            server[1].close()
+            cut_off(server)
 
 
 class TunnelServer:
@@ -129,56 +143,98 @@ class TunnelServer:
         self.tunnels = tunnels
         self.hub = hub
         self.ways: dict[str, Way] = {}
-        self._strangers = 0
+        self._context = tunnels.certificate.context()
+        self._strangers: dict[asyncio.Task[None], None] = {}
 
     async def run(self, host: str, port: int) -> None:
         """Take connections until the process ends."""
-        server = await asyncio.start_server(
-            self._greet,
-            host,
-            port,
-            ssl=self.tunnels.certificate.context(),
-            ssl_handshake_timeout=HELLO_S,
-            limit=CHUNK,
-            backlog=1024,
-        )
-        async with server:
-            while True:
-                await asyncio.sleep(LOOK_S)
-                self.close_those_not_open()
+        listener = socket.create_server((host, port), backlog=BACKLOG)
+        listener.setblocking(False)
+        with listener:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._take(listener))
+                group.create_task(self._look())
+
+    async def _take(self, listener: socket.socket) -> None:
+        """Take connections; whoever says nothing keeps nobody else out."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                plain, _ = await loop.sock_accept(listener)
+            except OSError:  # it's gone again, or this process has too many files open
+                await asyncio.sleep(PAUSE_S)
+                continue
+            task = loop.create_task(self._greet(plain))
+            self._strangers[task] = None
+            task.add_done_callback(self._is_no_stranger)
+            if len(self._strangers) > STRANGERS_MAX:
+                longest = next(iter(self._strangers))
+                self._is_no_stranger(longest)
+                longest.cancel()
+
+    def _is_no_stranger(self, task: "asyncio.Task[None] | None") -> None:
+        if task:
+            self._strangers.pop(task, None)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self.close_those_not_open()
 
     def close_those_not_open(self) -> None:
         """Cut off servers that the portal has stopped."""
         for name in [name for name in self.ways if not self.tunnels.is_open(name)]:
             self.ways.pop(name).close()
 
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _greet(self, plain: socket.socket) -> None:
         """Hear who dials in; whoever can't show a secret is told nothing."""
-        found = None
-        if self._strangers < STRANGERS_MAX:
-            self._strangers += 1
-            try:
-                async with asyncio.timeout(HELLO_S):
-                    found = HELLO.fullmatch(await reader.readline())
-            except (OSError, ValueError):
-                pass
-            finally:
-                self._strangers -= 1
-        what, name, secret = (part.decode() for part in found.groups()) if found else ("", "", "")
-        if not self.tunnels.admits(name, secret):
-            writer.close()
+        try:
+            async with asyncio.timeout(HELLO_S):
+                server = await self._encrypted(plain)
+                what, name = await self._hear(server)
+        except (OSError, ValueError):
             return
-        keep_alive(writer)
+        self._is_no_stranger(asyncio.current_task())
+        keep_alive(server[1])
         way = self.ways.setdefault(name, Way(self.tunnels.socket(name)))
         if what == "hub":
-            await way.keep(self._ask_hub(way, (reader, writer)))
+            await way.keep(self._ask_hub(way, server))
         else:
             await way.listen()
-            way.offer((reader, writer))
+            way.offer(server)
+            if self.ways.get(name) is not way:  # closed meanwhile
+                way.close()
+
+    async def _encrypted(self, plain: socket.socket) -> Streams:
+        """Return a connection once it is encrypted."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=CHUNK, loop=loop)
+        transport, protocol = await loop.connect_accepted_socket(
+            lambda: asyncio.StreamReaderProtocol(reader, loop=loop), plain, ssl=self._context
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def _hear(self, stranger: Streams) -> tuple[str, str]:
+        """Return what somebody wants, and the name of the way that their secret opens.
+
+        Raises
+        ------
+        ValueError
+            They can't show one.
+        """
+        try:
+            found = HELLO.fullmatch(await stranger[0].readline())
+            what, name, secret = (part.decode() for part in found.groups()) if found else ("",) * 3
+            if not self.tunnels.admits(name, secret):
+                raise ValueError("no secret")
+        except BaseException:
+            cut_off(stranger)
+            raise
+        return what, name
 
     async def _ask_hub(self, way: Way, server: Streams) -> None:
         if way.asking_hub >= HUB_MAX:
-            server[1].close()
+            cut_off(server)
             return
         way.asking_hub += 1
         try:
@@ -194,6 +250,11 @@ class TunnelServer:
         if url.scheme == "http+unix":
             return await asyncio.open_unix_connection(unquote(url.netloc), limit=CHUNK)
         return await asyncio.open_connection(url.hostname, url.port, limit=CHUNK)
+
+
+def cut_off(peer: Streams) -> None:
+    """End a connection at once: one that is closed in order waits for what the other side says."""
+    peer[1].transport.abort()
 
 
 def hold(folder: Path) -> int:
