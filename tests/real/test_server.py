@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from kernels import Kernel, in_a_terminal, socket_to
-from portals import RunningPortal, xsrf
+from portals import PATIENCE_S, RunningPortal, xsrf
 from websockets.exceptions import InvalidStatus
 
 from hub.usecases import NOTEBOOKS, load_use_cases
@@ -144,7 +144,7 @@ def test_a_server_that_is_told_to_end_tells_those_who_have_it_open(site: Running
     with socket_to(site, client, address) as socket:
         stopping = threading.Thread(target=site.stop_server, args=(client, "pyfai"))
         stopping.start()
-        assert socket.recv(timeout=60) == "ending"
+        assert socket.recv(timeout=PATIENCE_S) == "ending"
     stopping.join()
 
 
