@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.handlers.base import UserUrlHandler
 from jupyterhub.handlers.pages import ProxyErrorHandler
+from oauthlib.common import Request
 from tornado import web
 from tornado.ioloop import IOLoop
 
@@ -73,16 +74,26 @@ class Unreachable(AboutAServer, ProxyErrorHandler):
 class Authorize(OAuthAuthorizeHandler):
     """The way from a server's page to its user's log-in, which tells nobody else what there is."""
 
-    @web.authenticated
-    async def get(self) -> None:
-        """Answer for another's server as for one that isn't there."""
-        name = self.get_argument("client_id", "")
-        if name.startswith(SERVERS):
-            client = self.oauth_provider.fetch_by_client_id(name)
-            server = client.spawner if client is not None else None
-            if server is None or not self.get_scope_filter("access:servers")(server, kind="server"):
-                raise web.HTTPError(403, "There is no such server, or it is not yours to use.")
-        await super().get()
+    async def prepare(self) -> None:
+        """Answer for another's server as for one that isn't there, however it is asked for."""
+        await super().prepare()
+        name = self.client_name()
+        if self.current_user is None or not name.startswith(SERVERS):
+            return
+        client = self.oauth_provider.fetch_by_client_id(name)
+        server = client.spawner if client is not None else None
+        if server is None or not self.get_scope_filter("access:servers")(server, kind="server"):
+            raise web.HTTPError(403, "There is no such server, or it is not yours to use.")
+
+    def client_name(self) -> str:
+        """Return which client JupyterHub's OAuth will take the request for.
+
+        That reads a body of any type as a form, unlike Tornado, and it goes before the address.
+        """
+        try:
+            return str(Request(*self.extract_oauth_params()).client_id or "")
+        except ValueError:
+            raise web.HTTPError(400, "This is no request of OAuth.") from None
 
 
 HANDLERS = [

@@ -3,11 +3,12 @@
 import os
 import re
 import stat
+from collections.abc import Iterator
 from urllib.parse import unquote
 
 import httpx
 import pytest
-from jupyterhub import apihandlers
+from jupyterhub import apihandlers, orm
 from jupyterhub import handlers as pages
 from kernels import Kernel
 from portals import RunningPortal, xsrf
@@ -20,10 +21,11 @@ pytestmark = [pytest.mark.portal, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def ada(portal: RunningPortal) -> httpx.Client:
+def ada(portal: RunningPortal) -> Iterator[httpx.Client]:
     client = portal.login("ada")
     portal.start_server(client, "pyfai", size="small")
-    return client
+    yield client
+    portal.stop_server(client, "pyfai")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,19 @@ def token(portal: RunningPortal, eve: httpx.Client) -> str:
     answer = eve.post("/hub/api/users/eve/tokens", headers={"X-XSRFToken": cookie or ""})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["token"])
+
+
+@pytest.fixture(scope="module")
+def bob(portal: RunningPortal, ada: httpx.Client) -> httpx.Client:
+    """Somebody who has a share of ada's server, as administrators can give one."""
+    session = orm.new_session_factory(f"sqlite:///{portal.state}/portal.sqlite")()
+    made = orm.User(name="bob")
+    session.add(made)
+    server = session.query(orm.User).filter_by(name="ada").one().orm_spawners["pyfai"]
+    orm.Share.grant(session, server, made)
+    session.close()
+    session.get_bind().dispose()
+    return portal.login("bob")
 
 
 PLACES = [
@@ -56,6 +71,15 @@ def test_the_owner_is_let_in(ada: httpx.Client) -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_the_other_user_is_not(ada: httpx.Client, eve: httpx.Client, place: str) -> None:
     assert eve.get(place).status_code == 403
+
+
+def test_who_has_a_share_of_a_server_is_asked_and_let_in(bob: httpx.Client) -> None:
+    question = bob.get("/user/ada/pyfai/lab")
+    assert question.url.path == "/hub/api/oauth2/authorize", question.text
+    scopes = re.findall(r'name="scopes" value="([^"]*)"', question.text)
+    form = {"_xsrf": xsrf(question.text), "scopes": scopes}
+    answer = bob.post(str(question.url), data=form)
+    assert (answer.status_code, answer.url.path) == (200, "/user/ada/pyfai/lab")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -164,9 +188,12 @@ def answer_to(client: httpx.Client, method: str, address: str, user: str, server
     """Return all of an answer that could tell something, with the names left out."""
     url = "/hub" + address.format(user=user, server=server)
     cookie = client.cookies.get("_xsrf", path="/hub/") or ""
-    answer = client.request(
-        method, url, headers={"X-XSRFToken": cookie}, follow_redirects=False, timeout=60
-    )
+    answer = client.request(method, url, headers={"X-XSRFToken": cookie}, follow_redirects=False)
+    return told_by(answer, user, server)
+
+
+def told_by(answer: httpx.Response, user: str, server: str) -> str:
+    """Return what an answer tells, with the names left out, and what differs each time."""
     told = (answer.status_code, answer.headers.get("location"), answer.text)
     text = re.sub(
         r'name="_xsrf" value="[^"]*"|xsrf_token: "[^"]*"|state=[^&"]*', "", unquote(str(told))
@@ -196,6 +223,30 @@ def test_nobody_else_learns_who_there_is_and_what_runs(
             ]
     assert told == []
     assert ada.get("/user/ada/pyfai/api/status").status_code == 200
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("kind", [FORM, "text/plain", "application/json", ""])
+@pytest.mark.parametrize("in_address", ["", "?client_id=jupyterhub-user-eve-pyfai", "?client_id=x"])
+def test_nor_from_a_form_for_oauth(
+    portal: RunningPortal, ada: httpx.Client, eve: httpx.Client, kind: str, in_address: str
+) -> None:
+    """JupyterHub reads such a form whatever its type says, and before the address."""
+    cookie = eve.cookies.get("_xsrf", path="/hub/") or ""
+    headers = {"X-XSRFToken": cookie, "Content-Type": kind}
+
+    def told(user: str, server: str) -> str:
+        name = f"jupyterhub-user-{user}-{server}"
+        body = f"client_id={name}&response_type=code&redirect_uri=/user/{user}/{server}/&state=x"
+        address = f"/hub/api/oauth2/authorize{in_address}"
+        answer = eve.post(address, content=body, headers=headers, follow_redirects=False)
+        return told_by(answer, user, server)
+
+    running = told("ada", "pyfai")
+    assert running.startswith("(403,") and "no such server, or it is not yours" in running
+    assert [told(*probe) for probe in PROBES] == [running] * len(PROBES)
 
 
 def test_the_owner_does_learn_that_it_runs(ada: httpx.Client, eve: httpx.Client) -> None:

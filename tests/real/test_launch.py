@@ -149,8 +149,8 @@ def test_a_sixth_use_case_is_one_folder(
         page.wait_for_url("**/spawn-pending/**")
         shot(page, "pending")
         assert violations(page) == []
-        page.wait_for_url("**/user/sam/spectra/lab/tree/**", timeout=120_000)
-        page.locator(".jp-NotebookPanel").wait_for(timeout=60_000)
+        page.wait_for_url("**/user/sam/spectra/lab/tree/**", timeout=2 * PATIENCE_S * 1000)
+        page.locator(".jp-NotebookPanel").wait_for()
     finally:
         portal.stop()
 

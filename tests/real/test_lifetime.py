@@ -59,8 +59,8 @@ def open_lab(page: Page, portal: RunningPortal, size: str) -> None:
     page.goto(f"{portal.url}/hub/open/pyfai")
     page.get_by_label(size).check()
     page.get_by_role("button", name="Start Powder diffraction with pyFAI").click()
-    page.wait_for_url("**/user/**", timeout=120_000)
-    page.locator(".jp-NotebookPanel").wait_for(timeout=120_000)
+    page.wait_for_url("**/user/**")
+    page.locator(".jp-NotebookPanel").wait_for()
 
 
 def end_of(page: Page) -> Locator:
@@ -82,7 +82,7 @@ def test_the_end_of_a_servers_time(brief_portal: RunningPortal, context: Browser
         type_into(page, name, f"typed into {name}\n")
     write(home, "shared.txt", "changed elsewhere\n")
     # A minute before the end all is saved, but nothing over what has changed.
-    expect(page.get_by_text("Changed on disk meanwhile").first).to_be_visible(timeout=180_000)
+    expect(page.get_by_text("Changed on disk meanwhile").first).to_be_visible()
     assert (home / "mine.txt").read_text() == "begun\ntyped into mine.txt\n"
     [beside] = home.glob("shared (unsaved *).txt")
     assert beside.read_text() == "begun\ntyped into shared.txt\n"

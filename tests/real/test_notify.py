@@ -76,14 +76,14 @@ def test_who_wants_it_is_notified(own_portal: RunningPortal, context: BrowserCon
     assert violations(page) == []
     hide(page, True)
     # A tab that nobody looks at keeps its title until somebody does.
-    expect(page).to_have_title("Ready: Spectra", timeout=120_000)
+    expect(page).to_have_title("Ready: Spectra")
     assert page.evaluate("shown") == ["Ready: Spectra"]
     hide(page, False)
     page.wait_for_url("**/user/ada/spectra/**")
     # The choice is remembered.
     begin(page, own_portal, "broken")
     failed = page.get_by_role("heading", level=1)
-    expect(failed).to_contain_text("Broken did not start", timeout=60_000)
+    expect(failed).to_contain_text("Broken did not start")
     assert page.evaluate("shown") == ["Ready: Spectra", "Did not start: Broken"]
 
 

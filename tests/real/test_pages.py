@@ -89,7 +89,7 @@ def test_the_page_of_a_server_that_has_ended(
 ) -> None:
     page.goto(ended)
     # At first the portal may not know of it, and its page goes on by itself.
-    expect(page.get_by_role("alert")).to_contain_text("shut down from inside", timeout=60_000)
+    expect(page.get_by_role("alert")).to_contain_text("shut down from inside")
     page.locator("summary").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
     shot(page, f"ended-{scheme}-{width}")

@@ -116,15 +116,15 @@ def archive_of(portal: RunningPortal, browser: Browser, user: str, folder: Path)
     page.goto(f"{portal.url}/user/{user}/pyfai/lab/tree/beamhub/pyfai/small.ipynb")
     run_all(page)
     button = page.get_by_role("button", name="Archive this notebook")
-    expect(button).to_be_visible(timeout=120_000)
+    expect(button).to_be_visible()
     # Nothing of this run is saved yet, so there is nothing to archive.
     button.click()
-    expect(page.get_by_text("is not this run's")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("is not this run's")).to_be_visible()
     page.keyboard.press("Control+s")
     page.wait_for_timeout(1500)
     button.click()
     link = page.get_by_role("link").filter(has_text=re.compile(r"small-.*[.]crate[.]zip"))
-    expect(link).to_be_visible(timeout=30_000)
+    expect(link).to_be_visible()
     shot(page, f"archive-button-{user}", full=False)
     with page.expect_download() as coming:
         link.click()
@@ -146,9 +146,7 @@ def open_it(page: Page, user: str) -> str:
     """Open the archive that is shown, and return the name of the copy, drawn as it was run."""
     page.get_by_role("button", name="Open in Powder diffraction with pyFAI").click()
     page.wait_for_url(f"**/user/{user}/pyfai/lab/tree/**", timeout=300_000)
-    expect(page.locator(".jp-NotebookPanel").get_by_text("All 2 checks passed")).to_be_visible(
-        timeout=60_000
-    )
+    expect(page.locator(".jp-NotebookPanel").get_by_text("All 2 checks passed")).to_be_visible()
     return page.url.rpartition("/")[2].partition("?")[0]
 
 
@@ -190,7 +188,7 @@ def test_a_run_is_archived_and_somebody_else_reproduces_it(
     there = contents(bob, "bob", name, type="file", format="text").json()["content"]
     assert there.encode() == original
     run_all(page)
-    expect(page.get_by_role("button", name="Archive this notebook")).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("button", name="Archive this notebook")).to_be_visible()
 
     # Going back and on again changes nothing; pressing again gives another copy, never over one.
     place = page.context.new_page()
@@ -272,7 +270,7 @@ def test_a_strangers_notebook_does_nothing_by_being_opened(
     )
     page = context.new_page()
     page.goto(f"{portal.url}/user/eve/pyfai/lab/tree/beamhub/pyfai/{name}")
-    expect(page.locator(".jp-NotebookPanel").get_by_text("'hello'")).to_be_visible(timeout=60_000)
+    expect(page.locator(".jp-NotebookPanel").get_by_text("'hello'")).to_be_visible()
     page.wait_for_timeout(1500)
     assert page.evaluate("[window.owned, document.body.dataset.owned]") == [None, None]
 
