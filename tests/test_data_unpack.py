@@ -14,7 +14,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from tests.data_helpers import known_set, make_fetch, noise, published, sha256, 
 from tests.data_processes import until
 from tests.data_server import DataServer
 from workbench.data.errors import DataError, Refused, WrongContents
-from workbench.data.transfer import forward_stream, unpack_limits
+from workbench.data.transfer import forward_stream, unpack, unpack_limits
 from workbench.data.transfer.receive import receive
 from workbench.data.transfer.staging import Staging
 from workbench.manifest import DataFile
@@ -174,16 +174,30 @@ CUTS = st.lists(st.integers(0, 60_000), max_size=5)
 
 
 @settings(max_examples=40)
-@given(SMALL_FILES, PIECES, CUTS, st.sampled_from(KINDS))
+@given(SMALL_FILES, PIECES, CUTS, st.sampled_from(KINDS), st.sampled_from([0, 9000, 1 << 24]))
 def test_an_interrupted_archive_comes_out_right_and_no_byte_is_asked_for_twice(
-    files, pieces, cuts, name
+    files, pieces, cuts, name, in_memory
 ):
     sender = Sender(archives(files)[name], pieces)
-    with folder() as place:
+    with folder() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unpack, "IN_MEMORY", in_memory)
         found, _ = bring(place, name, sender, cuts)
         assert found == files
         assert not [p for p in (place / "work").rglob("*") if p.is_file() and p.name != "arrived"]
     assert sender.sent == len(sender.data)
+
+
+def test_what_came_last_is_taken_from_memory_and_the_rest_from_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(unpack, "IN_MEMORY", 25)
+    data = noise(70)
+    path = tmp_path / "all.tar"
+    path.write_bytes(data[:45])
+    growing = unpack.Growing(path)
+    growing.grow(b"", 15)  # of an earlier try
+    for start, stop in pairwise((15, 25, 35, 45, 55, 65, 70)):
+        growing.grow(data[start:stop], stop)
+    growing.end()
+    assert list(growing.chunks()) == [data[:45], data[45:55], data[55:65], data[65:]]
 
 
 def test_a_download_that_stalls_has_been_unpacked_as_far_as_it_came(tmp_path):

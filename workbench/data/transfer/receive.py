@@ -48,9 +48,9 @@ def receive_archive(file: DataFile, staging: Staging, open_at: OpenAt) -> None:
     unpacker = Unpacker(file, staging, kind_of(file.name))
     unpacker.start()
 
-    def written(size: int) -> None:
+    def written(latest: bytes, size: int) -> None:
         unpacker.raise_problem()
-        unpacker.growing.grow(size)
+        unpacker.growing.grow(latest, size)
 
     keep = False
     try:
@@ -68,7 +68,10 @@ def receive_archive(file: DataFile, staging: Staging, open_at: OpenAt) -> None:
 
 
 def collect(
-    file: DataFile, part: Path, open_at: OpenAt, written: Callable[[int], None] = lambda size: None
+    file: DataFile,
+    part: Path,
+    open_at: OpenAt,
+    written: Callable[[bytes, int], None] = lambda latest, size: None,
 ) -> Sums:
     """Write a file to its part, from where it ends, and return its verified checksums.
 
@@ -79,7 +82,7 @@ def collect(
     part : Path
         Where it grows.
     written : callable
-        Told how many bytes are there, whenever there are more.
+        Told what has been written, and how many bytes are there now.
     """
     start = part.stat().st_size if part.exists() else 0
     sums = sums_for(file)
@@ -87,14 +90,14 @@ def collect(
     try:
         if start:
             helper.add(partial(replay, part, start, sums))
-            written(start)
+            written(b"", start)
         size = start
         with part.open("ab", buffering=0) as target:
             for chunk in open_at(start):
                 helper.add(partial(sums.update, chunk))
                 write_all(target, chunk)
                 size += len(chunk)
-                written(size)
+                written(chunk, size)
         helper.finish()
     finally:
         helper.end()

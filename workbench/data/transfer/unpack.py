@@ -1,20 +1,24 @@
 """Unpack an archive while it arrives: tar in any compression, a file compressed by itself, zip.
 
 The archive grows in a file of its own, from which an interrupted download goes on. Another thread
-reads what has arrived and unpacks it; a zip, whose table of contents comes last, is unpacked once
-all of it is here. What came out is kept only if the archive's checksum is right.
+unpacks what has arrived, from memory as long as it keeps up; a zip, whose table of contents comes
+last, is unpacked once all of it is here. What came out is kept only if the archive's checksum is
+right.
 """
 
 import hashlib
+import os
 import struct
 import tarfile
 import threading
 import zipfile
 import zlib
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from io import FileIO
 from pathlib import Path
 
 from ...manifest import DataFile
@@ -46,6 +50,8 @@ TAR_KINDS = {
 """Endings of tar archives, and how their stream is compressed."""
 KINDS = (*TAR_KINDS, ".zip", ".gz", ".bz2", ".xz")
 VOLUME_LABEL = b"V"
+IN_MEMORY = 16 << 20
+"""Bytes that wait in memory for being unpacked; what is older is read from the disk."""
 MOST_LINKS = 40
 """Links to links that are followed, as the kernel does."""
 
@@ -66,14 +72,27 @@ class Growing:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._size = 0
+        self._recent: deque[tuple[int, bytes]] = deque()
+        self._kept = 0
         self._ended = self._stopped = False
         self._change = threading.Condition()
 
-    def grow(self, size: int) -> None:
-        """Say that the file has so many bytes now."""
+    def grow(self, latest: bytes, size: int) -> None:
+        """Say that the file has so many bytes now, the last of them these."""
         with self._change:
+            if latest:
+                self._recent.append((size - len(latest), latest))
+            self._kept += len(latest)
+            while self._kept > IN_MEMORY:
+                self._forget()
             self._size = size
             self._change.notify_all()
+
+    def _forget(self) -> bytes:
+        """Return what has been in memory for longest, which is there no more."""
+        _, data = self._recent.popleft()
+        self._kept -= len(data)
+        return data
 
     def end(self) -> None:
         """Say that it is complete."""
@@ -88,7 +107,7 @@ class Growing:
             self._change.notify_all()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield its bytes as they come.
+        """Yield its bytes as they come: from memory, or what isn't there any more from the file.
 
         Raises
         ------
@@ -97,18 +116,20 @@ class Growing:
         """
         place = 0
         with self._path.open("rb", buffering=0) as file:
-            while (left := self._wait(place)) > 0:
-                data = file.read(min(BLOCK, left))
+            while data := self._after(place, file):
                 place += len(data)
                 yield data
 
-    def _wait(self, place: int) -> int:
-        """Return how much can be read, once there is something; 0 at the end."""
+    def _after(self, place: int, file: FileIO) -> bytes:
+        """Return some bytes from `place` on, once there are any; none at the end."""
         with self._change:
             self._change.wait_for(lambda: self._size > place or self._ended or self._stopped)
             if self._stopped:
                 raise Stopped
-            return self._size - place
+            stop = self._recent[0][0] if self._recent else self._size
+            if stop == place and self._recent:
+                return self._forget()
+        return os.pread(file.fileno(), min(BLOCK, stop - place), place)
 
 
 class Unpacker:
