@@ -111,7 +111,7 @@ def test_only_what_is_needed_asks_for_a_licence(laptop, user, change):
 
 def test_who_has_accepted_can_open_it(laptop, user, change):
     site = with_manifest(change(laptop, programs=HAVING), "pyfai", licence_gates=[NEEDED])
-    site.state.mkdir()
+    site.state.mkdir(exist_ok=True)
     site.licences.add("accepted", "ada", NEEDED, "pyfai", datetime.now(UTC))
     assert card_of(site, user).state == "ready"
 
