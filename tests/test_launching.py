@@ -154,7 +154,7 @@ def gated(laptop, change) -> Deployment:
     case = laptop.use_cases["pyfai"]
     manifest = case.manifest.model_copy(update={"licence_gates": [XDS]})
     use_cases = {**laptop.use_cases, "pyfai": UseCase("pyfai", case.folder, manifest)}
-    laptop.state.mkdir()
+    laptop.state.mkdir(exist_ok=True)
     program = LicensedProgram(source="/opt/xds", vouched_groups=["mx"])
     return replace(change(laptop, programs={"xds": program}), use_cases=use_cases)
 
