@@ -25,7 +25,7 @@ from .launching import launcher
 from .logins import Codes, Ldap, Oidc, Pam
 from .oidc.checks import Report, examine
 from .oidc.settings import settings_of
-from .proxy import proxy_command
+from .proxy import proxy_of_hub
 from .routes import LastingRoutes, close_way
 from .secrets import SecretError, read_secret
 from .site import Apart, Serving, SiteProfile
@@ -69,16 +69,19 @@ def configure_serving(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.bind_url = f"{serving.own_url}/"
     c.JupyterHub.hub_bind_url = hub_url(deployment)
     # Users' servers on this machine connect to its socket; nobody can put another in its place.
-    c.JupyterHub.hub_socket_mode = 0o666 if site.backend.on_this_machine else 0o600
+    # So does the proxy, which is not the hub's account where that is root.
+    by_others = site.backend.on_this_machine or os.geteuid() == 0
+    c.JupyterHub.hub_socket_mode = 0o666 if by_others else 0o600
     if serving.apart:
         configure_apart(c, serving.apart)
     else:
         c.ConfigurableHTTPProxy.api_url = socket_url(sockets.orders)
         # A hub that is killed leaves its proxy: servers stay within reach until the next start.
         kept = (*child_processes.KEPT, "PATH", "HOME", "CONFIGPROXY_AUTH_TOKEN")
-        c.ConfigurableHTTPProxy.command = child_processes.outliving_portal(proxy_command(), kept)
-    if serving.tls == "own":
-        c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = str(serving.certificate), str(serving.key)
+        proxy = proxy_of_hub(serving)
+        c.ConfigurableHTTPProxy.command = child_processes.outliving_portal(proxy.command, kept)
+        if serving.tls == "own":
+            c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = proxy.certificate, proxy.key
     if serving.public_url:
         c.JupyterHub.public_url = str(serving.public_url)
     configure_sessions(c, deployment)

@@ -8,8 +8,8 @@ import ctypes
 import os
 import resource
 
-READER = 65_530
-"""A number that Debian reserves and gives to no account; nobody else's processes have it."""
+from spawners.reserved_accounts import READER
+
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 4, 38
 CLONE_NEWNET, CLONE_NEWIPC = 0x40000000, 0x08000000
 

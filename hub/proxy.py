@@ -1,9 +1,17 @@
 """Find the proxy: configurable-http-proxy, and the Node.js that runs it."""
 
+import os
 import shutil
+import stat
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from spawners.child_processes import unprivileged
+from spawners.local import readable_by_others
+from spawners.reserved_accounts import PROXY
+from spawners.start_unprivileged import handed_path
 
 from .site import Apart, Serving
 
@@ -32,6 +40,71 @@ def proxy_command() -> list[str]:
     raise ProxyError(
         f"{PROGRAM} is not installed. scripts/demo installs it; by hand: npm install --prefix "
         f"{sys.prefix}/lib {PROGRAM}@5"
+    )
+
+
+@dataclass(frozen=True)
+class HubsProxy:
+    """The proxy that a hub starts.
+
+    Parameters
+    ----------
+    command : list of str
+        What starts it, before the arguments of JupyterHub's.
+    certificate, key : str
+        Where it finds them; empty where it doesn't encrypt.
+    """
+
+    command: list[str]
+    certificate: str
+    key: str
+
+
+def proxy_of_hub(serving: Serving) -> HubsProxy:
+    """Return the proxy that the hub starts: where that is root, as an account without rights.
+
+    Raises
+    ------
+    ProxyError
+        It isn't installed.
+    """
+    command = proxy_command()
+    files = [serving.certificate, serving.key] if serving.tls == "own" else []
+    given = [file for file in files if file]
+    if os.geteuid() != 0 or unreadable(command):
+        places = list(map(str, given))
+    else:
+        places = [handed_path(index) for index, _ in enumerate(given)]
+        command = unprivileged(command, PROXY, given)
+    return HubsProxy(command, *(places or ["", ""]))
+
+
+def unreadable(command: list[str]) -> Path | None:
+    """Return the first file of the proxy's that an account without rights can't read."""
+    packages = Path(command[-1]).resolve().parents[2]
+    files = (Path(command[0]).resolve(), *packages.glob("*/package.json"))
+    return next((f for f in files if not readable(f)), None)
+
+
+def readable(file: Path) -> bool:
+    """Return whether every account may read a file, and pass the folders above it."""
+    return bool(file.stat().st_mode & stat.S_IROTH) and readable_by_others(file)
+
+
+def why_root(serving: Serving) -> str:
+    """Return why the proxy has root's rights though it needs none; empty where it has none.
+
+    Raises
+    ------
+    ProxyError
+        It isn't installed.
+    """
+    if os.geteuid() != 0 or serving.apart or not (found := unreadable(proxy_command())):
+        return ""
+    return (
+        f"The proxy, which takes what the network sends, runs with root's rights: an account "
+        f"without any can't read {found}. Install the portal where every account can, for example "
+        "below /opt, and let others read it: chmod -R o+rX."
     )
 
 

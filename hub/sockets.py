@@ -7,13 +7,14 @@ who may connect to it, is decided by owner and mode of the folder that it lies i
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from spawners.server_socket import is_dead, socket_url
+from spawners.server_socket import is_dead, open_to_proxy, socket_url
 
 from .deployment import Deployment
 
@@ -46,12 +47,12 @@ class Sockets:
 
     @property
     def orders(self) -> Path:
-        """Where the proxy takes the hub's orders, in a folder that only the portal may enter."""
+        """Where the proxy takes the hub's orders, in a folder that only these two may enter."""
         return self.folder / "proxy/orders.sock"
 
     @property
     def servers(self) -> Path:
-        """The folder of users' servers' sockets, which only the portal may enter."""
+        """The folder of users' servers' sockets, which only hub and proxy may enter."""
         return self.folder / "servers"
 
 
@@ -106,8 +107,13 @@ def ready_sockets(sockets: Sockets) -> Iterator[None]:
     try:
         refuse_replaceable(sockets.folder)
         own_folder(sockets.folder, passed_by)
+        # The last proxy could leave anything in its folder.
         own_folder(sockets.orders.parent, 0o700)
+        shutil.rmtree(sockets.orders.parent)
+        own_folder(sockets.orders.parent, 0o700)
+        open_to_proxy(sockets.orders.parent, 0o770)
         own_folder(sockets.servers, 0o700)
+        open_to_proxy(sockets.servers, 0o710)
         remove_dead(sockets)
     except OSError as error:
         raise SocketError(
@@ -119,8 +125,9 @@ def ready_sockets(sockets: Sockets) -> Iterator[None]:
     sockets.hub.unlink(missing_ok=True)
     with suppress(OSError):
         remove_dead(sockets)
+    shutil.rmtree(sockets.orders.parent, ignore_errors=True)
     # A folder that still holds something stays: servers have been left running.
-    for folder in (sockets.orders.parent, sockets.servers, sockets.folder):
+    for folder in (sockets.servers, sockets.folder):
         with suppress(OSError):
             folder.rmdir()
 
@@ -173,6 +180,6 @@ def own_folder(folder: Path, mode: int) -> None:
 
 def remove_dead(sockets: Sockets) -> None:
     """Remove the sockets at which nobody listens."""
-    for path in (sockets.hub, sockets.orders, *sockets.servers.iterdir()):
+    for path in (sockets.hub, *sockets.servers.iterdir()):
         if path.is_socket() and is_dead(path):
             path.unlink()

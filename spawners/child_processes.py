@@ -24,6 +24,7 @@ from typing import Any
 
 ROOT = Path("/")
 START = Path(__file__).with_name("start_child.py")
+UNPRIVILEGED = Path(__file__).with_name("start_unprivileged.py")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 KEPT = (
     *("LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "TMPDIR"),
@@ -168,6 +169,22 @@ def outliving_portal(command: Sequence[str], kept: Iterable[str]) -> list[str]:
 def starter(parent: int, kept: Iterable[str], folder: str) -> list[str]:
     """Return what comes before a command, see `spawners.start_child`."""
     return [sys.executable, "-I", "-S", str(START), str(parent), ",".join(kept), folder]
+
+
+def unprivileged(command: Sequence[str], number: int, files: Iterable[Path] = ()) -> list[str]:
+    """Return a command whose process is an account without rights, where root starts it.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The program, by its full path, and its arguments.
+    number : int
+        Of the account, and of its group.
+    files : iterable of Path
+        What it gets to read though the account can't, see `spawners.start_unprivileged`.
+    """
+    given = (str(number), *map(str, files))
+    return [sys.executable, "-I", "-S", str(UNPRIVILEGED), *given, "--", *command]
 
 
 def found_program(program: str, environment: Mapping[str, str]) -> str:

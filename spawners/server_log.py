@@ -22,8 +22,6 @@ LAST_BYTES = 1 << 20
 PIECE_BYTES = 64 << 10
 PAUSE_S = 0.005
 """After each round: a server that floods has to wait for its own output, at some 10 MB/s."""
-NOBODY = 65_531
-"""A number that Debian reserves and gives to no account."""
 LEFT_OUT = b"\n[... what was said here is left out: it was too much ...]\n"
 
 
@@ -49,10 +47,16 @@ class Keeper:
         socket.send_fds(self._control, [b"."], [pipe, file])
 
     def _start(self) -> None:
+        # Not where this file is run by its path, without packages.
+        from .reserved_accounts import LOG_KEEPER
+
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", __file__, str(theirs.fileno())],
+                [
+                    *(sys.executable, "-I", "-S", __file__),
+                    *(str(theirs.fileno()), str(LOG_KEEPER)),
+                ],
                 stdin=subprocess.DEVNULL,
                 env={},
                 cwd="/",
@@ -146,15 +150,15 @@ def received(control: socket.socket) -> Kept | None:
     return Kept(pipe, file)
 
 
-def main(control: int) -> None:
-    """Keep what the portal hands over at a socket, with no rights of root's."""
+def main(control: int, number: int) -> None:
+    """Keep what the portal hands over at a socket, with no rights of root's but as a number."""
     if os.geteuid() == 0:
         os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        os.setresgid(number, number, number)
+        os.setresuid(number, number, number)
     with socket.socket(fileno=control) as portal:
         keep(portal)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,14 +1,17 @@
 """The sockets at which users' servers on this machine listen: made by the portal, one a server.
 
-Each lies in a folder that only the portal's account may enter, and is handed to its server open. So
-nobody but that server is ever behind its address, and nobody but hub and proxy can connect to it.
+Each lies in a folder that only hub and proxy may enter, and is handed to its server open. So nobody
+but that server is ever behind its address, and nobody but these two can connect to it.
 """
 
 import errno
+import os
 import secrets
 import socket
 from pathlib import Path
 from urllib.parse import quote
+
+from .reserved_accounts import PROXY
 
 WAITING = 128
 """How many connections may wait until a server that begins takes them."""
@@ -23,12 +26,29 @@ def listening_socket(folder: Path) -> socket.socket:
     """Return a socket that listens at a new path in `folder`."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        made.bind(str(folder / f"{secrets.token_hex(8)}.sock"))
+        path = folder / f"{secrets.token_hex(8)}.sock"
+        made.bind(str(path))
+        open_to_proxy(path, 0o660)
         made.listen(WAITING)
     except OSError:
         made.close()
         raise
     return made
+
+
+def open_to_proxy(path: Path, mode: int) -> None:
+    """Let the proxy reach a socket, or pass a folder of sockets: root's has another account.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that nobody else can change.
+    mode : int
+        What the proxy's group may do is in it.
+    """
+    if os.geteuid() == 0:
+        os.chown(path, -1, PROXY)
+        path.chmod(mode)
 
 
 def is_dead(path: Path) -> bool:

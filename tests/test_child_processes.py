@@ -31,6 +31,8 @@ ALLOWED = {
     ("spawners/child_processes.py", "subprocess.Popen"),
     ("spawners/child_processes.py", "asyncio.create_subprocess_exec"),
     ("spawners/start_child.py", "os.execve"),
+    # Becomes the proxy, without root's rights.
+    ("spawners/start_unprivileged.py", "os.execv"),
     # Goes on when the portal is killed: with -I, in '/', without an environment or root's rights.
     ("spawners/server_log.py", "subprocess.Popen"),
     # Tries each wall in a process that ends with it; a script of its own, without threads.

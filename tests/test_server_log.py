@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from spawners import server_log
+from spawners.reserved_accounts import LOG_KEEPER
 from spawners.server_log import FIRST_BYTES, LARGEST_BYTES, LAST_BYTES, LEFT_OUT, Keeper
 
 PATIENCE_S = 60
@@ -130,7 +131,7 @@ def test_it_has_no_rights_of_roots(keeper, tmp_path):
     said(tmp_path / "a.log", "print(1)").wait(PATIENCE_S)
     wait_for(lambda: (tmp_path / "a.log").read_text() == "1\n")
     process = psutil.Process(keeper._process.pid)
-    assert set(process.uids()) == set(process.gids()) == {server_log.NOBODY}
+    assert set(process.uids()) == set(process.gids()) == {LOG_KEEPER}
     assert process.environ().keys() <= {"LC_CTYPE"} and process.cwd() == "/"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hub.sockets import SocketError, Sockets, is_private, ready_sockets, sockets_of
+from spawners.reserved_accounts import PROXY
 from spawners.server_socket import is_dead, listening_socket, socket_url
 
 NOBODY = 65534
@@ -48,8 +49,29 @@ def mode(path: Path) -> int:
 def test_anybody_may_pass_to_the_hub_and_nobody_to_servers_and_orders(sockets):
     with ready_sockets(sockets):
         assert mode(sockets.folder) == 0o711
-        assert mode(sockets.servers) == mode(sockets.orders.parent) == 0o700
+        proxys = os.geteuid() == 0
+        assert mode(sockets.servers) == (0o710 if proxys else 0o700)
+        assert mode(sockets.orders.parent) == (0o770 if proxys else 0o700)
+        with listening_socket(sockets.servers) as listener:
+            path = Path(listener.getsockname())
+            if proxys:
+                assert mode(path) == 0o660
+                for place in (path, sockets.servers, sockets.orders.parent):
+                    assert (place.stat().st_uid, place.stat().st_gid) == (0, PROXY)
+            path.unlink()
     assert not sockets.folder.exists()
+
+
+def test_what_a_proxy_that_was_taken_over_left_in_its_folder_is_gone(sockets, tmp_path):
+    with (
+        listening_socket(tmp_path) as others,
+        ready_sockets(sockets),
+    ):
+        sockets.orders.symlink_to(others.getsockname())
+        (sockets.orders.parent / "folder").mkdir()
+        with ready_sockets(sockets):
+            assert [*sockets.orders.parent.iterdir()] == []
+        assert Path(others.getsockname()).is_socket()
 
 
 def test_what_a_killed_portal_left_goes_and_what_is_alive_stays(sockets):

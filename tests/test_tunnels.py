@@ -24,6 +24,7 @@ from hub.cli.serve import can_listen, own_state
 from hub.tunnels.process import MODULE
 from hub.tunnels.server import HELLO, LOCK, STRANGERS_MAX
 from spawners import child_processes
+from spawners.reserved_accounts import PROXY
 from spawners.tunnels import Tunnels
 from workbench.tunnel import Portal, Tunnel
 
@@ -109,6 +110,18 @@ def stranger(reports: Any, hello: bytes) -> bytes:
             raise
         except OSError:
             return b""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's proxy has another account")
+def test_roots_proxy_reaches_a_server_and_no_secret(served):
+    def group_may(path: Path, mode: int) -> bool:
+        found = path.stat()
+        return (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, PROXY, mode)
+
+    until(lambda: group_may(served, 0o660), "the proxy's right to connect")
+    until(lambda: group_may(served.parent, 0o710), "the proxy's right to pass")
+    for secret in (served.with_suffix(".key"), served.with_name("certificate.pem")):
+        assert secret.stat().st_mode & 0o077 == 0
 
 
 def test_the_portal_asks_the_server_many_things_at_once(served):

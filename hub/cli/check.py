@@ -67,7 +67,7 @@ def check(
         findings += data_findings(deployment)
         findings += program_findings(deployment)
         findings += door_findings(deployment)
-        for sentence in deployment.site.backend.walls_lacking():
+        for sentence in [*deployment.site.backend.walls_lacking(), *proxy_lacks(deployment)]:
             out.print(f"- {sentence}")
     if log_in:
         tried = trial(deployment, log_in, password_file)
@@ -143,6 +143,16 @@ def program_findings(deployment: Deployment) -> list[str]:
                 "server: start the portal without it."
             )
     return findings
+
+
+def proxy_lacks(deployment: Deployment) -> list[str]:
+    """Return why the proxy would have more rights than it needs; nothing where there is none."""
+    from ..proxy import ProxyError, why_root
+
+    try:
+        return list(filter(None, [why_root(deployment.site.serving)]))
+    except ProxyError:
+        return []
 
 
 def machine_findings(backend: list[str]) -> list[str]:

@@ -56,11 +56,13 @@ def serve(
 def run_portal(deployment: Deployment, level: str, log_file: Path | None) -> None:
     """Run the portal until it's told to stop, and say why where it can't."""
     from ..app import run
-    from ..proxy import ProxyError
+    from ..proxy import ProxyError, why_root
     from ..secrets import SecretError
 
     terminal.say(f"Starting {deployment.site.title} …")
     try:
+        if why := why_root(deployment.site.serving):
+            terminal.say(why)
         with ways_in(deployment):
             run(deployment, level=level, when_ready=lambda code: greet(deployment, code, log_file))
     except (SecretError, ProxyError, BackendError) as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from spawners.server_socket import open_to_proxy
 from spawners.tunnels import Tunnels
 from workbench.tunnel import CHUNK, Streams, join, keep_alive
 
@@ -63,6 +64,8 @@ class Way:
             if self._server is None:
                 self.path.unlink(missing_ok=True)
                 self._server = await asyncio.start_unix_server(self._use, self.path, limit=CHUNK)
+                open_to_proxy(self.path, 0o660)
+                open_to_proxy(self.path.parent, 0o710)
 
     def offer(self, server: Streams) -> None:
         """Take a connection of the server's, for whoever wants it next."""

@@ -20,7 +20,9 @@ import pytest
 from kernels import Kernel, in_a_terminal
 from portals import PATIENCE_S, RunningPortal
 
+from hub.proxy import PROGRAM, proxy_command, unreadable
 from hub.sockets import Sockets, sockets_of
+from spawners.reserved_accounts import PROXY
 
 pytestmark = [
     pytest.mark.portal,
@@ -81,7 +83,7 @@ def eve(portal: RunningPortal) -> str:
     return pwd.getpwuid((portal.state / "homes/eve").stat().st_uid).pw_name
 
 
-def attempt(account: str, code: str) -> str:
+def attempt(account: str | int, code: str) -> str:
     """Return what another account's try ends in: its output, or the name of the error."""
     wrapped = f"import os, socket\ntry:\n    {code}\nexcept OSError as e: print(type(e).__name__)"
     command = ["/usr/bin/python3", "-c", wrapped]
@@ -224,6 +226,36 @@ def test_the_culler_reaches_the_hub(ada: Victim) -> None:
     while "(idle-culler@" not in (text := log.read_text()):
         assert time.monotonic() < end, text[-2000:]
         time.sleep(0.5)
+
+
+def test_the_proxy_has_no_rights_of_roots(ada: Victim) -> None:
+    """Whoever takes it over has neither the machine nor what the portal knows."""
+    if found := unreadable(proxy_command()):
+        pytest.skip(f"an account without rights can't read {found}")
+    (proxy,) = [
+        process
+        for process in psutil.Process(ada.portal.process.pid).children()
+        if PROGRAM in " ".join(process.cmdline())
+    ]
+    lines = Path(f"/proc/{proxy.pid}/status").read_text().splitlines()
+    status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    assert status["Uid"] == status["Gid"] == [str(PROXY)] * 4
+    assert status["Groups"] == []
+    for kind in ("CapPrm", "CapEff", "CapAmb"):
+        assert int(status[kind][0], 16) == 0
+    assert status["NoNewPrivs"] == ["1"]
+    state = ada.portal.state
+    tries = {
+        f"open({str(state / 'portal.sqlite')!r})": "PermissionError",
+        f"open({str(state / 'cookie_secret')!r})": "PermissionError",
+        f"os.listdir({str(ada.sockets.servers)!r})": "PermissionError",
+        f"os.unlink({str(ada.listener)!r})": "PermissionError",
+        f"os.unlink({str(ada.sockets.hub)!r})": "PermissionError",
+        f"os.kill({ada.portal.process.pid}, 0)": "PermissionError",
+        CONNECT.format(path=str(ada.listener)): "connected",
+        CONNECT.format(path=str(ada.sockets.hub)): "connected",
+    }
+    assert {code: attempt(PROXY, code) for code in tries} == tries
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
