@@ -167,14 +167,20 @@ def test_jupyterhub_reaches_its_hub_by_the_socket_and_so_do_servers(laptop):
     assert culler["environment"] == {"JUPYTERHUB_API_URL": app.hub.api_url}
 
 
-@pytest.mark.parametrize("name", ["workstation", "hpc"])
-def test_servers_elsewhere_reach_the_hub_at_a_port_and_orders_go_by_a_socket(tmp_path, name):
-    deployment = load_deployment(name, state=tmp_path)
+def test_containers_reach_the_hub_at_a_port_and_orders_go_by_a_socket(tmp_path):
+    deployment = load_deployment("workstation", state=tmp_path)
     c = of(configure_serving, deployment)
     hub = deployment.site.hub_address
     assert c.JupyterHub.hub_bind_url == f"http://{hub}:8081"
     assert c.ConfigurableHTTPProxy.api_url == socket_url(sockets_of(tmp_path).orders)
     assert (hub, 8081) in own_ports(deployment.site)
+
+
+def test_jobs_dial_in_at_a_port_and_reach_the_hub_at_its_socket(tmp_path):
+    deployment = load_deployment("hpc", state=tmp_path)
+    c = of(configure_serving, deployment)
+    assert c.JupyterHub.hub_bind_url == socket_url(sockets_of(tmp_path).hub)
+    assert [port for _, port in own_ports(deployment.site)] == [8000, 8082]
 
 
 def test_a_proxy_that_runs_apart_is_commanded_by_a_socket(tmp_path, change):

@@ -195,11 +195,11 @@ async def test_a_server_of_a_killed_hub_is_swept_and_a_known_one_is_not(server, 
     stray = make(machine)
     with inside(stray, "input()") as process:
         backend = laptop.site.backend
-        assert await backend.sweep([Known()], "tests") == 1
+        assert await backend.sweep([Known()], portal="tests", state=Path()) == 1
         assert process.wait(60) == -9
     assert not stray.folder.exists()
     assert server.folder.exists()
-    assert await backend.sweep([Known()], "another-portal") == 0
+    assert await backend.sweep([Known()], portal="another-portal", state=Path()) == 0
 
 
 @as_root
