@@ -1,5 +1,6 @@
 """Users' homes: volumes of Docker, whose files belong to the user's own account number."""
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from docker.errors import NotFound
 
 from .asking import Daemon
 from .docker import HOME
-from .labels import Owner
+from .labels import MADE_LABEL, Owner
 from .numbers import Numbers
 from .people import People
 
@@ -27,7 +28,8 @@ class Home:
     Parameters
     ----------
     name, made : str
-        What it's called, and when it was made.
+        What it's called, and what tells it from others of that name; empty for one of an earlier
+        version. Docker's own time of making is none: with version 20 it changes with the files.
     """
 
     name: str
@@ -88,11 +90,13 @@ def ensure(client: Any, name: str, owner: Owner) -> Home:
     try:
         about = client.inspect_volume(name)
     except NotFound:
-        client.create_volume(name, labels=owner.labels)
+        made = {MADE_LABEL: secrets.token_hex(8)}
+        client.create_volume(name, labels={**owner.labels, **made})
         # Looked at again: somebody else may have made it meanwhile.
         about = client.inspect_volume(name)
-    owner.require("volume", name, about.get("Labels"))
-    return Home(name, str(about.get("CreatedAt", "")))
+    labels = about.get("Labels") or {}
+    owner.require("volume", name, labels)
+    return Home(name, labels.get(MADE_LABEL, ""))
 
 
 def begin_hand_over(client: Any, image: str, home: Home, account: str, owner: Owner) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 PORTAL_LABEL = "org.beamhub.portal"
 USER_LABEL = "org.beamhub.user"
+MADE_LABEL = "org.beamhub.made"
+"""On a volume: what tells it from another of the same name, made before or after it."""
 
 
 class NotOursError(Exception):

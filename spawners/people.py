@@ -108,7 +108,7 @@ class People:
         Parameters
         ----------
         name, made : str
-            The home's, and when it was made: another of the same name may come.
+            See `spawners.homes.Home`: another of the same name may come.
         uid : int
             The account's number.
         """
