@@ -166,7 +166,7 @@ QUERIES = [
     "&redirect_uri=/user/{user}/{server}/oauth_callback&state=x",
 ]
 """Addresses that name a user and a server elsewhere than in a part of their path."""
-PROBES = [("noone", "pyfai"), ("ada", "pymca"), ("noone", "nothing")]
+PROBES = [("noone", "nothing"), ("ada", "pymca")]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
