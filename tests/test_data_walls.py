@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -173,12 +174,12 @@ def test_folders_in_folders_without_end_are_kept_and_said_so(processes, site, kn
 
 
 def deep(folder: Path) -> None:
-    """Make folders in folders, more than a path's longest name could hold."""
-    here = os.open(folder, os.O_RDONLY)
-    for _ in range(3000):
-        os.mkdir("x", dir_fd=here)
-        os.chown("x", ADA, ADA, dir_fd=here)
-        inner = os.open("x", os.O_RDONLY, dir_fd=here)
+    """Make folders in folders: more than a path can name or a function can follow by itself."""
+    here, name = os.open(folder, os.O_RDONLY), "deeper"
+    for _ in range(sys.getrecursionlimit() + 100):
+        os.mkdir(name, dir_fd=here)
+        os.chown(name, ADA, ADA, dir_fd=here)
+        inner = os.open(name, os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = inner
     os.close(here)
