@@ -313,8 +313,12 @@ def test_what_is_no_archive_is_refused_in_words(ruth: httpx.Client, what: str) -
 
 
 def test_no_file_at_all(ruth: httpx.Client) -> None:
-    form = {"_xsrf": xsrf(ruth.get("/hub/reproduce").text)}
-    answer = ruth.post("/hub/reproduce", data=form)
+    """A browser sends the form in parts then too, with a file that has neither name nor content."""
+    token = xsrf(ruth.get("/hub/reproduce").text)
+    part = '--x\r\nContent-Disposition: form-data; name="'
+    body = f'{part}_xsrf"\r\n\r\n{token}\r\n{part}archive"; filename=""\r\n\r\n\r\n--x--\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = ruth.post("/hub/reproduce", content=body, headers=kind)
     assert answer.status_code == 400
     assert "choose one that ends in .crate.zip" in answer.text
 
