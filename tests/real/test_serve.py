@@ -162,6 +162,15 @@ def test_a_file_of_the_users_does_not_break_the_start(state_folder: Callable[[],
 NOBODY = 65534
 
 
+@pytest.fixture(scope="module")
+def olga(portal: RunningPortal) -> Iterator[httpx.Client]:
+    """Somebody of root's portal, whose server has made the environment that others only use."""
+    client = portal.login("olga")
+    portal.start_server(client, "pyfai", size="small")
+    yield client
+    portal.stop_server(client, "pyfai")
+
+
 @pytest.fixture(params=["", "Ada's " + "long " * 20], ids=["a usual path", "no path of sockets"])
 def state_of_nobody(request: pytest.FixtureRequest, state_folder: Callable[[], Path]) -> Path:
     """A state folder of an ordinary account, which holds its sockets or can't."""
@@ -178,14 +187,11 @@ def state_of_nobody(request: pytest.FixtureRequest, state_folder: Callable[[], P
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="every other test is about an ordinary account then")
 def test_an_ordinary_account_runs_a_portal_and_is_told_what_that_means(
-    portal: RunningPortal, state_of_nobody: Path
+    olga: httpx.Client, state_of_nobody: Path
 ) -> None:
     if not readable_by_others(BEAMHUB):
         pytest.skip(f"other accounts can't read {BEAMHUB}")
-    # The shared environments are root's: they must be there before.
-    root = portal.login("olga")
-    portal.start_server(root, "pyfai", size="small")
-    state = state_of_nobody
+    root, state = olga, state_of_nobody
     ordinary = RunningPortal(
         state,
         prefix=("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
