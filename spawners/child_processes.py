@@ -275,11 +275,13 @@ def harmless(name: str) -> bool:
 
 
 def clean_own_environment() -> None:
-    """Take out of this process's environment what would load code into processes it starts.
+    """Take out of this process and its environment what would load code, here and in children.
 
     Libraries start processes too, JupyterHub the proxy and services for example, and these
     inherit what this process has. What a site profile takes its secrets from stays.
     """
+    added = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = [folder for folder in sys.path if folder not in added]
     for name in [name for name in os.environ if not harmless(name)]:
         del os.environ[name]
     os.environ["PATH"] = absolute_path()

@@ -8,6 +8,8 @@ import psutil
 import pytest
 from portals import RunningPortal
 
+from spawners.reserved_accounts import LOG_KEEPER, PROXY
+
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
 
 PYTHON = """\
@@ -71,10 +73,10 @@ def test_none_of_it_is_run(state_folder: Callable[[], Path], tmp_path: Path) -> 
         children = [
             child
             for child in psutil.Process(portal.process.pid).children(recursive=True)
-            if child.uids().real == os.geteuid()
+            if child.uids().real in (os.geteuid(), PROXY, LOG_KEEPER)
         ]
         names = [" ".join(child.cmdline()) for child in children]
-        for part in ("jupyterhub_idle_culler", "configurable-http-proxy"):
+        for part in ("hub.culling", "configurable-http-proxy"):
             assert any(part in name for name in names), names
         for child in children:
             assert child.cwd() in ("/", str(portal.state / "homes/ada")), child.cmdline()
