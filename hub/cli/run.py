@@ -128,7 +128,10 @@ def environment(use_case: UseCase, state: Path) -> Path:
     recipe = Recipe.of(use_case.folder, CONSTRAINTS, Path(workbench.__file__).parent)
     try:
         made = asyncio.run(
-            ensure(state / "environments", recipe, lambda _, text: err.print(f"  {text}"))
+            # By its real path, as servers make it: those don't see what is behind a link in /tmp.
+            ensure(
+                (state / "environments").resolve(), recipe, lambda _, text: err.print(f"  {text}")
+            )
         )
     except BuildError as error:
         out.print(error.log)
