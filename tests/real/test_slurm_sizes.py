@@ -13,7 +13,7 @@ from cluster import HUB, PATIENCE_S, Cluster, wait_until
 from portals import RunningPortal, xsrf
 from queueing import outlook_of
 
-from spawners.slurm.jobs import jobs_of
+from spawners.slurm.jobs import jobs_of, new_mark
 from spawners.slurm.machine import ask_machine
 from spawners.slurm.queue import ask_nodes
 
@@ -205,7 +205,7 @@ def test_what_is_read_is_all_that_this_slurm_prints(bounded: None, cluster: Clus
     assert spent.used_minutes["cpu"] >= 1
     nodes = asyncio.run(ask_nodes())
     assert {node.gpus for node in nodes.values()} == {1}
-    assert jobs_of("") == {}
+    assert jobs_of("", new_mark()) == {}
 
 
 def test_what_is_shown_as_never_slurm_leaves_waiting(bounded: None, cluster: Cluster) -> None:
