@@ -247,14 +247,13 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     c.Spawner.http_timeout = 120
     c.TellingSpawner.state_folder = str(deployment.state)
     own = Config(backend.configured())
-    if isinstance(backend, DockerBackend):
+    if isinstance(backend, DockerBackend | LocalBackend):
         own.portal = identity_of(deployment.state)
+    if isinstance(backend, DockerBackend):
         own.build_command = build_command(deployment)
         own.repositories = [
             repository(deployment.site.registry, name) for name in deployment.offered
         ]
-    if isinstance(backend, LocalBackend):
-        own.portal = identity_of(deployment.state)
     if backend.tunnel_address:
         own.tunnel_port = deployment.site.serving.tunnel_port
     if isinstance(backend, SlurmBackend | LocalBackend):

@@ -14,12 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from spawners.server_socket import is_dead, open_to_proxy, socket_url
+from spawners.server_socket import PATH_BYTES_MAX, is_dead, open_to_proxy, socket_url
 
 from .deployment import Deployment
 
-LONGEST = 107
-"""Bytes of a socket's path; Linux takes no more."""
 SERVER_NAME = "0123456789abcdef.sock"
 SHARED = Path("/tmp")  # noqa: S108 - what is put there is checked, and others can't replace it
 
@@ -150,7 +148,7 @@ def fits(sockets: Sockets) -> bool:
     """
     folder = str(sockets.folder)
     longest = len(os.fsencode(sockets.servers / SERVER_NAME))
-    return longest <= LONGEST and folder == folder.lower()
+    return longest <= PATH_BYTES_MAX and folder == folder.lower()
 
 
 def refuse_replaceable(folder: Path) -> None:

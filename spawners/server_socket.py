@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from .reserved_accounts import PROXY
 
+PATH_BYTES_MAX = 107
+"""Of a Unix socket's path, on Linux."""
 WAITING = 128
 """How many connections may wait until a server that begins takes them."""
 

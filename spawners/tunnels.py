@@ -11,14 +11,12 @@ import hmac
 import re
 import secrets
 from pathlib import Path
-from urllib.parse import quote
 
 from .certificates import Certificate
 from .records import write_private
+from .server_socket import PATH_BYTES_MAX, socket_url
 
 FOLDER = "tunnels"
-PATH_BYTES_MAX = 107
-"""Of a Unix socket, on Linux."""
 ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -87,7 +85,7 @@ class Tunnels:
 
     def url(self, name: str) -> str:
         """Return the address of the server, for the hub and the proxy."""
-        return f"http+unix://{quote(str(self.socket(name)), safe='')}"
+        return socket_url(self.socket(name))
 
     def problem(self) -> str:
         """Return why no way could be opened here, empty where all is well."""
