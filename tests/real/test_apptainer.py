@@ -268,7 +268,6 @@ def bare_portal(
         software=software(image_files),
         prologue=f"[ $SLURM_JOB_USER = fred ] && PATH={programs}",
     )
-    (programs / "sleep").symlink_to("/usr/bin/sleep")
     storage = [{"source": "/gpfs/nowhere", "target": "/gpfs/nowhere"}]
     profile = cluster.profile(backend=backend, storage=storage)
     running = cluster.portal(state_folder(), profile=profile)
