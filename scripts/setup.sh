@@ -55,6 +55,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
             have sudo || echo sudo ;;
         doors)
             [ -x /usr/sbin/slapd ] || echo slapd
+            [ -x /usr/sbin/nginx ] || echo nginx-light
             have oathtool || echo oathtool
             ls /lib/*/security/pam_oath.so >/dev/null 2>&1 || echo libpam-oath ;;
         esac

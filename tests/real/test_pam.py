@@ -4,25 +4,23 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from accounts import PASSWORD, PLAIN, Machine
 from conftest import lacking
 from portals import RunningPortal, xsrf
 from slapd import program
 
-from hub.doors.pam import SERVICES, MachineAuthenticator
+from hub.doors.pam import MachineAuthenticator
 from hub.doors.pam_session import SessionError, Sessions
 from hub.doors.people import DoorFaultError, NotLetInError, Person, WrongPasswordError, typed
 
 pytestmark = [pytest.mark.portal]
 
-PASSWORD = "Röntgen 1895"
 SECRET = "3132333435363738393031323334353637383930"
 """Of one-time passwords."""
-PLAIN = "auth required pam_unix.so nodelay\naccount required pam_unix.so\n"
 OTP = "auth required pam_oath.so usersfile={folder}/oath window=5\n"
 LOCKING = """
 auth required pam_faillock.so preauth dir={folder} deny=2
@@ -31,37 +29,6 @@ auth [default=die] pam_faillock.so authfail dir={folder} deny=2
 account required pam_unix.so
 """
 SESSION = "session required pam_exec.so quiet {folder}/session\nsession required pam_limits.so\n"
-
-
-@dataclass
-class Machine:
-    """Accounts and services of the tests', whose names begin alike."""
-
-    prefix: str
-    folder: Path
-
-    def service(self, *parts: str) -> str:
-        """Return the name of a service with these modules."""
-        text = "".join(parts).format(folder=self.folder)
-        name = f"{self.prefix}-{abs(hash(text))}"
-        (SERVICES / name).write_text(text)
-        return name
-
-    def name(self, short: str) -> str:
-        return f"{self.prefix}-{short}"
-
-    def add(self, short: str, password: str = PASSWORD) -> None:
-        name = self.name(short)
-        self.run("useradd", "--badname", "--no-create-home", name)
-        self.run("chpasswd", text=f"{name}:{password}\n")
-
-    def run(self, command: str, *arguments: str, text: str = "") -> str:
-        """Run a command of an administrator's."""
-        done = subprocess.run(
-            [program(command) or command, *arguments], input=text, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +48,8 @@ def machine() -> Iterator[Machine]:
         made.run("usermod", "--append", "--groups", made.name("beam"), made.name("ada"))
         yield made
     finally:
-        for short in ("ada", "old", "late", "shut", "otto", "cap", "Cap"):
-            subprocess.run(["userdel", made.name(short)], capture_output=True)
         subprocess.run(["groupdel", made.name("beam")], capture_output=True)
-        for path in [*SERVICES.glob(f"{made.prefix}-*")]:
-            path.unlink()
-        subprocess.run(["rm", "-r", made.folder], check=True)
+        made.remove()
 
 
 def door(service: str, **values) -> MachineAuthenticator:
