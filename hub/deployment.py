@@ -4,8 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from spawners import LocalBackend
-from spawners.local import DATA
 from workbench.data.settings import Settings
 from workbench.documents import DocumentError
 
@@ -60,9 +58,10 @@ class Deployment:
     def data(self) -> Settings:
         """Where the servers of this portal look for reference data."""
         declared = self.site.data
-        local = self.state / DATA if isinstance(self.site.backend, LocalBackend) else None
         return Settings(
-            cache=declared.cache or local or Path("/nonexistent"),
+            cache=declared.cache
+            or self.site.backend.data_folder(self.state)
+            or Path("/nonexistent"),
             roots=tuple(declared.roots),
             mirrors=tuple(map(str, declared.mirrors)),
         )

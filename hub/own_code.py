@@ -1,5 +1,6 @@
 """Whether what root runs can be changed by others: then the portal is whoever changes it."""
 
+import inspect
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import spawners
 import workbench
+from spawners.backends import BACKENDS
 from spawners.child_processes import changed_by_others, own
 
 from .deployment import Deployment
@@ -28,11 +30,13 @@ def changeable_code(deployment: Deployment) -> Path | None:
 
 def code_folders(deployment: Deployment) -> list[Path]:
     """Return where the code of a portal lies: its packages, Python, proxy and use cases."""
-    packages = [Path(__file__), Path(spawners.__file__), Path(workbench.__file__)]
+    packages = {Path(__file__), Path(spawners.__file__), Path(workbench.__file__)}
+    # Those of other packages may lie anywhere.
+    packages |= {Path(inspect.getfile(backend)) for backend in BACKENDS}
     use_cases = [case.folder for case in deployment.use_cases.values()]
     environments = deployment.state / "environments"
     return [
-        *(path.parent for path in packages),
+        *sorted({path.parent for path in packages}),
         Path(sys.prefix),
         Path(sys.executable).resolve(),
         *proxy_folders(),

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import IO
 
-from spawners.local import readable_by_others
+from spawners.payload import readable_by_others
 
 CRYPT_KEY = "crypt_key"
 IDENTITY = "identity"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
 
-from ..launch import Backend, Bound, Declared, Launch, Resources
+from ..launch import Backend, Bound, Declared, Launch, Portal, Resources
 from ..tunnels import Tunnels
 from .software import Software
 
@@ -99,9 +99,12 @@ class SlurmBackend(Backend, Where):
             **self.software.traits(launch),
         }
 
-    def configured(self) -> dict[str, Any]:
+    def configured(self, portal: Portal) -> dict[str, Any]:
         """Return what is the same for all jobs."""
         return {
+            "workbench_folder": str(portal.workbench_folder),
+            "constraints_file": str(portal.constraints_file),
+            "tunnel_port": portal.tunnel_port,
             "prologue": self.prologue,
             "tunnel_host": socket.gethostname() if self.hub.is_unspecified else str(self.hub),
             "query_s": self.query_s,
@@ -118,6 +121,11 @@ class SlurmBackend(Backend, Where):
     def from_images(self) -> bool:
         """Whether servers come from the use cases' images."""
         return self.software.from_images
+
+    @property
+    def image_folder(self) -> Path | None:
+        """Where image files lie, if jobs run such."""
+        return self.software.folder if self.software.from_images else None
 
     def obstacles(self, launch: Launch) -> list[str]:
         """Return that a launch's image file is missing."""
