@@ -1,15 +1,19 @@
 """What one running portal is: a site, its use cases, and where it keeps its state."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spawners import Bound, Launch
 from workbench.data.settings import Settings
 from workbench.documents import DocumentError
 
 from .images.record import read_record
 from .licences import Licences
 from .names import Names
+from .person import Person
+from .plan import Asked, plan
 from .site import PROFILES, SiteProfile, load_site, profile_path
 from .usecases import NOTEBOOKS, UseCase, load_use_cases
 
@@ -43,6 +47,41 @@ class Deployment:
         """What is known of images that a registry has, by reference."""
         made = read_record(self.state).items()
         return {reference: m.digest for reference, m in made if m.digest}
+
+    def plan_for(self, person: Person, name: str, asked: Asked) -> Launch:
+        """Return the launch of a use case for somebody, here and now.
+
+        Cards, forms, links and starts all ask here, so that they have one answer.
+
+        Parameters
+        ----------
+        person : Person
+            For whom.
+        name : str
+            The use case. Untrusted.
+        asked : Asked
+            Size, and notebook or program. Untrusted.
+
+        Raises
+        ------
+        Refused
+            It can't be started, or not for them; see `hub.plan.plan`.
+        """
+        return plan(
+            name,
+            asked,
+            use_cases=self.use_cases,
+            site=self.site,
+            user=person.name,
+            holding=person.holding(besides=name),
+            standing=person.standing,
+            digests=self.digests,
+            bounds=self.bounds_for(person.name),
+        )
+
+    def bounds_for(self, user: str) -> Mapping[str, Bound]:
+        """Return what the site's machine makes of sizes for a user, by their names."""
+        return self.site.backend.bounds(self.site.sizes, user)
 
     @property
     def licences(self) -> Licences:

@@ -8,10 +8,10 @@ from tornado.log import app_log
 
 from .deployment import Deployment
 from .gates import Standing
-from .plan import ask, plan
+from .person import Person
+from .plan import ask
 from .records import RecordError
 from .refusal import Refused
-from .sizing import Holding
 
 
 def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None]:
@@ -32,20 +32,9 @@ def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None
 
 def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -> None:
     """Set the spawner up for the launch that the options ask for."""
-    asked = ask(options)
     site = deployment.site
-    holding = holding_of(spawner.user, deployment, besides=spawner.name)
-    launch = plan(
-        spawner.name,
-        asked,
-        use_cases=deployment.use_cases,
-        site=site,
-        user=spawner.user.name,
-        holding=holding,
-        standing=standing_of(spawner.user, deployment),
-        digests=deployment.digests,
-        bounds=site.backend.bounds(site.sizes, spawner.user.name),
-    )
+    person = person_of(spawner.user, deployment)
+    launch = deployment.plan_for(person, spawner.name, ask(options))
     obstacles = site.backend.obstacles(launch)
     if obstacles:
         raise Refused(f"{' '.join(obstacles)} Ask {site.contact}.", reason="program", status=503)
@@ -56,15 +45,11 @@ def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -
     spawner.user_options = spawner.orm_spawner.user_options = {**options, "size": size}
 
 
-def holding_of(user: Any, deployment: Deployment, *, besides: str) -> Holding:
-    """Return what a user has running or starting, one server left out."""
-    active = [s for s in user.spawners.values() if s.active and s.name != besides]
-    sizes = [deployment.site.sizes.get(size_of(spawner)) for spawner in active]
-    return Holding(
-        servers=len(active),
-        cores=sum(size.cores for size in sizes if size),
-        memory_gib=sum(size.memory_gib for size in sizes if size),
-    )
+def person_of(user: Any, deployment: Deployment) -> Person:
+    """Return what decides which servers a user of JupyterHub's may have."""
+    active = [spawner for spawner in user.spawners.values() if spawner.active]
+    running = {s.name: deployment.site.sizes.get(size_of(s)) for s in active}
+    return Person(user.name, standing_of(user, deployment), running)
 
 
 def standing_of(user: Any, deployment: Deployment) -> Standing:

@@ -19,6 +19,7 @@ from jupyterhub.utils import url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
+from spawners import Launch
 from spawners.environments import constraints_of
 
 from ..crates import LARGEST, CrateError, Kept, Shelf
@@ -140,7 +141,7 @@ class Found(Open):
             except Refused as refusal:
                 names["why_not"] = refusal.message
             else:
-                names["lines"] = await asyncio.to_thread(self.lines, kept, use_case, launch.image)
+                names["lines"] = await asyncio.to_thread(self.lines, kept, use_case, launch)
             names |= await use_case_names(self, use_case)
         await self.show("found.html", **names)
 
@@ -171,11 +172,9 @@ class Found(Open):
         url = url_path_join(self.hub.base_url, "spawn-pending", user.escaped_name, name)
         return str(url_concat(url, {"next": page}))
 
-    def lines(self, kept: Kept, use_case: UseCase, reference: str) -> list[Line]:
+    def lines(self, kept: Kept, use_case: UseCase, launch: Launch) -> list[Line]:
         """Return the comparison of an archive with the use case here."""
-        image = self.deployment.digests.get(reference, reference)
-        if not self.deployment.site.backend.from_images:
-            image = ""
+        image = launch.image if self.deployment.site.backend.from_images else ""
         files = (use_case.folder / "requirements.txt", constraints_of(use_case.folder, CONSTRAINTS))
         pins = pinned(*(f.read_text(encoding="utf-8") for f in files if f and f.is_file()))
         return compare(kept.about, use_case, image, pins)
