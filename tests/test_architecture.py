@@ -5,7 +5,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -29,14 +30,16 @@ LIGHT = [
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield what a module imports, as ``package.module`` or ``package.module.name``."""
+    """Yield what a module imports anywhere, also in functions and only to be typed.
+
+    A module is ``package.module``, what is in it is ``package.module.name``.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")[: -node.level + 1 or None] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
-            yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
@@ -51,6 +54,49 @@ def modules(folder: str) -> list[Path]:
 
 def roots(names: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_among(paths: list[Path]) -> dict[str, set[str]]:
+    """Return which of some modules each of them imports."""
+    known = {name_of(path) for path in paths}
+    found = {}
+    for path in paths:
+        names = imports_of(path)
+        within = {n if n in known else n.rpartition(".")[0] for n in names}
+        found[name_of(path)] = within & known - {name_of(path)}
+    return found
+
+
+def circle(imports: Mapping[str, set[str]]) -> list[str]:
+    """Return modules that import one another in a circle, none where there is no circle."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    imports = imports_among([path for package in sorted(PACKAGES) for path in modules(package)])
+    assert "spawners.slurm.settings" in imports["spawners.slurm.checks"]
+    assert not circle(imports)
+
+
+def test_a_circle_would_be_seen_also_where_a_function_hides_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/__init__.py").write_text("from .b import f\n")
+    (tmp_path / "a/b.py").write_text("def f():\n    from . import c\n")
+    (tmp_path / "a/c.py").write_text("from .b import f\n")
+    assert set(circle(imports_among(modules("a")))) == {"a.b", "a.c"}
+    (tmp_path / "a/b.py").write_text("import json\n")
+    assert not circle(imports_among(modules("a")))
+    (tmp_path / "a/b.py").write_text("from . import f\n")
+    assert set(circle(imports_among(modules("a")))) == {"a", "a.b"}
 
 
 def test_relative_imports_are_read_rightly():

@@ -143,7 +143,7 @@ def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user)
             ("/w", "/w", False),
         ]
     elif kind == "slurm":
-        assert traits["req_gres"].endswith(":2")
+        assert traits["demand"].directives["gres"].endswith(":2")
         assert {"--nv", "--bind=/gpfs/data:/data:ro", "--bind=/w:/w"} <= set(traits["command"])
     else:
         assert traits["extra_resource_limits"] == {"nvidia.com/gpu": "2"}

@@ -6,7 +6,6 @@ holds the same in the form that the portal reads.
 """
 
 import ast
-import hashlib
 import json
 import os
 import zipfile
@@ -19,8 +18,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from . import used
-from .citations import bibtex, citations_of, manifest_folder
+from .bibliography import bibtex, citations_of, manifest_folder
+from .crate import description
 from .documents import DocumentError
+from .hashing import sha256_of_bytes
 from .here import setting
 from .manifest import load_manifest
 from .record import MIME, Archived, PackedNotebook, Record, fingerprint
@@ -80,7 +81,9 @@ def archive(
         raise ArchiveError(f"{path.name} doesn't say what it has used. {SAVE}")
     try:
         about = Archived(
-            notebook=PackedNotebook(name=path.name, size_bytes=len(raw), sha256=sha256(raw)),
+            notebook=PackedNotebook(
+                name=path.name, size_bytes=len(raw), sha256=sha256_of_bytes(raw)
+            ),
             author=author,
             not_as_run=not_as_run(body, record),
             parameters=parameters_in(body),
@@ -214,10 +217,8 @@ def contents(path: Path, raw: bytes, about: Archived) -> dict[str, bytes]:
     for module in record.modules:
         mine = path.parent / module.name
         text = mine.read_bytes() if mine.is_file() else b""
-        if sha256(text) == module.sha256:  # else it was changed since
+        if sha256_of_bytes(text) == module.sha256:  # else it was changed since
             files[module.name] = text
-    from .crate import description
-
     told = json.dumps(description(about, files), indent=1, ensure_ascii=False, sort_keys=True)
     return {"ro-crate-metadata.json": told.encode() + b"\n", **files}
 
@@ -269,8 +270,3 @@ def pack(files: dict[str, bytes], when: datetime) -> bytes:
             entry.external_attr = 0o644 << 16
             target.writestr(entry, data)
     return buffer.getvalue()
-
-
-def sha256(data: bytes) -> str:
-    """Return the SHA-256 of some bytes, in hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()

@@ -8,7 +8,7 @@ from tornado import web
 
 from spawners import Bound
 from spawners.amounts import minutes_text
-from workbench.citations import bibtex_of
+from workbench.bibliography import bibtex_of
 from workbench.data.availability import offer
 from workbench.data.cache import Cache
 from workbench.data.catalogue import Known

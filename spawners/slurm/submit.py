@@ -15,9 +15,10 @@ from ..payload import payload
 from ..telling import TellingSpawner
 from ..tunnels import Tunnels
 from .commands import CommandError, NoAnswerError, run_as
+from .demand import Demand
 from .queue import Queue, queue_of
 from .script import Need, job_script
-from .submissions import Submission, Submissions
+from .submissions import Submissions
 from .words import NO_CONTROLLER, refusal_of
 
 TUNNEL_VARIABLE = "BEAMHUB_TUNNEL"
@@ -40,8 +41,7 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
     variable_prefix = Unicode(help="What a container wants before the names of variables")
     shared_folder = Unicode(help="Where the hub puts what jobs read; empty for nowhere")
     makes_environment = Bool(False, help="Whether the hub makes the software's environment")
-    req_constraint = Unicode(help="Features of nodes")
-    req_exclusive = Bool(False, help="Whether the node is for this job alone")
+    demand = Instance(Demand, allow_none=True, help="What the job asks for")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,6 +49,7 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
         self.mark = ""
         self._owner = ""
         self._up = False
+        self._memory_mb = 0
 
     @property
     def server(self) -> Any:
@@ -79,20 +80,22 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
 
     async def submit_batch_script(self) -> str:
         """Submit the job, and keep its number at once: the hub may end at any moment."""
+        assert self.demand is not None  # a launch has set it
         account = person(self.user.name)
         variables = {**self._variables(), **await self._have_software()}
         submission = self.submissions.begin(account, self.name)
         self.mark, self._owner = submission.mark, account
+        self._memory_mb = self.demand.memory_mb
         tunnel = self._open_tunnel()
         script = job_script(
-            self._requests(submission),
+            {"name": submission.name, **self.demand.directives},
             command=self.command,
             variables={**variables, TUNNEL_VARIABLE: tunnel},
             tunnel=tunnel,
             prefix=self.variable_prefix,
             needs=self.needs,
             prologue=self.prologue,
-            exclusive=self.req_exclusive,
+            exclusive=self.demand.exclusive,
         )
         self.report(86, "Handing it to Slurm")
         try:
@@ -119,12 +122,6 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
         """Open the way to the server, and return what its job is told of it."""
         secret = self.tunnels.open(self.mark)
         return self.tunnels.told(self.mark, secret, self.tunnel_host, self.tunnel_port)
-
-    def _requests(self, submission: Submission) -> dict[str, str]:
-        names = ("partition", "account", "qos", "reservation", "constraint", "gres")
-        requests = {name: getattr(self, f"req_{name}") for name in names}
-        sizes = {name: getattr(self, f"req_{name}") for name in ("nprocs", "memory", "runtime")}
-        return {"name": submission.name, **requests, **sizes}
 
     def _variables(self) -> dict[str, str]:
         return {name: value for name, value in self.get_env().items() if name not in PERSONAL}
@@ -157,6 +154,7 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
         """Keep what tells the job as this portal's own, beside its number."""
         state: dict[str, Any] = super().get_state()
         own = {"mark": self.mark, "owner": self._owner, "up": self._up}
+        own["memory_mb"] = self._memory_mb
         return {**state, **own} if self.job_id else state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -164,6 +162,7 @@ class SubmittingSpawner(TellingSpawner, SlurmSpawner):
         super().load_state(state)
         self.mark, self._up = state.get("mark", ""), state.get("up", False)
         self._owner = state.get("owner", self.user.name)
+        self._memory_mb = state.get("memory_mb", 0)
         if self.job_id:
             self.queue.watch(self.job_id, self._owner)
 

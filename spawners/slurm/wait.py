@@ -101,8 +101,7 @@ class WaitingSpawner(SubmittingSpawner):
         if output:
             self.keep_log(output.encode())
         if memory_full:
-            memory_gib = int(self.req_memory.rstrip("M")) / 1024
-            self.notice = memory_full_text(datetime.now(UTC), memory_gib)
+            self.notice = memory_full_text(datetime.now(UTC), self._memory_mb / 1024)
             return
         self._problem = problem
         self._up = self._up or listening
