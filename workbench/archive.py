@@ -5,7 +5,6 @@ instrument, from data sets that are named by identifier and checksum, not contai
 holds the same in the form that the portal reads.
 """
 
-import ast
 import json
 import os
 import zipfile
@@ -24,6 +23,7 @@ from .documents import DocumentError
 from .hashing import sha256_of_bytes
 from .here import setting
 from .manifest import load_manifest
+from .parameters import code_cells, parameter_texts, source
 from .record import MIME, Archived, PackedNotebook, Record, fingerprint
 from .tutorials import own_folder
 
@@ -32,7 +32,6 @@ SESSION = "JPY_SESSION_NAME"
 LARGEST = 40 << 20
 SUFFIX = ".crate.zip"
 RUN, LOCK, BIBLIOGRAPHY = "run.json", "requirements.txt", "citations.bib"
-TAGS = {"parameters", "injected-parameters"}
 SAVE = "Run its last cell, cite(), save the notebook with Ctrl+S, then try again."
 
 
@@ -86,7 +85,7 @@ def archive(
             ),
             author=author,
             not_as_run=not_as_run(body, record),
-            parameters=parameters_in(body),
+            parameters=parameter_texts(body),
             record=record,
         )
     except ValidationError as problem:
@@ -150,50 +149,9 @@ def is_present(record: Record | None) -> bool:
 
 def not_as_run(body: dict[str, Any], record: Record) -> int | None:
     """Return how many cells of code a run didn't run as they are saved, None where nobody knows."""
-    sources = ["".join(c.get("source", "")) for c in body["cells"] if c.get("cell_type") == "code"]
+    sources = [source(cell) for cell in code_cells(body)]
     ran = set(record.cells)
     return sum(bool(s.strip()) and fingerprint(s) not in ran for s in sources) if ran else None
-
-
-def parameters_in(body: dict[str, Any]) -> dict[str, str]:
-    """Return the parameters that a notebook was run with, as its cells say them.
-
-    They are what cells tagged ``parameters`` assign. Where no cell has that tag, they are the
-    constants that the first cell of code assigns: names in capitals, values without names.
-    """
-    cells = [c for c in body["cells"] if c.get("cell_type") == "code"]
-    tagged = [c for c in cells if TAGS & set(c.get("metadata", {}).get("tags", []))]
-    found: dict[str, str] = {}
-    for cell in tagged or cells[:1]:
-        for name, value in assigned("".join(cell.get("source", ""))):
-            if tagged or (name.isupper() and is_literal(value)):
-                found[name] = ast.unparse(value)
-    return found
-
-
-def assigned(code: str) -> list[tuple[str, ast.expr]]:
-    """Return the names that lines of code assign, with their values."""
-    lines = [line for line in code.splitlines() if not line.lstrip().startswith(("%", "!"))]
-    try:
-        tree = ast.parse("\n".join(lines))
-    except SyntaxError:
-        return []
-    return [
-        (target.id, node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    ]
-
-
-def is_literal(value: ast.expr) -> bool:
-    """Return whether an expression is a value by itself."""
-    try:
-        ast.literal_eval(value)
-    except ValueError:
-        return False
-    return True
 
 
 def target_folder(notebook: Path, record: Record, folder: Path | str | None) -> Path:
