@@ -6,11 +6,12 @@ from typing import Any
 from jupyterhub.spawner import Spawner, SpawnException
 from tornado.log import app_log
 
+from spawners.records import RecordError
+
 from .deployment import Deployment
 from .gates import Standing
 from .person import Person
 from .plan import ask
-from .records import RecordError
 from .refusal import Refused
 
 

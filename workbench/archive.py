@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from . import used
+from .atomic_write import atomic_write
 from .bibliography import bibtex, citations_of, manifest_folder
 from .crate import description
 from .documents import DocumentError
@@ -207,9 +208,7 @@ def write(folder: Path, notebook: Path, record: Record, files: dict[str, bytes])
                 return path
             if not path.exists():
                 break
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(packed)
-        partial.replace(path)
+        atomic_write(path, packed)
     except OSError as problem:
         raise ArchiveError(
             f"The archive can't be written: {problem.strerror or problem}. Is the folder full?"
