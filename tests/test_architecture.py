@@ -1,7 +1,9 @@
 """Who may know whom: read from the imports themselves."""
 
 import ast
+import importlib
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -209,3 +211,13 @@ def test_the_command_begins_without_jupyterhub():
 
 def test_a_plan_needs_no_jupyterhub():
     assert not loaded("import hub.plan, hub.deployment, hub.schemas") & {"jupyterhub", "traitlets"}
+
+
+def test_every_module_with_pages_is_in_the_list_of_pages():
+    from hub import pages
+
+    there = {m.name for m in pkgutil.iter_modules(pages.__path__)}
+    found = {importlib.import_module(f"hub.pages.{name}") for name in there}
+    assert {m.__name__ for m in found if hasattr(m, "HANDLERS")} == {
+        m.__name__ for m in pages.MODULES
+    }

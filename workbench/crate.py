@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from .data_sources import SOURCES
 from .hashing import sha256_of_bytes
 from .record import Archived, Record, UsedData, UsedFile
 
@@ -143,9 +144,7 @@ def data_entity(add: Any, data: UsedData) -> Any:
 
 def origin(data: UsedData) -> str:
     """Return in words where a data set is from."""
-    if data.seed is not None:
-        return f"simulated from seed {data.seed}"
-    return "measured" if data.source == "download" else "from an installed package"
+    return SOURCES[data.source].origin.format(seed=data.seed)
 
 
 def content_name(file: UsedFile) -> str:

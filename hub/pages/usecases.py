@@ -175,7 +175,7 @@ def data_places(deployment: Deployment, use_case: UseCase) -> dict[str, DataPlac
     cache = Cache(places.cache, deployment.state)
     found = {}
     for name, data in use_case.manifest.data_sets.items():
-        if data.source == "package":
+        if data.source_kind.installed:
             found[name] = DataPlace(HERE, f"Comes with {data.package}: nothing to fetch.")
             continue
         known = Known(use_case.name, name, use_case.folder, data)

@@ -176,7 +176,7 @@ def mirror(
         One a data set: what it got, or why it could not.
     """
     for known in sets:
-        if known.data.source != "download":
+        if not known.data.source_kind.published:
             continue
         try:
             target = folder / known.use_case / known.name
