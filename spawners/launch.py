@@ -225,7 +225,7 @@ class Backend(Declared, ABC):
 
     def why_not_public(self) -> str:
         """Return what keeps a portal that other machines reach from being safe, or nothing."""
-        return ""
+        return "servers of all users must not run under one account" if self.shares_account else ""
 
     def why_not_by_this_account(self) -> str:
         """Return why the account that starts the portal can't run servers, or nothing."""
