@@ -11,10 +11,12 @@ from hub.gates import NOBODY, Standing
 from hub.plan import Asked, plan
 from hub.refusal import Refused
 from hub.site import Data, LicensedProgram, SiteProfile, load_site, shipped_sites
+from hub.sizing import RESOURCE_WORDS
 from hub.usecases import NOTEBOOKS, UseCase, load_use_cases
 from spawners import Backend
 from spawners.backends import BACKENDS, AnyBackend
-from spawners.launch import Mount
+from spawners.launch import Mount, Resources
+from workbench.manifest import Needs
 
 USE_CASES = load_use_cases([NOTEBOOKS])
 SITES = {name: load_site(name) for name in shipped_sites()}
@@ -112,6 +114,11 @@ def test_a_site_that_is_too_small_says_whom_to_ask(site):
         plan("pyfai", Asked(), use_cases=USE_CASES, site=small, user="ada")
     assert site.title in caught.value.message
     assert site.contact in caught.value.message
+
+
+def test_what_a_use_case_needs_is_what_sizes_grant_and_what_is_compared():
+    assert set(Needs.model_fields) == set(RESOURCE_WORDS)
+    assert set(Resources.model_fields) - set(RESOURCE_WORDS) == {"walltime_h"}
 
 
 def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user):

@@ -27,10 +27,11 @@ from .manifest import load_manifest
 from .parameters import code_cells, parameter_texts, source
 from .record import MIME, Archived, PackedNotebook, Record, fingerprint
 from .tutorials import own_folder
+from .words import size_text
 
 SESSION = "JPY_SESSION_NAME"
 """In a kernel's environment, by Jupyter: its notebook's path."""
-LARGEST = 40 << 20
+LARGEST = 40_000_000
 SUFFIX = ".crate.zip"
 RUN, LOCK, BIBLIOGRAPHY = "run.json", "requirements.txt", "citations.bib"
 SAVE = "Run its last cell, cite(), save the notebook with Ctrl+S, then try again."
@@ -115,8 +116,8 @@ def read_notebook(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         if path.stat().st_size > LARGEST:
             raise ArchiveError(
-                f"{path.name} has {path.stat().st_size / 1e6:.0f} MB, and an archive takes "
-                f"{LARGEST / 1e6:.0f} MB: clear its largest outputs, then save it."
+                f"{path.name} has {size_text(path.stat().st_size)}, and an archive takes "
+                f"{size_text(LARGEST)}: clear its largest outputs, then save it."
             )
         raw = path.read_bytes()
         body = json.loads(raw)

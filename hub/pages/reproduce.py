@@ -21,6 +21,7 @@ from tornado.httputil import url_concat
 
 from spawners import Launch
 from spawners.environments import constraints_of
+from workbench.words import size_text
 
 from ..crates import LARGEST, CrateError, Kept, Shelf
 from ..likeness import Line, compare, pinned, run_line
@@ -81,7 +82,7 @@ class Reproduce(Page):
     @web.authenticated
     async def get(self) -> None:
         """Show the form."""
-        await self.show("reproduce.html", problem="", largest_mb=LARGEST >> 20)
+        await self.show("reproduce.html", problem="", largest=size_text(LARGEST))
 
     @web.authenticated
     async def post(self) -> None:
@@ -96,11 +97,11 @@ class Reproduce(Page):
             if not upload.whole or upload.files != 1 or not upload.size:
                 raise CrateError("No file was sent: choose one that ends in .crate.zip.")
             if upload.size > LARGEST:
-                raise CrateError(f"The file is larger than {LARGEST >> 20} MB.")
+                raise CrateError(f"The file is larger than {size_text(LARGEST)}.")
             token = await shelf(self).put(self.current_user.id, self.file)
         except CrateError as problem:
             self.set_status(400)
-            await self.show("reproduce.html", problem=str(problem), largest_mb=LARGEST >> 20)
+            await self.show("reproduce.html", problem=str(problem), largest=size_text(LARGEST))
             return
         self.redirect(url_path_join(self.hub.base_url, "reproduce", token))
 
