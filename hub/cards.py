@@ -7,7 +7,7 @@ from typing import Any, Literal
 from spawners import Backend, Launch
 
 from .deployment import Deployment
-from .launching import person_of, size_of
+from .launching import requester_of, size_of
 from .plan import FOR_THE_NEXT, Asked
 from .refusal import Refused
 from .usecases import UseCase
@@ -84,8 +84,8 @@ def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
     spawner = user.spawners.get(use_case.name)
     try:
         # How much somebody has open is no matter of one use case: whoever opens it is told.
-        person = replace(person_of(user, deployment), running={})
-        launch = deployment.plan_for(person, use_case.name, Asked())
+        requester = replace(requester_of(user, deployment), running={})
+        launch = deployment.plan_for(requester, use_case.name, Asked())
     except Refused as refusal:
         if refusal.reason in FOR_THE_NEXT and spawner is not None and spawner.active:
             # What was begun goes on until it's stopped.

@@ -12,7 +12,7 @@ from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
 import workbench
-from spawners import Portal, child_processes
+from spawners import PortalContext, child_processes
 from spawners.server_socket import socket_url
 
 from .audit import note_start
@@ -247,14 +247,14 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     c.Spawner.http_timeout = 120
     c.TellingSpawner.state_folder = str(deployment.state)
     # A stock class gets no section at all, not even an empty one.
-    if own := backend.configured(portal_of(deployment)):
+    if own := backend.configured(context_of(deployment)):
         c[backend.spawner_class.rpartition(".")[2]] = Config(own)
 
 
-def portal_of(deployment: Deployment) -> Portal:
+def context_of(deployment: Deployment) -> PortalContext:
     """Return what the backend may know of this portal."""
     registry = deployment.site.registry
-    return Portal(
+    return PortalContext(
         identity=identity_of(deployment.state),
         sockets_folder=sockets_of(deployment.state).servers,
         tunnel_port=deployment.site.serving.tunnel_port,

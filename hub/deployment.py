@@ -12,8 +12,8 @@ from workbench.documents import DocumentError
 from .images.record import read_record
 from .licences import Licences
 from .names import Names
-from .person import Person
 from .plan import Asked, plan
+from .requester import Requester
 from .site import PROFILES, SiteProfile, load_site, profile_path
 from .usecases import NOTEBOOKS, UseCase, load_use_cases
 
@@ -48,14 +48,14 @@ class Deployment:
         made = read_record(self.state).items()
         return {reference: m.digest for reference, m in made if m.digest}
 
-    def plan_for(self, person: Person, name: str, asked: Asked) -> Launch:
+    def plan_for(self, requester: Requester, name: str, asked: Asked) -> Launch:
         """Return the launch of a use case for somebody, here and now.
 
         Cards, forms, links and starts all ask here, so that they have one answer.
 
         Parameters
         ----------
-        person : Person
+        requester : Requester
             For whom.
         name : str
             The use case. Untrusted.
@@ -72,11 +72,11 @@ class Deployment:
             asked,
             use_cases=self.use_cases,
             site=self.site,
-            user=person.name,
-            holding=person.holding(besides=name),
-            standing=person.standing,
+            user=requester.name,
+            holding=requester.holding(besides=name),
+            standing=requester.standing,
             digests=self.digests,
-            bounds=self.bounds_for(person.name),
+            bounds=self.bounds_for(requester.name),
         )
 
     def bounds_for(self, user: str) -> Mapping[str, Bound]:

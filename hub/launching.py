@@ -10,9 +10,9 @@ from spawners.records import RecordError
 
 from .deployment import Deployment
 from .gates import Standing
-from .person import Person
 from .plan import ask
 from .refusal import Refused
+from .requester import Requester
 
 
 def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None]:
@@ -34,8 +34,8 @@ def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None
 def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -> None:
     """Set the spawner up for the launch that the options ask for."""
     site = deployment.site
-    person = person_of(spawner.user, deployment)
-    launch = deployment.plan_for(person, spawner.name, ask(options))
+    requester = requester_of(spawner.user, deployment)
+    launch = deployment.plan_for(requester, spawner.name, ask(options))
     obstacles = site.backend.obstacles(launch)
     if obstacles:
         raise Refused(f"{' '.join(obstacles)} Ask {site.contact}.", reason="program", status=503)
@@ -46,11 +46,11 @@ def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -
     spawner.user_options = spawner.orm_spawner.user_options = {**options, "size": size}
 
 
-def person_of(user: Any, deployment: Deployment) -> Person:
+def requester_of(user: Any, deployment: Deployment) -> Requester:
     """Return what decides which servers a user of JupyterHub's may have."""
     active = [spawner for spawner in user.spawners.values() if spawner.active]
     running = {s.name: deployment.site.sizes.get(size_of(s)) for s in active}
-    return Person(user.name, standing_of(user, deployment), running)
+    return Requester(user.name, standing_of(user, deployment), running)
 
 
 def standing_of(user: Any, deployment: Deployment) -> Standing:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from .launch import Backend, BackendError, Free, Launch, Mount, Portal
+from .launch import Backend, BackendError, Free, Launch, Mount, PortalContext
 
 HOME = "/home/jovyan"
 NAMES = "/var/lib/extrausers"
@@ -90,7 +90,7 @@ class DockerBackend(Backend):
             "mounts": list(map(docker_mount, launch.mounts)),
         }
 
-    def configured(self, portal: Portal) -> dict[str, Any]:
+    def configured(self, portal: PortalContext) -> dict[str, Any]:
         """Return names, networks, and what is done by us instead of by the stock spawner."""
         return {
             "portal": portal.identity,

@@ -121,7 +121,7 @@ class Bound(Declared):
 
 
 @dataclass(frozen=True)
-class Portal:
+class PortalContext:
     """What a backend may know of the portal whose servers it starts.
 
     Parameters
@@ -214,7 +214,7 @@ class Backend(Declared, ABC):
     def traits(self, launch: Launch) -> dict[str, Any]:
         """Return the spawner's trait values for this launch."""
 
-    def configured(self, portal: Portal) -> dict[str, Any]:
+    def configured(self, portal: PortalContext) -> dict[str, Any]:
         """Return the spawner's trait values that are the same for all servers."""
         del portal
         return {}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from .launch import Backend, BackendError, Free, Launch, Portal
+from .launch import Backend, BackendError, Free, Launch, PortalContext
 from .payload import readable_by_others
 
 DATA = "data"
@@ -74,7 +74,7 @@ class LocalBackend(Backend):
             "start_timeout": round(self.start_timeout_min * 60),
         }
 
-    def configured(self, portal: Portal) -> dict[str, Any]:
+    def configured(self, portal: PortalContext) -> dict[str, Any]:
         """Return how servers are confined, and of what their environments are made."""
         return {
             "confinement": self.confinement,

@@ -12,9 +12,9 @@ from typing import Any
 from ..deployment import Deployment
 from ..gates import Standing
 from ..logins import Ldap, Pam
-from ..person import Person
 from ..plan import Asked
 from ..refusal import Refused
+from ..requester import Requester
 from ..secrets import SecretError, read_secret_file
 
 PASSWORD = "BEAMHUB_CHECK_PASSWORD"  # noqa: S105
@@ -144,7 +144,7 @@ def offer(deployment: Deployment, use_case: str, name: str, standing: Standing) 
     possible, why = [], ""
     for size in deployment.site.sizes:
         try:
-            deployment.plan_for(Person(name, standing), use_case, Asked(size=size))
+            deployment.plan_for(Requester(name, standing), use_case, Asked(size=size))
             possible.append(size)
         except Refused as refusal:
             why = why or refusal.in_full

@@ -13,7 +13,7 @@ from tornado.httputil import url_concat
 
 from spawners import Launch
 
-from ..launching import person_of
+from ..launching import requester_of
 from ..plan import FOR_THE_NEXT, OPTIONS, Asked, ask
 from ..refusal import Refused
 from .base import AboutAServer, Page
@@ -73,8 +73,8 @@ class Open(Page):
             if key != "_xsrf"  # JupyterHub's own
         }
         asked = ask(sent)
-        person = person_of(self.current_user, self.deployment)
-        return asked, self.deployment.plan_for(person, name, asked)
+        requester = requester_of(self.current_user, self.deployment)
+        return asked, self.deployment.plan_for(requester, name, asked)
 
     async def begin(self, name: str, asked: Asked) -> None:
         """Start the server; a start that failed, however soon, is told by the pending page."""

@@ -6,15 +6,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from ..launch import Backend, Bound, Launch, Portal, Resources
+from ..launch import Backend, Bound, Launch, PortalContext, Resources
 from ..tunnels import Tunnels
-from .settings import Settings
+from .settings import SlurmSettings
 
 FORGOTTEN_S = 600
 """A way that belongs to no server for so long was left by a hub that was killed."""
 
 
-class SlurmBackend(Backend, Settings):
+class SlurmBackend(Backend, SlurmSettings):
     """A Slurm cluster whose commands the hub's host has."""
 
     spawner_class: ClassVar[str] = "spawners.slurm.spawner.JobSpawner"
@@ -41,7 +41,7 @@ class SlurmBackend(Backend, Settings):
             **self.software.traits(launch),
         }
 
-    def configured(self, portal: Portal) -> dict[str, Any]:
+    def configured(self, portal: PortalContext) -> dict[str, Any]:
         """Return what is the same for all jobs."""
         return {
             "workbench_folder": str(portal.workbench_folder),

@@ -17,7 +17,7 @@ from .jobs import Node
 from .limits import Machine
 from .machine import ask_machine
 from .queue import ask_nodes
-from .settings import Settings
+from .settings import SlurmSettings
 from .sizes import trial_script
 from .words import refusal_of
 
@@ -32,7 +32,7 @@ SUDO_RULE = (
 )
 
 
-def findings(settings: Settings) -> Iterator[str]:
+def findings(settings: SlurmSettings) -> Iterator[str]:
     """Yield what is missing, a sentence each."""
     for command in filter(missing, COMMANDS):
         yield f"The command '{command}' is not on the PATH of this machine."
@@ -52,7 +52,7 @@ def missing(command: str) -> bool:
     return shutil.which(command) is None
 
 
-def size_findings(settings: Settings, resources: Mapping[str, Resources]) -> Iterator[str]:
+def size_findings(settings: SlurmSettings, resources: Mapping[str, Resources]) -> Iterator[str]:
     """Yield what Slurm has against jobs of each size, in the name of somebody who may use it."""
     for size in settings.by_size.keys() - resources.keys():
         yield f"backend.by_size.{size}: there is no size of that name."

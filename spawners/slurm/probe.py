@@ -16,7 +16,7 @@ from .commands import CommandError, run, run_as
 from .jobs import Job
 from .queue import ask_jobs, owned
 from .script import job_name, job_script
-from .settings import Settings
+from .settings import SlurmSettings
 from .words import ending_of, reason_of, refusal_of
 
 WAIT_S = 120.0
@@ -76,7 +76,7 @@ class Probe:
 
 
 def job_findings(
-    settings: Settings, resources: Mapping[str, Resources], user: str, port: int
+    settings: SlurmSettings, resources: Mapping[str, Resources], user: str, port: int
 ) -> Iterator[str]:
     """Yield what is missing where servers would run, and on the ways there and back."""
     try:
@@ -104,7 +104,7 @@ def listening(address: IPv4Address, port: int) -> closing[socket.socket]:
     return closing(made)
 
 
-async def run_all(settings: Settings, sizes: list[str], user: str, port: int) -> list[str]:
+async def run_all(settings: SlurmSettings, sizes: list[str], user: str, port: int) -> list[str]:
     """Return what the jobs found, all at once."""
     software = settings.software
     host = socket.gethostname() if settings.hub.is_unspecified else str(settings.hub)
@@ -114,7 +114,7 @@ async def run_all(settings: Settings, sizes: list[str], user: str, port: int) ->
     return [text for text in found if text]
 
 
-async def finding(settings: Settings, probe: Probe) -> str:
+async def finding(settings: SlurmSettings, probe: Probe) -> str:
     """Return what one job found, empty where nothing is missing."""
     small = Resources(cores=1, memory_gib=0.1, walltime_h=1 / 60)
     demand = settings.demand(probe.size, small)

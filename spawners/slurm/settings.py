@@ -26,7 +26,7 @@ class Where(Declared):
     exclusive: bool = Field(False, description="Whether a server has its node for itself")
 
 
-class Settings(Where):
+class SlurmSettings(Where):
     """What the profile says of a cluster."""
 
     partition: Word

@@ -23,7 +23,7 @@ from .outlook import (
 )
 from .queue import queue_of
 from .script import job_name, job_script
-from .settings import Settings
+from .settings import SlurmSettings
 
 DOUBT_S = 60.0
 """After that, what closes a size is asked for again: somebody may just have changed it."""
@@ -31,7 +31,9 @@ COMPUTED: dict[str, tuple[tuple[object, ...], dict[str, Bound]]] = {}
 """Of each user: from what it was computed, and the outcome. A page asks once a card."""
 
 
-def bounds(settings: Settings, resources: Mapping[str, Resources], user: str) -> dict[str, Bound]:
+def bounds(
+    settings: SlurmSettings, resources: Mapping[str, Resources], user: str
+) -> dict[str, Bound]:
     """Return what bounds each size for a user, by what Slurm said last.
 
     Nothing is waited for: what is old is asked for again in the background.
@@ -58,7 +60,7 @@ def bounds(settings: Settings, resources: Mapping[str, Resources], user: str) ->
 
 
 async def outlook(
-    settings: Settings, resources: Mapping[str, Resources], user: str, state: Path
+    settings: SlurmSettings, resources: Mapping[str, Resources], user: str, state: Path
 ) -> dict[str, str]:
     """Return what a user's server of each size would find now, in a few words."""
     queue = queue_of(settings.query_s)
@@ -85,7 +87,7 @@ async def outlook(
 
 
 def trial_script(
-    settings: Settings, size: str, resources: Resources, walltime_h: float | None = None
+    settings: SlurmSettings, size: str, resources: Resources, walltime_h: float | None = None
 ) -> str:
     """Return a batch script of a size that does nothing, for ``sbatch --test-only``."""
     granted = resources.model_copy(update={"walltime_h": walltime_h} if walltime_h else {})

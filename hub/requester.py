@@ -12,7 +12,7 @@ from .sizing import Holding
 
 
 @dataclass(frozen=True)
-class Person:
+class Requester:
     """A user, as plans see one.
 
     Parameters
