@@ -165,7 +165,9 @@ def test_only_one_module_reads_secrets_and_fills_jupyterhubs_configuration():
             assert "get_config" not in path.read_text(encoding="utf-8"), here
 
 
-@pytest.mark.parametrize("module", ["plan", "sizing", "surroundings", "refusal", "gates"])
+@pytest.mark.parametrize(
+    "module", ["plan", "requester", "sizing", "surroundings", "refusal", "gates"]
+)
 def test_the_plan_touches_neither_file_nor_clock_nor_network(module: str):
     allowed = {"collections", "dataclasses", "difflib", "hub", "os", "re", "spawners", "workbench"}
     # Types of times and literals are no clock.
