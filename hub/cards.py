@@ -1,14 +1,14 @@
 """What a user can do with a use case here and now: the state that a card shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from spawners import Backend, Launch
 
 from .deployment import Deployment
-from .launching import size_of, standing_of
-from .plan import FOR_THE_NEXT, Asked, plan
+from .launching import requester_of, size_of
+from .plan import FOR_THE_NEXT, Asked
 from .refusal import Refused
 from .usecases import UseCase
 
@@ -83,15 +83,9 @@ def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
     site = deployment.site
     spawner = user.spawners.get(use_case.name)
     try:
-        launch = plan(
-            use_case.name,
-            Asked(),
-            use_cases=deployment.use_cases,
-            site=site,
-            user=user.name,
-            standing=standing_of(user, deployment),
-            bounds=site.backend.bounds(site.sizes, user.name),
-        )
+        # How much somebody has open is no matter of one use case: whoever opens it is told.
+        requester = replace(requester_of(user, deployment), running={})
+        launch = deployment.plan_for(requester, use_case.name, Asked())
     except Refused as refusal:
         if refusal.reason in FOR_THE_NEXT and spawner is not None and spawner.active:
             # What was begun goes on until it's stopped.

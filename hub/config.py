@@ -12,7 +12,7 @@ from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
 import workbench
-from spawners import DockerBackend, LocalBackend, SlurmBackend, child_processes
+from spawners import PortalContext, child_processes
 from spawners.server_socket import socket_url
 
 from .audit import note_start
@@ -246,30 +246,29 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     c.Spawner.post_stop_hook = close_way
     c.Spawner.http_timeout = 120
     c.TellingSpawner.state_folder = str(deployment.state)
-    own = Config(backend.configured())
-    if isinstance(backend, DockerBackend | LocalBackend):
-        own.portal = identity_of(deployment.state)
-    if isinstance(backend, DockerBackend):
-        own.build_command = build_command(deployment)
-        own.repositories = [
-            repository(deployment.site.registry, name) for name in deployment.offered
-        ]
-    if backend.tunnel_address:
-        own.tunnel_port = deployment.site.serving.tunnel_port
-    if isinstance(backend, SlurmBackend | LocalBackend):
-        own.workbench_folder = str(Path(workbench.__file__).parent)
-        own.constraints_file = str(CONSTRAINTS)
-    if backend.on_this_machine:
-        own.sockets_folder = str(sockets_of(deployment.state).servers)
-    # Of a stock class nothing is set here, not even that nothing is.
-    if own:
-        c[backend.spawner_class.rpartition(".")[2]] = own
+    # A stock class gets no section at all, not even an empty one.
+    if own := backend.configured(context_of(deployment)):
+        c[backend.spawner_class.rpartition(".")[2]] = Config(own)
 
 
-def build_command(deployment: Deployment) -> list[str]:
+def context_of(deployment: Deployment) -> PortalContext:
+    """Return what the backend may know of this portal."""
+    registry = deployment.site.registry
+    return PortalContext(
+        identity=identity_of(deployment.state),
+        sockets_folder=sockets_of(deployment.state).servers,
+        tunnel_port=deployment.site.serving.tunnel_port,
+        workbench_folder=Path(workbench.__file__).parent,
+        constraints_file=CONSTRAINTS,
+        build_command=build_command(deployment),
+        repositories=tuple(repository(registry, name) for name in deployment.offered),
+    )
+
+
+def build_command(deployment: Deployment) -> tuple[str, ...]:
     """Return the command that builds the image of a use case, whose name follows."""
     beamhub = Path(sys.executable).with_name("beamhub")
-    return [sys.executable, "-I", str(beamhub), "images", "build", *deployment.options]
+    return (sys.executable, "-I", str(beamhub), "images", "build", *deployment.options)
 
 
 def configure_culling(c: Config, deployment: Deployment) -> None:

@@ -30,13 +30,14 @@ from pydantic import ValidationError
 
 from spawners import child_processes
 from workbench.record import Archived
+from workbench.words import size_text
 
 from .confined import confine
 
-LARGEST = 50 << 20
-LARGEST_NOTEBOOK = 40 << 20
-LARGEST_RECORD = 4 << 20
-LARGEST_UNPACKED = 200 << 20
+LARGEST = 50_000_000
+LARGEST_NOTEBOOK = 40_000_000
+LARGEST_RECORD = 4_000_000
+LARGEST_UNPACKED = 200_000_000
 MOST_FILES = 300
 MOST_CELLS = 5000
 MEMORY = 768 << 20
@@ -78,7 +79,7 @@ def read_crate(given: IO[bytes]) -> tuple[Archived, bytes]:
         It isn't an archive of a notebook, or anything of it is not as it should be.
     """
     if given.seek(0, os.SEEK_END) > LARGEST:
-        raise CrateError(f"The file is larger than {LARGEST >> 20} MB.")
+        raise CrateError(f"The file is larger than {size_text(LARGEST)}.")
     try:
         with zipfile.ZipFile(given) as packed:
             entries = checked_entries(packed)
@@ -116,7 +117,7 @@ def checked_entries(packed: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise CrateError("The archive has a link or a device in it.")
     if sum(entry.file_size for entry in listed) > LARGEST_UNPACKED:
-        raise CrateError(f"The archive holds more than {LARGEST_UNPACKED >> 20} MB.")
+        raise CrateError(f"The archive holds more than {size_text(LARGEST_UNPACKED)}.")
     return entries
 
 
@@ -131,11 +132,11 @@ def member(
             "with the button at the end of a notebook."
         )
     if entry.file_size > largest:
-        raise CrateError(f"'{name}' in this archive is larger than {largest >> 20} MB.")
+        raise CrateError(f"'{name}' in this archive is larger than {size_text(largest)}.")
     with packed.open(entry) as file:
         data = file.read(largest + 1)
     if len(data) > largest:
-        raise CrateError(f"'{name}' in this archive is larger than {largest >> 20} MB.")
+        raise CrateError(f"'{name}' in this archive is larger than {size_text(largest)}.")
     return data
 
 

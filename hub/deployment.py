@@ -1,17 +1,19 @@
 """What one running portal is: a site, its use cases, and where it keeps its state."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spawners import LocalBackend
-from spawners.local import DATA
+from spawners import Bound, Launch
 from workbench.data.settings import Settings
 from workbench.documents import DocumentError
 
 from .images.record import read_record
 from .licences import Licences
 from .names import Names
+from .plan import Asked, plan
+from .requester import Requester
 from .site import PROFILES, SiteProfile, load_site, profile_path
 from .usecases import NOTEBOOKS, UseCase, load_use_cases
 
@@ -46,6 +48,41 @@ class Deployment:
         made = read_record(self.state).items()
         return {reference: m.digest for reference, m in made if m.digest}
 
+    def plan_for(self, requester: Requester, name: str, asked: Asked) -> Launch:
+        """Return the launch of a use case for somebody, here and now.
+
+        Cards, forms, links and starts all ask here, so that they have one answer.
+
+        Parameters
+        ----------
+        requester : Requester
+            For whom.
+        name : str
+            The use case. Untrusted.
+        asked : Asked
+            Size, and notebook or program. Untrusted.
+
+        Raises
+        ------
+        Refused
+            It can't be started, or not for them; see `hub.plan.plan`.
+        """
+        return plan(
+            name,
+            asked,
+            use_cases=self.use_cases,
+            site=self.site,
+            user=requester.name,
+            holding=requester.holding(besides=name),
+            standing=requester.standing,
+            digests=self.digests,
+            bounds=self.bounds_for(requester.name),
+        )
+
+    def bounds_for(self, user: str) -> Mapping[str, Bound]:
+        """Return what the site's machine makes of sizes for a user, by their names."""
+        return self.site.backend.bounds(self.site.sizes, user)
+
     @property
     def licences(self) -> Licences:
         """The record of whose terms users have accepted."""
@@ -60,9 +97,10 @@ class Deployment:
     def data(self) -> Settings:
         """Where the servers of this portal look for reference data."""
         declared = self.site.data
-        local = self.state / DATA if isinstance(self.site.backend, LocalBackend) else None
         return Settings(
-            cache=declared.cache or local or Path("/nonexistent"),
+            cache=declared.cache
+            or self.site.backend.data_folder(self.state)
+            or Path("/nonexistent"),
             roots=tuple(declared.roots),
             mirrors=tuple(map(str, declared.mirrors)),
         )

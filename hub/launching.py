@@ -6,12 +6,13 @@ from typing import Any
 from jupyterhub.spawner import Spawner, SpawnException
 from tornado.log import app_log
 
+from spawners.records import RecordError
+
 from .deployment import Deployment
 from .gates import Standing
-from .plan import ask, plan
-from .records import RecordError
+from .plan import ask
 from .refusal import Refused
-from .sizing import Holding
+from .requester import Requester
 
 
 def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None]:
@@ -32,20 +33,9 @@ def launcher(deployment: Deployment) -> Callable[[Spawner, dict[str, Any]], None
 
 def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -> None:
     """Set the spawner up for the launch that the options ask for."""
-    asked = ask(options)
     site = deployment.site
-    holding = holding_of(spawner.user, deployment, besides=spawner.name)
-    launch = plan(
-        spawner.name,
-        asked,
-        use_cases=deployment.use_cases,
-        site=site,
-        user=spawner.user.name,
-        holding=holding,
-        standing=standing_of(spawner.user, deployment),
-        digests=deployment.digests,
-        bounds=site.backend.bounds(site.sizes, spawner.user.name),
-    )
+    requester = requester_of(spawner.user, deployment)
+    launch = deployment.plan_for(requester, spawner.name, ask(options))
     obstacles = site.backend.obstacles(launch)
     if obstacles:
         raise Refused(f"{' '.join(obstacles)} Ask {site.contact}.", reason="program", status=503)
@@ -56,15 +46,11 @@ def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -
     spawner.user_options = spawner.orm_spawner.user_options = {**options, "size": size}
 
 
-def holding_of(user: Any, deployment: Deployment, *, besides: str) -> Holding:
-    """Return what a user has running or starting, one server left out."""
-    active = [s for s in user.spawners.values() if s.active and s.name != besides]
-    sizes = [deployment.site.sizes.get(size_of(spawner)) for spawner in active]
-    return Holding(
-        servers=len(active),
-        cores=sum(size.cores for size in sizes if size),
-        memory_gib=sum(size.memory_gib for size in sizes if size),
-    )
+def requester_of(user: Any, deployment: Deployment) -> Requester:
+    """Return what decides which servers a user of JupyterHub's may have."""
+    active = [spawner for spawner in user.spawners.values() if spawner.active]
+    running = {s.name: deployment.site.sizes.get(size_of(s)) for s in active}
+    return Requester(user.name, standing_of(user, deployment), running)
 
 
 def standing_of(user: Any, deployment: Deployment) -> Standing:

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from spawners.records import change_record, open_record
 from workbench.manifest import LicenceGate
-
-from .records import open_record
 
 Action = Literal["accepted", "revoked"]
 Accepted = dict[str, dict[str, datetime]]
@@ -99,10 +98,8 @@ class Licences:
             at.astimezone(UTC).isoformat(timespec="milliseconds"),
             *(user, terms.name, action, terms.version, use_case, terms.declaration.strip()),
         )
-        with open_record(self._path, make=True) as database:
-            database.executescript(SCHEMA)
-            with database:
-                database.execute(ADD, values)
+        with change_record(self._path, SCHEMA) as database:
+            database.execute(ADD, values)
 
     def of(self, user: str) -> Accepted:
         """Return what a user has accepted that still counts.

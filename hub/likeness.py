@@ -128,7 +128,7 @@ def data_line(data: UsedData, use_case: UseCase) -> Line:
     declared = {f.name: f.sha256 for f in here.files if f.sha256 != "unknown"}
     known = {f.name: f.sha256 for f in data.files if f.sha256}
     both = declared.keys() & known.keys()
-    if here.source == "simulated":
+    if here.source_kind.seeded:
         return Line("unknown", f"{data.label} is simulated again from seed {data.seed}.")
     if not both:
         return Line("unknown", f"{data.label} is known here; its checksums can't be compared yet.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .records import open_record
+from spawners.records import change_record, open_record
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS names (
@@ -67,8 +67,7 @@ class Names:
         RecordError
             The record can't be read or written.
         """
-        with open_record(self.path, make=True) as database, database:
-            database.executescript(SCHEMA)
+        with change_record(self.path, SCHEMA) as database:
             database.execute(
                 "INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?)",
                 (name, person.issuer, person.subject, datetime.now(UTC).isoformat("T", "seconds")),
@@ -96,7 +95,7 @@ class Names:
         """
         if self._is_empty():
             return False
-        with open_record(self.path) as database, database:
+        with change_record(self.path, SCHEMA) as database:
             return database.execute("DELETE FROM names WHERE name = ?", (name,)).rowcount > 0
 
     def _is_empty(self) -> bool:

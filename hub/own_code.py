@@ -1,12 +1,13 @@
 """Whether what root runs can be changed by others: then the portal is whoever changes it."""
 
+import inspect
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import spawners
 import workbench
+from spawners.backends import BACKENDS
 from spawners.child_processes import changed_by_others, own
 
 from .deployment import Deployment
@@ -28,17 +29,26 @@ def changeable_code(deployment: Deployment) -> Path | None:
 
 def code_folders(deployment: Deployment) -> list[Path]:
     """Return where the code of a portal lies: its packages, Python, proxy and use cases."""
-    packages = [Path(__file__), Path(spawners.__file__), Path(workbench.__file__)]
+    packages = {Path(__file__).parent, Path(workbench.__file__).parent}
+    # Those of other packages may lie anywhere.
+    packages |= {package_folder(backend) for backend in BACKENDS}
     use_cases = [case.folder for case in deployment.use_cases.values()]
     environments = deployment.state / "environments"
     return [
-        *(path.parent for path in packages),
+        *sorted(packages),
         Path(sys.prefix),
         Path(sys.executable).resolve(),
         *proxy_folders(),
         *use_cases,
         *([environments] if environments.is_dir() else []),
     ]
+
+
+def package_folder(thing: type) -> Path:
+    """Return where the package lies that a class comes with."""
+    package = sys.modules[thing.__module__.partition(".")[0]]
+    # A package without a file of its own has its modules' folders only.
+    return Path(package.__file__ or inspect.getfile(thing)).parent
 
 
 def changeable(folders: Iterable[Path]) -> Iterator[Path]:

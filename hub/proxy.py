@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from spawners.child_processes import unprivileged
-from spawners.local import readable_by_others
+from spawners.payload import readable_by_others
 from spawners.reserved_accounts import PROXY
 from spawners.start_unprivileged import handed_path
 

@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from spawners import AnyBackend, DockerBackend, KubernetesBackend, LocalBackend, Mount, Resources
+from spawners import Mount, Resources
+from spawners.backends import AnyBackend
 from spawners.launch import absolute
 from workbench.declared import Declared
 from workbench.documents import DocumentError, load
@@ -351,12 +352,8 @@ class SiteProfile(Declared):
 
     @model_validator(mode="after")
     def _apart_is_complete(self) -> Self:
-        backend = self.backend
-        if self.serving.apart and isinstance(backend, DockerBackend) and not backend.companions:
-            raise ValueError(
-                "with serving.apart, hub and proxy are containers: name them in "
-                "backend.companions, so that users' networks are joined to them"
-            )
+        if self.serving.apart and (why := self.backend.why_not_apart()):
+            raise ValueError(f"with serving.apart, hub and proxy are containers: {why}")
         return self
 
     @model_validator(mode="after")
@@ -374,10 +371,9 @@ class SiteProfile(Declared):
 
     @model_validator(mode="after")
     def _folders_keep_apart(self) -> Self:
-        # On a cluster the files' own permissions decide, for each user's own account.
-        if isinstance(self.backend, DockerBackend | KubernetesBackend):
-            volumes = self.backend.prefix + "-" if isinstance(self.backend, DockerBackend) else ""
-            for problem in problems(list(self._shown()), volumes=volumes):
+        # Elsewhere the files' own permissions decide, for each user's own account.
+        if self.backend.sees_mounts_only:
+            for problem in problems(list(self._shown()), volumes=self.backend.volume_prefix):
                 raise ValueError(problem)
         return self
 
@@ -404,11 +400,8 @@ class SiteProfile(Declared):
             raise ValueError(f"{reachable} serving.tls must be 'proxy' or 'own'")
         if self.login.kind == "codes":
             raise ValueError(f"{reachable} login must be a real one: pam, ldap or oidc")
-        if isinstance(self.backend, LocalBackend) and self.backend.accounts != "system":
-            raise ValueError(
-                f"{reachable} each user's servers must run under their own account: "
-                "backend.accounts: system"
-            )
+        if why := self.backend.why_not_public():
+            raise ValueError(f"{reachable} {why}")
         return self
 
 

@@ -6,7 +6,8 @@ import secrets
 from pathlib import Path
 from typing import IO
 
-from spawners.local import readable_by_others
+from spawners.payload import readable_by_others
+from spawners.records import atomic_write
 
 CRYPT_KEY = "crypt_key"
 IDENTITY = "identity"
@@ -59,7 +60,7 @@ def identity_of(state: Path) -> str:
     """Return what tells this portal's containers from another's; made at the first call."""
     path = state / IDENTITY
     if not path.exists():
-        path.write_text(secrets.token_hex(8), encoding="ascii")
+        atomic_write(path, secrets.token_hex(8))
     return path.read_text(encoding="ascii")
 
 
@@ -67,8 +68,7 @@ def crypt_key_of(state: Path) -> str:
     """Return the key that encrypts what the database keeps of log-ins; made at the first call."""
     path = state / CRYPT_KEY
     if not path.exists() or not path.stat().st_size:
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32), encoding="ascii")
+        atomic_write(path, secrets.token_hex(32))
     return path.read_text(encoding="ascii")
 
 

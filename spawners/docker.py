@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
-from .launch import Backend, BackendError, Free, Launch, Mount
+from .launch import Backend, BackendError, Free, Launch, Mount, PortalContext
 
 HOME = "/home/jovyan"
 NAMES = "/var/lib/extrausers"
@@ -32,6 +32,7 @@ class DockerBackend(Backend):
     spawner_class: ClassVar[str] = "spawners.container.ContainerSpawner"
     title: ClassVar[str] = "Docker containers on one machine"
     fills_cache: ClassVar[bool] = False
+    sees_mounts_only: ClassVar[bool] = True
     kind: Literal["docker"]
     prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,19}$")] = Field(
         "beamhub",
@@ -89,9 +90,12 @@ class DockerBackend(Backend):
             "mounts": list(map(docker_mount, launch.mounts)),
         }
 
-    def configured(self) -> dict[str, Any]:
+    def configured(self, portal: PortalContext) -> dict[str, Any]:
         """Return names, networks, and what is done by us instead of by the stock spawner."""
         return {
+            "portal": portal.identity,
+            "build_command": list(portal.build_command),
+            "repositories": list(portal.repositories),
             "prefix": self.prefix,
             "addresses": str(self.addresses),
             "companions": self.companions,
@@ -133,6 +137,17 @@ class DockerBackend(Backend):
     def names_are_accounts(self) -> bool:
         """Whether servers run under the numbers of accounts of the users' names."""
         return self.accounts == "system"
+
+    @property
+    def volume_prefix(self) -> str:
+        """What the names of users' own volumes begin with."""
+        return f"{self.prefix}-"
+
+    def why_not_apart(self) -> str:
+        """Return that the containers of hub and proxy have to be named."""
+        if self.companions:
+            return ""
+        return "name them in backend.companions, so that users' networks are joined to them"
 
     @property
     def hub_address(self) -> str:

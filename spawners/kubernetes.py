@@ -19,6 +19,7 @@ class KubernetesBackend(Backend):
     title: ClassVar[str] = "Pods of a Kubernetes cluster"
     # All pods run under the account number of the image.
     fills_cache: ClassVar[bool] = False
+    sees_mounts_only: ClassVar[bool] = True
     kind: Literal["kubernetes"]
     namespace: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
     gpu_resource: str = "nvidia.com/gpu"

@@ -3,6 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -119,13 +120,49 @@ class Bound(Declared):
     )
 
 
+@dataclass(frozen=True)
+class PortalContext:
+    """What a backend may know of the portal whose servers it starts.
+
+    Parameters
+    ----------
+    identity : str
+        What tells it from another portal.
+    sockets_folder : Path
+        Where the sockets of servers on this machine lie.
+    tunnel_port : int
+        Where servers elsewhere dial in.
+    workbench_folder : Path
+        The package that notebooks import.
+    constraints_file : Path
+        Versions for use cases that have none of their own.
+    build_command : tuple of str
+        What builds an image; the name of its use case follows.
+    repositories : tuple of str
+        Those of the use cases' images.
+    """
+
+    identity: str
+    sockets_folder: Path
+    tunnel_port: int
+    workbench_folder: Path
+    constraints_file: Path
+    build_command: tuple[str, ...]
+    repositories: tuple[str, ...]
+
+
 class BackendError(Exception):
     """A backend can't do its part; the text is for the administrator."""
 
 
 class Backend(Declared, ABC):
-    """Settings of one kind of site, and their translation into spawner traits."""
+    """Settings of one kind of site, and their translation into spawner traits.
 
+    Only `traits` must be written. What else the portal asks has an answer here that fits a backend
+    whose servers run on other machines, under accounts of their own, from the use cases' images.
+    """
+
+    kind: str
     spawner_class: ClassVar[str]
     title: ClassVar[str]
     """What servers run as, in the words of the page about the portal."""
@@ -139,6 +176,34 @@ class Backend(Declared, ABC):
     """Whether servers are processes beside the hub, so that they and it need no port to meet."""
     fills_cache: ClassVar[bool] = True
     """Whether servers may write what they fetch into the cache that all users share."""
+    sees_mounts_only: ClassVar[bool] = False
+    """Whether servers see no folder of the machine but those that the portal mounts for them."""
+
+    @property
+    def shares_account(self) -> bool:
+        """Whether the servers of all users run under one account."""
+        return False
+
+    @property
+    def volume_prefix(self) -> str:
+        """What the names of users' own volumes begin with, empty where there are no such."""
+        return ""
+
+    @property
+    def image_folder(self) -> Path | None:
+        """Where image files of the use cases lie, None where servers need none."""
+        return None
+
+    def data_folder(self, state: Path) -> Path | None:
+        """Return where servers share what they fetch, if the site names no folder for that.
+
+        Parameters
+        ----------
+        state : Path
+            Where the portal keeps its state.
+        """
+        del state
+        return None
 
     @property
     def names_are_accounts(self) -> bool:
@@ -149,9 +214,22 @@ class Backend(Declared, ABC):
     def traits(self, launch: Launch) -> dict[str, Any]:
         """Return the spawner's trait values for this launch."""
 
-    def configured(self) -> dict[str, Any]:
+    def configured(self, portal: PortalContext) -> dict[str, Any]:
         """Return the spawner's trait values that are the same for all servers."""
+        del portal
         return {}
+
+    def why_not_apart(self) -> str:
+        """Return what the profile lacks where hub and proxy are containers; empty for nothing."""
+        return ""
+
+    def why_not_public(self) -> str:
+        """Return what keeps a portal that other machines reach from being safe, or nothing."""
+        return "servers of all users must not run under one account" if self.shares_account else ""
+
+    def why_not_by_this_account(self) -> str:
+        """Return why the account that starts the portal can't run servers, or nothing."""
+        return ""
 
     @property
     def hub_address(self) -> str:

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from .launch import Backend, BackendError, Free, Launch
+from .launch import Backend, BackendError, Free, Launch, PortalContext
+from .payload import readable_by_others
 
 DATA = "data"
 """Below the state folder: what all users share of fetched data."""
@@ -73,9 +74,40 @@ class LocalBackend(Backend):
             "start_timeout": round(self.start_timeout_min * 60),
         }
 
-    def configured(self) -> dict[str, Any]:
-        """Return how servers are confined."""
-        return {"confinement": self.confinement, "processes_max": self.processes_max}
+    def configured(self, portal: PortalContext) -> dict[str, Any]:
+        """Return how servers are confined, and of what their environments are made."""
+        return {
+            "confinement": self.confinement,
+            "processes_max": self.processes_max,
+            "portal": portal.identity,
+            "workbench_folder": str(portal.workbench_folder),
+            "constraints_file": str(portal.constraints_file),
+            "sockets_folder": str(portal.sockets_folder),
+        }
+
+    @property
+    def shares_account(self) -> bool:
+        """Whether all servers run under the portal's account, which is no root's."""
+        return os.geteuid() != 0
+
+    def data_folder(self, state: Path) -> Path:
+        """Return a folder beside the homes: all servers are on this machine."""
+        return state / DATA
+
+    def why_not_public(self) -> str:
+        """Return that only accounts of the machine keep strangers apart."""
+        if self.accounts == "system":
+            return ""
+        return "each user's servers must run under their own account: backend.accounts: system"
+
+    def why_not_by_this_account(self) -> str:
+        """Return that other accounts need root."""
+        if self.accounts != "system" or os.geteuid() == 0:
+            return ""
+        return (
+            "backend.accounts is 'system': servers run under their users' own accounts, which "
+            "only root can do. Start the portal as root, or choose 'portal' for this machine only."
+        )
 
     def prepare(self) -> None:
         """Make this process's control groups ready for those of servers.
@@ -155,8 +187,3 @@ def missing(programs: Iterable[str], environment: Mapping[str, str]) -> list[str
     more = environment.get("BEAMHUB_PATHS", "")
     path = os.pathsep.join(filter(None, [os.environ.get("PATH", os.defpath), more]))
     return [program for program in programs if shutil.which(program, path=path) is None]
-
-
-def readable_by_others(path: Path) -> bool:
-    """Return whether every account may pass the folders above `path`."""
-    return all(folder.stat().st_mode & 0o001 for folder in path.parents)

@@ -73,3 +73,8 @@ def copy_for_all(source: Path, files: list[Path], target: Path) -> None:
             shared_folder(target / parent)
         shutil.copyfile(path, target / name)
         (target / name).chmod(0o644)
+
+
+def readable_by_others(path: Path) -> bool:
+    """Return whether every account may pass the folders above `path`."""
+    return all(folder.stat().st_mode & 0o001 for folder in path.parents)

@@ -7,13 +7,15 @@ such names that are the same. So the state folder keeps whose each is.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.slugs import safe_slug
+
+from .records import change_record
 
 FILE = "people.sqlite"
 """Below the state folder."""
@@ -29,8 +31,6 @@ CREATE TABLE IF NOT EXISTS homes (
     uid INTEGER NOT NULL
 );
 """
-WAIT_S = 20
-"""For another process that writes."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,8 @@ class People:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self._path, timeout=WAIT_S, isolation_level=None)) as file:
-            self._path.chmod(0o600)
-            file.executescript(TABLES)
-            file.execute("BEGIN IMMEDIATE")
-            with file:
-                yield file
+        with change_record(self._path, TABLES) as file:
+            yield file
 
 
 def known(file: sqlite3.Connection, user: str) -> Person | None:

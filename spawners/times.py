@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from statistics import median
 
+from .records import atomic_write
+
 
 class KeptTimes:
     """The last times of each name, kept in a file.
@@ -35,9 +37,7 @@ class KeptTimes:
         """Remember that something took so many seconds."""
         times = self._read()
         times[name] = [*times.get(name, []), round(seconds, 1)][-self.KEPT :]
-        partial = self._path.with_suffix(".partial")
-        partial.write_text(json.dumps(times), encoding="utf-8")
-        partial.replace(self._path)
+        atomic_write(self._path, json.dumps(times))
 
     def _read(self) -> dict[str, list[float]]:
         try:

@@ -1,11 +1,14 @@
 """Who may know whom: read from the imports themselves."""
 
 import ast
+import importlib
 import json
+import pkgutil
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -29,14 +32,16 @@ LIGHT = [
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """Yield what a module imports, as ``package.module`` or ``package.module.name``."""
+    """Yield what a module imports anywhere, also in functions and only to be typed.
+
+    A module is ``package.module``, what is in it is ``package.module.name``.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parents = package.split(".")[: -node.level + 1 or None] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
-            yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
@@ -51,6 +56,49 @@ def modules(folder: str) -> list[Path]:
 
 def roots(names: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_among(paths: list[Path]) -> dict[str, set[str]]:
+    """Return which of some modules each of them imports."""
+    known = {name_of(path) for path in paths}
+    found = {}
+    for path in paths:
+        names = imports_of(path)
+        within = {n if n in known else n.rpartition(".")[0] for n in names}
+        found[name_of(path)] = within & known - {name_of(path)}
+    return found
+
+
+def circle(imports: Mapping[str, set[str]]) -> list[str]:
+    """Return modules that import one another in a circle, none where there is no circle."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    imports = imports_among([path for package in sorted(PACKAGES) for path in modules(package)])
+    assert "spawners.slurm.settings" in imports["spawners.slurm.checks"]
+    assert not circle(imports)
+
+
+def test_a_circle_would_be_seen_also_where_a_function_hides_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/__init__.py").write_text("from .b import f\n")
+    (tmp_path / "a/b.py").write_text("def f():\n    from . import c\n")
+    (tmp_path / "a/c.py").write_text("from .b import f\n")
+    assert set(circle(imports_among(modules("a")))) == {"a.b", "a.c"}
+    (tmp_path / "a/b.py").write_text("import json\n")
+    assert not circle(imports_among(modules("a")))
+    (tmp_path / "a/b.py").write_text("from . import f\n")
+    assert set(circle(imports_among(modules("a")))) == {"a", "a.b"}
 
 
 def test_relative_imports_are_read_rightly():
@@ -117,7 +165,9 @@ def test_only_one_module_reads_secrets_and_fills_jupyterhubs_configuration():
             assert "get_config" not in path.read_text(encoding="utf-8"), here
 
 
-@pytest.mark.parametrize("module", ["plan", "sizing", "surroundings", "refusal", "gates"])
+@pytest.mark.parametrize(
+    "module", ["plan", "requester", "sizing", "surroundings", "refusal", "gates"]
+)
 def test_the_plan_touches_neither_file_nor_clock_nor_network(module: str):
     allowed = {"collections", "dataclasses", "difflib", "hub", "os", "re", "spawners", "workbench"}
     # Types of times and literals are no clock.
@@ -139,10 +189,10 @@ def test_a_backend_sees_neither_yaml_nor_a_site_nor_a_use_case():
         assert "Manifest" not in text, path
 
 
-def test_a_backends_own_package_is_known_in_the_room_only_by_the_union():
+def test_a_backends_own_package_is_known_in_the_room_only_by_the_list_of_backends():
     outside = [path for path in modules("spawners") if path.parent.name != "slurm"]
     found = {path.name for path in outside if any("slurm" in name for name in imports_of(path))}
-    assert found == {"__init__.py"}
+    assert found == {"backends.py"}
 
 
 def loaded(code: str) -> set[str]:
@@ -163,3 +213,13 @@ def test_the_command_begins_without_jupyterhub():
 
 def test_a_plan_needs_no_jupyterhub():
     assert not loaded("import hub.plan, hub.deployment, hub.schemas") & {"jupyterhub", "traitlets"}
+
+
+def test_every_module_with_pages_is_in_the_list_of_pages():
+    from hub import pages
+
+    there = {m.name for m in pkgutil.iter_modules(pages.__path__)}
+    found = {importlib.import_module(f"hub.pages.{name}") for name in there}
+    assert {m.__name__ for m in found if hasattr(m, "HANDLERS")} == {
+        m.__name__ for m in pages.MODULES
+    }

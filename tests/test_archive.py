@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from hub.usecases import NOTEBOOKS
 from workbench import Checks, cite, data, record, used
 from workbench.__main__ import app
-from workbench.archive import ArchiveError, archive, own_notebook, parameters_in
+from workbench.archive import ArchiveError, archive, own_notebook
 from workbench.manifest import load_manifest
 from workbench.record import MIME, Archived, Record
 
@@ -294,17 +294,6 @@ def test_cells_that_were_changed_after_the_run_are_counted(home, monkeypatch):
     assert about(archive()).not_as_run == 0
     path.write_text(path.read_text().replace("SEED = 7", "SEED = 8"))
     assert about(archive()).not_as_run == 1
-
-
-def test_tagged_cells_come_before_constants():
-    cells = [
-        {"cell_type": "code", "metadata": {}, "source": "A = 1"},
-        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "b = 1\nc = f(2)"},
-        {"cell_type": "code", "metadata": {"tags": ["injected-parameters"]}, "source": ["b = 5"]},
-    ]
-    assert parameters_in({"cells": cells}) == {"b": "5", "c": "f(2)"}
-    assert parameters_in({"cells": cells[:1]}) == {"A": "1"}
-    assert parameters_in({"cells": [{"cell_type": "code", "source": "not python ("}]}) == {}
 
 
 def test_data_that_nobody_fetched_are_not_in_it(home):

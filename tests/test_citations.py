@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hub.usecases import NOTEBOOKS, load_use_cases
-from workbench.citations import Citations, as_html, bibtex, bibtex_of, cite, entry_text, sentence
+from workbench.bibliography import as_html, bibtex, bibtex_of, entry_text, sentence
+from workbench.citations import Citations, cite
 from workbench.documents import DocumentError
 from workbench.manifest import Citation
 

@@ -11,9 +11,12 @@ from hub.gates import NOBODY, Standing
 from hub.plan import Asked, plan
 from hub.refusal import Refused
 from hub.site import Data, LicensedProgram, SiteProfile, load_site, shipped_sites
+from hub.sizing import RESOURCE_WORDS
 from hub.usecases import NOTEBOOKS, UseCase, load_use_cases
-from spawners import AnyBackend, Backend
-from spawners.launch import Mount
+from spawners import Backend
+from spawners.backends import BACKENDS, AnyBackend
+from spawners.launch import Mount, Resources
+from workbench.manifest import Needs
 
 USE_CASES = load_use_cases([NOTEBOOKS])
 SITES = {name: load_site(name) for name in shipped_sites()}
@@ -113,6 +116,11 @@ def test_a_site_that_is_too_small_says_whom_to_ask(site):
     assert site.contact in caught.value.message
 
 
+def test_what_a_use_case_needs_is_what_sizes_grant_and_what_is_compared():
+    assert set(Needs.model_fields) == set(RESOURCE_WORDS)
+    assert set(Resources.model_fields) - set(RESOURCE_WORDS) == {"walltime_h"}
+
+
 def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user):
     if site.backend.kind == "local":
         pytest.skip("processes see the machine as it is")
@@ -142,7 +150,7 @@ def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user)
             ("/w", "/w", False),
         ]
     elif kind == "slurm":
-        assert traits["req_gres"].endswith(":2")
+        assert traits["demand"].directives["gres"].endswith(":2")
         assert {"--nv", "--bind=/gpfs/data:/data:ro", "--bind=/w:/w"} <= set(traits["command"])
     else:
         assert traits["extra_resource_limits"] == {"nvidia.com/gpu": "2"}
@@ -194,12 +202,12 @@ def test_a_pod_is_what_kubernetes_would_be_asked_for(a_user):
 
 def test_the_profile_offers_every_backend_there_is():
     offered = TypeAdapter(AnyBackend).json_schema()["discriminator"]["mapping"]
-    assert len(offered) == len(Backend.__subclasses__())
+    assert len(offered) == len(BACKENDS) == len(Backend.__subclasses__())
     assert set(offered) == {site.backend.kind for site in SITES.values()}
 
 
 def test_every_backend_names_a_spawner_that_is_installed():
-    for backend in Backend.__subclasses__():
+    for backend in BACKENDS:
         assert import_item(backend.spawner_class).__name__.endswith("Spawner")
 
 

@@ -10,7 +10,7 @@ from jupyterhub.spawner import SpawnException
 from pydantic import HttpUrl
 
 from hub.deployment import Deployment
-from hub.launching import holding_of, size_of, standing_of
+from hub.launching import requester_of, size_of
 from hub.site import LicensedProgram
 from hub.sizing import Holding
 from hub.usecases import UseCase
@@ -113,14 +113,14 @@ def test_a_program_that_is_not_there_is_named(laptop, a_user):
 
 
 def test_what_a_user_holds_is_what_runs_besides(user, laptop):
-    assert holding_of(user, laptop, besides="pyfai") == Holding()
+    assert requester_of(user, laptop).holding(besides="pyfai") == Holding()
     other = user.get_or_create_spawner("savu", "Savu")
     other.orm_spawner.user_options = {"size": "medium"}
     other._spawn_pending = True
     medium = laptop.site.sizes["medium"]
     held = Holding(servers=1, cores=medium.cores, memory_gib=medium.memory_gib)
-    assert holding_of(user, laptop, besides="pyfai") == held
-    assert holding_of(user, laptop, besides="savu") == Holding()
+    assert requester_of(user, laptop).holding(besides="pyfai") == held
+    assert requester_of(user, laptop).holding(besides="savu") == Holding()
 
 
 def test_the_limit_counts_servers_that_are_only_starting(laptop, a_user, change):
@@ -134,7 +134,7 @@ def test_a_server_of_a_size_that_is_no_longer_declared_still_counts_as_one(user,
     other = user.get_or_create_spawner("savu", "Savu")
     other.orm_spawner.user_options = {"size": "gigantic"}
     other._spawn_pending = True
-    assert holding_of(user, laptop, besides="pyfai") == Holding(servers=1)
+    assert requester_of(user, laptop).holding(besides="pyfai") == Holding(servers=1)
 
 
 # Licence gates
@@ -183,7 +183,7 @@ def test_jupyterhubs_groups_vouch_for_their_members(gated, a_user, database):
     assert paths(user) == ""
     group.users.append(user.orm_user)
     database.commit()
-    assert standing_of(user, gated).groups == {"mx"}
+    assert requester_of(user, gated).standing.groups == {"mx"}
     assert paths(user) == "/opt/xds"
     database.delete(group)
     database.commit()

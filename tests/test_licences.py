@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from hub.cli import app
 from hub.licences import Licences
-from hub.records import RecordError
+from spawners.records import RecordError
 from workbench.manifest import LicenceGate
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -19,8 +19,8 @@ from hub.oidc.claims import at, check_identity_provider, groups_of, name_of
 from hub.oidc.discovery import discover
 from hub.oidc.fetching import LIMIT_BYTES, Answer, Fetcher, ProviderError
 from hub.oidc.tokens import Keys, check_nonce, check_times, claims_of
-from hub.records import RecordError
 from hub.refusal import Refused
+from spawners.records import RecordError
 
 ISSUER = "https://sso.example.org/realm"
 NOW = 1_800_000_000

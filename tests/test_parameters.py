@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from hub.usecases import NOTEBOOKS
-from workbench.parameters import parameters_of, read_setting, set_parameters
+from workbench.parameters import parameter_texts, parameters_of, read_setting, set_parameters
 
 FOLDERS = sorted(NOTEBOOKS.glob("*/*.ipynb"))
 
@@ -64,8 +64,40 @@ def test_a_shell_notebook_has_parameters_too():
     ]
 
 
-def test_a_cell_that_cannot_be_read_has_none():
-    assert parameters_of(notebook("SEED = = 1", "%%bash\nSEED=1")) == {}
+@pytest.mark.parametrize(
+    "text",
+    ["SEED = = 1", "%%bash\nSEED=1", "SEED = '\0'", "SEED = {[]: 1}", "SEED = " + "-" * 9000 + "1"],
+    ids=["error", "magic", "null", "unhashable", "deep"],
+)
+def test_a_cell_that_cannot_be_read_has_none(text):
+    assert parameters_of(notebook(text)) == {}
+
+
+def test_what_papermill_put_in_stands_for_what_was_there():
+    found = notebook("SEED = 1\nEDGE = 2\n", "SEED = 5\n")
+    found["cells"][1]["metadata"] = {"tags": ["injected-parameters"]}
+    assert parameters_of(found) == {"SEED": 5, "EDGE": 2}
+    set_parameters(found, {"SEED": 6})
+    assert [cell["source"] for cell in found["cells"]] == ["SEED = 1\nEDGE = 2\n", "SEED = 6\n"]
+
+
+def test_a_record_has_the_values_as_texts_as_far_as_it_has_room():
+    assert parameter_texts(notebook('DATA = "dots"\nSEED=7')) == {"DATA": "'dots'", "SEED": "7"}
+    assert parameter_texts(notebook("SEED=7 # of it", kernel="bash")) == {"SEED": "7"}
+    long = parameter_texts(notebook(f"TEXT = '{'x' * 5000}'\n{'N' * 101} = 1"))
+    assert list(long) == ["TEXT"]
+    assert len(long["TEXT"]) == 2000
+    assert len(parameter_texts(notebook("\n".join(f"A{n} = {n}" for n in range(300))))) == 200
+
+
+@pytest.mark.parametrize("path", FOLDERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_is_set_in_a_shipped_tutorial_is_what_its_record_says(path):
+    shipped = json.loads(path.read_text(encoding="utf-8"))
+    names = list(parameters_of(shipped))
+    values = {name: f"set-{number}" for number, name in enumerate(names)}
+    assert set_parameters(shipped, values) == []
+    write = str if path.stem == "05_command_line" else repr
+    assert parameter_texts(shipped) == {name: write(value) for name, value in values.items()}
 
 
 @pytest.mark.parametrize("path", FOLDERS, ids=lambda path: f"{path.parent.name}-{path.stem}")

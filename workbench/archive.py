@@ -5,8 +5,6 @@ instrument, from data sets that are named by identifier and checksum, not contai
 holds the same in the form that the portal reads.
 """
 
-import ast
-import hashlib
 import json
 import os
 import zipfile
@@ -19,19 +17,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from . import used
-from .citations import bibtex, citations_of, manifest_folder
+from .atomic_write import atomic_write
+from .bibliography import bibtex, citations_of, manifest_folder
+from .crate import description
 from .documents import DocumentError
+from .hashing import sha256_of_bytes
 from .here import setting
 from .manifest import load_manifest
+from .parameters import code_cells, parameter_texts, source
 from .record import MIME, Archived, PackedNotebook, Record, fingerprint
 from .tutorials import own_folder
+from .words import size_text
 
 SESSION = "JPY_SESSION_NAME"
 """In a kernel's environment, by Jupyter: its notebook's path."""
-LARGEST = 40 << 20
+LARGEST = 40_000_000
 SUFFIX = ".crate.zip"
 RUN, LOCK, BIBLIOGRAPHY = "run.json", "requirements.txt", "citations.bib"
-TAGS = {"parameters", "injected-parameters"}
 SAVE = "Run its last cell, cite(), save the notebook with Ctrl+S, then try again."
 
 
@@ -80,10 +82,12 @@ def archive(
         raise ArchiveError(f"{path.name} doesn't say what it has used. {SAVE}")
     try:
         about = Archived(
-            notebook=PackedNotebook(name=path.name, size_bytes=len(raw), sha256=sha256(raw)),
+            notebook=PackedNotebook(
+                name=path.name, size_bytes=len(raw), sha256=sha256_of_bytes(raw)
+            ),
             author=author,
             not_as_run=not_as_run(body, record),
-            parameters=parameters_in(body),
+            parameters=parameter_texts(body),
             record=record,
         )
     except ValidationError as problem:
@@ -112,8 +116,8 @@ def read_notebook(path: Path) -> tuple[bytes, dict[str, Any]]:
     try:
         if path.stat().st_size > LARGEST:
             raise ArchiveError(
-                f"{path.name} has {path.stat().st_size / 1e6:.0f} MB, and an archive takes "
-                f"{LARGEST / 1e6:.0f} MB: clear its largest outputs, then save it."
+                f"{path.name} has {size_text(path.stat().st_size)}, and an archive takes "
+                f"{size_text(LARGEST)}: clear its largest outputs, then save it."
             )
         raw = path.read_bytes()
         body = json.loads(raw)
@@ -147,50 +151,9 @@ def is_present(record: Record | None) -> bool:
 
 def not_as_run(body: dict[str, Any], record: Record) -> int | None:
     """Return how many cells of code a run didn't run as they are saved, None where nobody knows."""
-    sources = ["".join(c.get("source", "")) for c in body["cells"] if c.get("cell_type") == "code"]
+    sources = [source(cell) for cell in code_cells(body)]
     ran = set(record.cells)
     return sum(bool(s.strip()) and fingerprint(s) not in ran for s in sources) if ran else None
-
-
-def parameters_in(body: dict[str, Any]) -> dict[str, str]:
-    """Return the parameters that a notebook was run with, as its cells say them.
-
-    They are what cells tagged ``parameters`` assign. Where no cell has that tag, they are the
-    constants that the first cell of code assigns: names in capitals, values without names.
-    """
-    cells = [c for c in body["cells"] if c.get("cell_type") == "code"]
-    tagged = [c for c in cells if TAGS & set(c.get("metadata", {}).get("tags", []))]
-    found: dict[str, str] = {}
-    for cell in tagged or cells[:1]:
-        for name, value in assigned("".join(cell.get("source", ""))):
-            if tagged or (name.isupper() and is_literal(value)):
-                found[name] = ast.unparse(value)
-    return found
-
-
-def assigned(code: str) -> list[tuple[str, ast.expr]]:
-    """Return the names that lines of code assign, with their values."""
-    lines = [line for line in code.splitlines() if not line.lstrip().startswith(("%", "!"))]
-    try:
-        tree = ast.parse("\n".join(lines))
-    except SyntaxError:
-        return []
-    return [
-        (target.id, node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    ]
-
-
-def is_literal(value: ast.expr) -> bool:
-    """Return whether an expression is a value by itself."""
-    try:
-        ast.literal_eval(value)
-    except ValueError:
-        return False
-    return True
 
 
 def target_folder(notebook: Path, record: Record, folder: Path | str | None) -> Path:
@@ -214,10 +177,8 @@ def contents(path: Path, raw: bytes, about: Archived) -> dict[str, bytes]:
     for module in record.modules:
         mine = path.parent / module.name
         text = mine.read_bytes() if mine.is_file() else b""
-        if sha256(text) == module.sha256:  # else it was changed since
+        if sha256_of_bytes(text) == module.sha256:  # else it was changed since
             files[module.name] = text
-    from .crate import description
-
     told = json.dumps(description(about, files), indent=1, ensure_ascii=False, sort_keys=True)
     return {"ro-crate-metadata.json": told.encode() + b"\n", **files}
 
@@ -248,9 +209,7 @@ def write(folder: Path, notebook: Path, record: Record, files: dict[str, bytes])
                 return path
             if not path.exists():
                 break
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(packed)
-        partial.replace(path)
+        atomic_write(path, packed)
     except OSError as problem:
         raise ArchiveError(
             f"The archive can't be written: {problem.strerror or problem}. Is the folder full?"
@@ -269,8 +228,3 @@ def pack(files: dict[str, bytes], when: datetime) -> bytes:
             entry.external_attr = 0o644 << 16
             target.writestr(entry, data)
     return buffer.getvalue()
-
-
-def sha256(data: bytes) -> str:
-    """Return the SHA-256 of some bytes, in hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from .data_sources import SOURCES
+from .hashing import sha256_of_bytes
 from .record import Archived, Record, UsedData, UsedFile
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -109,15 +111,13 @@ def description(about: Archived, files: Mapping[str, bytes]) -> dict[str, Any]:
 
 def file_properties(name: str, data: bytes) -> dict[str, Any]:
     """Return what there is to say of a file of the crate."""
-    from .archive import sha256
-
     suffix = "." + name.rpartition(".")[2]
     told = {
         "name": name,
         "description": ABOUT.get(name, ""),
         "contentSize": str(len(data)),
         "encodingFormat": KINDS.get(suffix, "application/octet-stream"),
-        "sha256": sha256(data),
+        "sha256": sha256_of_bytes(data),
     }
     return {key: value for key, value in told.items() if value}
 
@@ -144,9 +144,7 @@ def data_entity(add: Any, data: UsedData) -> Any:
 
 def origin(data: UsedData) -> str:
     """Return in words where a data set is from."""
-    if data.seed is not None:
-        return f"simulated from seed {data.seed}"
-    return "measured" if data.source == "download" else "from an installed package"
+    return SOURCES[data.source].origin.format(seed=data.seed)
 
 
 def content_name(file: UsedFile) -> str:

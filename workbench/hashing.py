@@ -1,4 +1,4 @@
-"""Checksums of files."""
+"""Checksums of files and of bytes."""
 
 import errno
 import hashlib
@@ -7,6 +7,11 @@ import stat
 from pathlib import Path
 
 CHUNK = 1 << 20
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    """Return the SHA-256 of some bytes, in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

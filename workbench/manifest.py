@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from .data_sources import SOURCES, SourceKind, SourceName
 from .declared import Declared
 from .documents import DocumentError, load
 
@@ -178,7 +179,7 @@ class DataSet(Declared):
 
     title: str
     licence: Licence
-    source: Literal["download", "package", "simulated"]
+    source: SourceName
     package: str | None = Field(None, description="The installed package that ships it")
     folder: RelativePath | None = Field(None, description="Where in that package its files lie")
     generator: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*:[a-z][a-z0-9_]*$")] | None = Field(
@@ -198,13 +199,14 @@ class DataSet(Declared):
 
     @model_validator(mode="after")
     def _source_is_told(self) -> Self:
-        if self.source == "download" and not self.files:
-            raise ValueError("a data set to download needs 'files'")
-        if self.source == "package" and not (self.package and self.files):
-            raise ValueError("say in 'package' which package ships this data set, and its 'files'")
-        if self.source == "simulated" and not (self.generator and self.makes):
-            raise ValueError("say in 'generator' what simulates this data set, and what it 'makes'")
+        if not all(getattr(self, key) for key in self.source_kind.needs):
+            raise ValueError(self.source_kind.otherwise)
         return self
+
+    @property
+    def source_kind(self) -> SourceKind:
+        """What its source means to those who use it."""
+        return SOURCES[self.source]
 
     @property
     def unverifiable(self) -> bool:
@@ -289,7 +291,7 @@ class Manifest(Declared):
                     raise ValueError(f"{notebook.file} needs '{name}', which 'data_sets' lacks")
         for name, data in self.data_sets.items():
             twin = self.data_sets.get(data.twin or name)
-            if data.twin and (twin is None or twin.source != "simulated"):
+            if data.twin and (twin is None or not twin.source_kind.seeded):
                 raise ValueError(f"data_sets.{name}: '{data.twin}' is no simulated data set here")
         gates = [gate.name for gate in self.licence_gates]
         if twice := next((name for name in gates if gates.count(name) > 1), None):

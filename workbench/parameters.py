@@ -16,19 +16,49 @@ SHELL_LINE = re.compile(
 )
 
 
+UNREADABLE = (SyntaxError, ValueError, TypeError, MemoryError, RecursionError)
+"""What Python raises where a text is no value, or no Python at all."""
+INJECTED = "injected-parameters"
+"""Papermill's tag for a cell with values that stand for those of the cell before it."""
+MOST, LONGEST_NAME, LONGEST_TEXT = 200, 100, 2000
+"""What a record of a run has room for."""
+
+
 def parameters_of(notebook: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a notebook and their values, in their order.
 
     Parameters
     ----------
     notebook : mapping
-        As in its file. Of several assignments to one name the first counts.
+        As in its file. Of several assignments to one name the first counts, those that Papermill
+        put in before all others.
     """
     found: dict[str, Any] = {}
     for cell in code_cells(notebook):
         for name, value, _ in assignments(source(cell), shell=is_shell(notebook)):
             found.setdefault(name, value)
     return found
+
+
+def parameter_texts(notebook: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters of a notebook as a record of its run has them.
+
+    They are those that `parameters_of` finds, with the values that `set_parameters` put in.
+
+    Parameters
+    ----------
+    notebook : mapping
+        As in its file.
+    """
+    write = str if is_shell(notebook) else repr
+    texts = {name: write(value) for name, value in parameters_of(notebook).items()}
+    fitting = [(name, cut(text)) for name, text in texts.items() if len(name) <= LONGEST_NAME]
+    return dict(fitting[:MOST])
+
+
+def cut(text: str) -> str:
+    """Return a text that a record has room for."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def set_parameters(notebook: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
@@ -68,7 +98,7 @@ def assignments(text: str, *, shell: bool) -> list[tuple[str, Any, tuple[int, in
     )
     try:
         body = ast.parse(plain).body
-    except SyntaxError:
+    except UNREADABLE:
         return []
     return [
         (name.id, value, (place(lines, at.lineno, at.col_offset), end_of(lines, at)))
@@ -88,7 +118,7 @@ def pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.Name, ast.expr, A
         return []
     try:
         return [(target, value, ast.literal_eval(value))]
-    except ValueError:
+    except UNREADABLE:
         return []
 
 
@@ -115,13 +145,14 @@ def is_shell(notebook: Mapping[str, Any]) -> bool:
 
 
 def code_cells(notebook: Mapping[str, Any]) -> list[Any]:
-    """Return the cells that are run."""
-    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    """Return the cells that are run, those first whose values stand for others'."""
+    cells = [cell for cell in notebook["cells"] if cell.get("cell_type") == "code"]
+    return sorted(cells, key=lambda cell: INJECTED not in cell.get("metadata", {}).get("tags", []))
 
 
 def source(cell: Mapping[str, Any]) -> str:
     """Return a cell's text; files hold it as one text or as lines."""
-    text = cell["source"]
+    text = cell.get("source", "")
     return text if isinstance(text, str) else "".join(text)
 
 

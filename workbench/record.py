@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, HttpUrl, NonNegativeInt
 
 from . import used
+from .data_sources import SourceName
 from .declared import Declared
 from .hashing import sha256_of
 from .here import setting
@@ -47,7 +48,7 @@ class UsedData(Declared):
     label: Annotated[str, Field(pattern=r"^[a-z0-9-]{2,30}/[a-z0-9-]{2,30}$")]
     title: Line
     licence: Licence
-    source: Literal["download", "package", "simulated"]
+    source: SourceName
     seed: NonNegativeInt | None = Field(None, description="Of a simulated one")
     doi: Doi | None = None
     url: HttpUrl | None = None
@@ -262,7 +263,7 @@ def data_used(handed: used.Handed) -> UsedData:
         title=data.title[:300],
         licence=data.licence,
         source=data.source,
-        seed=data.seed if data.source == "simulated" else None,
+        seed=data.seed if data.source_kind.seeded else None,
         doi=data.doi,
         url=data.url,
         complete=handed.complete,

@@ -2,13 +2,13 @@
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from .atomic_write import atomic_write
 from .hashing import sha256_of
 from .here import setting
 
@@ -58,7 +58,7 @@ def place(source: Path, target: Path) -> Placed:
             kept.append(name)
             if before != shipped:
                 place_beside(path, name, target, record)
-    write(target / RECORD, json.dumps(record, indent=1).encode())
+    atomic_write(target / RECORD, json.dumps(record, indent=1).encode())
     return Placed(tuple(new), tuple(updated), tuple(kept))
 
 
@@ -128,15 +128,6 @@ def versions(path: Path, word: str) -> Iterator[Path]:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file so that nobody ever sees a half one."""
+    """Copy a file, and make the folders above it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees a half one."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    atomic_write(target, source.read_bytes())

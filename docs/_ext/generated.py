@@ -21,7 +21,7 @@ from hub.pages.words import licence_text
 from hub.site import SiteProfile, load_site, shipped_sites
 from hub.software import SoftwareCatalogue, load_software
 from hub.usecases import NOTEBOOKS, load_use_cases
-from spawners import AnyBackend
+from spawners.backends import BACKENDS
 from workbench.manifest import NAME_PATTERN, Manifest
 from workbench.words import size_text
 
@@ -354,7 +354,7 @@ def data_sets() -> str:
 def backends() -> str:
     """Return the kinds of backend, as the union names them."""
     rows = ["| Kind | What it is | Spawner class |", "| --- | --- | --- |"]
-    for backend in get_args(get_args(AnyBackend)[0]):
+    for backend in BACKENDS:
         (kind,) = get_args(backend.model_fields["kind"].annotation)
         rows.append(f"| `{kind}` | {first_sentence(backend.__doc__)} | `{backend.spawner_class}` |")
     return "\n".join(rows)

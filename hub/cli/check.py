@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from spawners import LocalBackend
 from spawners.launch import BackendError
 
 from ..deployment import Deployment
@@ -102,7 +101,7 @@ def login_findings(deployment: Deployment) -> list[str]:
 
 def data_findings(deployment: Deployment) -> list[str]:
     """Return which folders for data are missing, where servers run on this machine."""
-    if not isinstance(deployment.site.backend, LocalBackend):
+    if not deployment.site.backend.on_this_machine:
         return []
     data = deployment.site.data
     findings = [f"data.roots: there is no folder {r}." for r in data.roots if not r.is_dir()]
@@ -130,7 +129,7 @@ def job_findings(deployment: Deployment, account: str) -> list[str]:
 
 def program_findings(deployment: Deployment) -> list[str]:
     """Return which restricted programs are missing or everybody's, where servers run here."""
-    if not isinstance(deployment.site.backend, LocalBackend):
+    if not deployment.site.backend.on_this_machine:
         return []
     findings = []
     for name, program in deployment.site.programs.items():

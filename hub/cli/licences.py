@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
+from spawners.records import RecordError
+
 from ..deployment import Deployment
 from ..licences import Accepted, Entry, counting
-from ..records import RecordError
 from .common import StateOption, UseCasesOption, deployment_of, fail, out
 
 app = typer.Typer(

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ..records import RecordError
+from spawners.records import RecordError
+
 from .common import StateOption, deployment_of, fail, out
 
 app = typer.Typer(

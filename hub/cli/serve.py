@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from spawners import LocalBackend
 from spawners.child_processes import clean_own_environment
 from spawners.launch import BackendError
 
@@ -111,12 +110,8 @@ def refuse_unsafe(deployment: Deployment) -> None:
             f"The profile '{deployment.name}' is a template. Before it can be served, somebody at "
             f"the facility has to fill in:\n{todo}\nCopy it, do so, and remove 'template'."
         )
-    backend = site.backend
-    if isinstance(backend, LocalBackend) and backend.accounts == "system" and os.geteuid() != 0:
-        raise fail(
-            "backend.accounts is 'system': servers run under their users' own accounts, which "
-            "only root can do. Start the portal as root, or choose 'portal' for this machine only."
-        )
+    if why := site.backend.why_not_by_this_account():
+        raise fail(why)
 
 
 def refuse_changeable_code(deployment: Deployment) -> None:

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spawners.slurm.software import Apptainer
-
 from ..images.plan import Image, ImageError, select
 from .common import StateOption, UseCasesOption, deployment_of, err, out
 from .images import Shelf, SiteOption, shelf, told
@@ -98,8 +96,7 @@ def folder_of(site: str, to: Path | None) -> Path:
     ImageError
         Nobody has told, or there is no such folder.
     """
-    software = getattr(deployment_of(site).site.backend, "software", None)
-    folder = to or (software.folder if isinstance(software, Apptainer) else None)
+    folder = to or deployment_of(site).site.backend.image_folder
     if folder is None:
         raise ImageError(
             f"The site '{site}' runs no image files (backend.software.kind: apptainer), so say "

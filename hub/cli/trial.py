@@ -12,8 +12,9 @@ from typing import Any
 from ..deployment import Deployment
 from ..gates import Standing
 from ..logins import Ldap, Pam
-from ..plan import Asked, plan
+from ..plan import Asked
 from ..refusal import Refused
+from ..requester import Requester
 from ..secrets import SecretError, read_secret_file
 
 PASSWORD = "BEAMHUB_CHECK_PASSWORD"  # noqa: S105
@@ -140,19 +141,10 @@ def let_in(deployment: Deployment, typed: str, model: dict[str, Any]) -> Iterato
 
 def offer(deployment: Deployment, use_case: str, name: str, standing: Standing) -> str:
     """Return in which sizes somebody could open a use case, or why in none."""
-    site, possible, why = deployment.site, [], ""
-    bounds = site.backend.bounds(site.sizes, name)
-    for size in site.sizes:
+    possible, why = [], ""
+    for size in deployment.site.sizes:
         try:
-            plan(
-                use_case,
-                Asked(size=size),
-                use_cases=deployment.use_cases,
-                site=site,
-                user=name,
-                standing=standing,
-                bounds=bounds,
-            )
+            deployment.plan_for(Requester(name, standing), use_case, Asked(size=size))
             possible.append(size)
         except Refused as refusal:
             why = why or refusal.in_full

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from workbench.atomic_write import atomic_write
 from workbench.declared import Declared
-from workbench.tutorials import write
 
 RECORD = "images.json"
 LISTS = "images"
@@ -45,4 +45,4 @@ def note(state: Path, made: Mapping[str, Made]) -> None:
     """Add to what is known of images."""
     known = {**read_record(state), **made}
     body = {reference: m.model_dump() for reference, m in sorted(known.items())}
-    write(state / RECORD, (json.dumps(body, indent=1) + "\n").encode())
+    atomic_write(state / RECORD, (json.dumps(body, indent=1) + "\n").encode())

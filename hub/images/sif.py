@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from spawners import child_processes
+from spawners.records import atomic_write
 from spawners.slurm.image_files import Origin, image_file, note_beside, origin_of
 
 from . import docker
@@ -169,10 +170,8 @@ def note(file: Path, source: Source) -> None:
     """Note beside an image file what it was made from."""
     origin = Origin(image=source.name, id=source.made.id, size_bytes=file.stat().st_size)
     beside = note_beside(file)
-    partial = beside.with_name(f".{beside.name}.{os.getpid()}")
-    partial.write_text(origin.model_dump_json() + "\n", encoding="utf-8")
-    partial.chmod(0o644)
-    partial.rename(beside)
+    atomic_write(beside, origin.model_dump_json() + "\n")
+    beside.chmod(0o644)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from oauthenticator.generic import GenericOAuthenticator
 from tornado.web import HTTPError
 from traitlets import Bool, Float, Instance, Set, Unicode, default
 
+from spawners.records import RecordError
+
 from ..names import Names, Person
-from ..records import RecordError
 from ..refusal import Refused
 from ..terminal import terminal
 from .claims import check_identity_provider, groups_of, name_of

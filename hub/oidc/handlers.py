@@ -14,8 +14,9 @@ from oauthenticator.oauth2 import (
 from tornado.httputil import url_concat
 from tornado.web import HTTPError
 
+from spawners.records import RecordError
+
 from ..pages.base import Page, StrictPolicy
-from ..records import RecordError
 from ..refusal import Refused, quoted
 from .fetching import ProviderError
 

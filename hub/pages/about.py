@@ -1,12 +1,9 @@
 """About this portal: site, contact, versions."""
 
-import os
 import platform
 from importlib import metadata
 
 import jupyterhub
-
-from spawners import LocalBackend
 
 from .base import Page
 
@@ -22,13 +19,12 @@ class About(Page):
             "JupyterHub": jupyterhub.__version__,
             "Python": platform.python_version(),
         }
-        shared = isinstance(backend, LocalBackend) and os.geteuid() != 0
         await self.show(
             "about.html",
             backend=backend.title,
             versions=versions,
-            shared_account=shared,
-            walls_lacking=[] if shared else backend.walls_lacking(),
+            shared_account=backend.shares_account,
+            walls_lacking=[] if backend.shares_account else backend.walls_lacking(),
             use_case_count=len(self.deployment.offered),
         )
 

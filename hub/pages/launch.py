@@ -13,8 +13,8 @@ from tornado.httputil import url_concat
 
 from spawners import Launch
 
-from ..launching import holding_of, standing_of
-from ..plan import FOR_THE_NEXT, OPTIONS, Asked, ask, plan
+from ..launching import requester_of
+from ..plan import FOR_THE_NEXT, OPTIONS, Asked, ask
 from ..refusal import Refused
 from .base import AboutAServer, Page
 from .usecases import use_case_names
@@ -73,17 +73,8 @@ class Open(Page):
             if key != "_xsrf"  # JupyterHub's own
         }
         asked = ask(sent)
-        deployment = self.deployment
-        return asked, plan(
-            name,
-            asked,
-            use_cases=deployment.use_cases,
-            site=deployment.site,
-            user=self.current_user.name,
-            holding=holding_of(self.current_user, deployment, besides=name),
-            standing=standing_of(self.current_user, deployment),
-            bounds=deployment.site.backend.bounds(deployment.site.sizes, self.current_user.name),
-        )
+        requester = requester_of(self.current_user, self.deployment)
+        return asked, self.deployment.plan_for(requester, name, asked)
 
     async def begin(self, name: str, asked: Asked) -> None:
         """Start the server; a start that failed, however soon, is told by the pending page."""

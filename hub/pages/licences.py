@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from jupyterhub.utils import url_path_join
 from tornado import web
 
+from spawners.records import RecordError
 from workbench.manifest import LicenceGate
 
 from ..audit import emit
 from ..gates import NOBODY, Gate, gates
 from ..licences import Action
-from ..records import RecordError
 from ..refusal import Refused, quoted
 from .base import Page
 

@@ -19,7 +19,9 @@ from jupyterhub.utils import url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
+from spawners import Launch
 from spawners.environments import constraints_of
+from workbench.words import size_text
 
 from ..crates import LARGEST, CrateError, Kept, Shelf
 from ..likeness import Line, compare, pinned, run_line
@@ -80,7 +82,7 @@ class Reproduce(Page):
     @web.authenticated
     async def get(self) -> None:
         """Show the form."""
-        await self.show("reproduce.html", problem="", largest_mb=LARGEST >> 20)
+        await self.show("reproduce.html", problem="", largest=size_text(LARGEST))
 
     @web.authenticated
     async def post(self) -> None:
@@ -95,11 +97,11 @@ class Reproduce(Page):
             if not upload.whole or upload.files != 1 or not upload.size:
                 raise CrateError("No file was sent: choose one that ends in .crate.zip.")
             if upload.size > LARGEST:
-                raise CrateError(f"The file is larger than {LARGEST >> 20} MB.")
+                raise CrateError(f"The file is larger than {size_text(LARGEST)}.")
             token = await shelf(self).put(self.current_user.id, self.file)
         except CrateError as problem:
             self.set_status(400)
-            await self.show("reproduce.html", problem=str(problem), largest_mb=LARGEST >> 20)
+            await self.show("reproduce.html", problem=str(problem), largest=size_text(LARGEST))
             return
         self.redirect(url_path_join(self.hub.base_url, "reproduce", token))
 
@@ -140,7 +142,7 @@ class Found(Open):
             except Refused as refusal:
                 names["why_not"] = refusal.message
             else:
-                names["lines"] = await asyncio.to_thread(self.lines, kept, use_case, launch.image)
+                names["lines"] = await asyncio.to_thread(self.lines, kept, use_case, launch)
             names |= await use_case_names(self, use_case)
         await self.show("found.html", **names)
 
@@ -171,11 +173,9 @@ class Found(Open):
         url = url_path_join(self.hub.base_url, "spawn-pending", user.escaped_name, name)
         return str(url_concat(url, {"next": page}))
 
-    def lines(self, kept: Kept, use_case: UseCase, reference: str) -> list[Line]:
+    def lines(self, kept: Kept, use_case: UseCase, launch: Launch) -> list[Line]:
         """Return the comparison of an archive with the use case here."""
-        image = self.deployment.digests.get(reference, reference)
-        if not self.deployment.site.backend.from_images:
-            image = ""
+        image = launch.image if self.deployment.site.backend.from_images else ""
         files = (use_case.folder / "requirements.txt", constraints_of(use_case.folder, CONSTRAINTS))
         pins = pinned(*(f.read_text(encoding="utf-8") for f in files if f and f.is_file()))
         return compare(kept.about, use_case, image, pins)

@@ -8,7 +8,7 @@ from tornado import web
 
 from spawners import Bound
 from spawners.amounts import minutes_text
-from workbench.citations import bibtex_of
+from workbench.bibliography import bibtex_of
 from workbench.data.availability import offer
 from workbench.data.cache import Cache
 from workbench.data.catalogue import Known
@@ -62,7 +62,7 @@ async def use_case_names(
     site = page.deployment.site
     # First: it learns what bounds the sizes.
     found = await outlook(page)
-    bounds = site.backend.bounds(site.sizes, page.current_user.name)
+    bounds = page.deployment.bounds_for(page.current_user.name)
     shown = card(use_case, page.deployment, page.current_user)
     standing = standing_of(page.current_user, page.deployment)
     least = use_case.manifest.resources.least
@@ -175,7 +175,7 @@ def data_places(deployment: Deployment, use_case: UseCase) -> dict[str, DataPlac
     cache = Cache(places.cache, deployment.state)
     found = {}
     for name, data in use_case.manifest.data_sets.items():
-        if data.source == "package":
+        if data.source_kind.installed:
             found[name] = DataPlace(HERE, f"Comes with {data.package}: nothing to fetch.")
             continue
         known = Known(use_case.name, name, use_case.folder, data)
@@ -201,7 +201,7 @@ class Outlook(Page):
     async def get(self) -> None:
         """Answer with a few words a size, and whether it is closed."""
         told, site = await outlook(self), self.deployment.site
-        bounds = site.backend.bounds(site.sizes, self.current_user.name)
+        bounds = self.deployment.bounds_for(self.current_user.name)
         groups = standing_of(self.current_user, self.deployment).groups
         closed = {name for name in site.sizes if why_closed(name, site, bounds, groups)}
         self.finish({n: {"text": text, "closed": n in closed} for n, text in told.items()})

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .. import child_processes
 from ..accounts import FIRST_PERSON, own_name
@@ -18,11 +17,9 @@ from .jobs import Node
 from .limits import Machine
 from .machine import ask_machine
 from .queue import ask_nodes
-from .sizes import demand, trial_script
+from .settings import SlurmSettings
+from .sizes import trial_script
 from .words import refusal_of
-
-if TYPE_CHECKING:
-    from .backend import SlurmBackend
 
 COMMANDS = ("sbatch", "scancel", "squeue", "sacct", "sacctmgr", "scontrol", "sudo")
 AS = ("sudo", "-n", "-u")
@@ -35,11 +32,11 @@ SUDO_RULE = (
 )
 
 
-def findings(backend: "SlurmBackend") -> Iterator[str]:
+def findings(settings: SlurmSettings) -> Iterator[str]:
     """Yield what is missing, a sentence each."""
     for command in filter(missing, COMMANDS):
         yield f"The command '{command}' is not on the PATH of this machine."
-    yield from unshared(getattr(backend.software, "folder", None), backend.software.kind)
+    yield from unshared(settings.software.folder, settings.software.kind)
     if any(map(missing, COMMANDS)):
         return
     if problem := failure("squeue", "--noheader", "--me"):
@@ -55,9 +52,9 @@ def missing(command: str) -> bool:
     return shutil.which(command) is None
 
 
-def size_findings(backend: "SlurmBackend", resources: Mapping[str, Resources]) -> Iterator[str]:
+def size_findings(settings: SlurmSettings, resources: Mapping[str, Resources]) -> Iterator[str]:
     """Yield what Slurm has against jobs of each size, in the name of somebody who may use it."""
-    for size in backend.by_size.keys() - resources.keys():
+    for size in settings.by_size.keys() - resources.keys():
         yield f"backend.by_size.{size}: there is no size of that name."
     person = None if any(map(missing, COMMANDS)) else somebody()
     if person is None:
@@ -69,11 +66,11 @@ def size_findings(backend: "SlurmBackend", resources: Mapping[str, Resources]) -
         return
     for size, r in resources.items():
         declared = "walltime_h" in r.model_fields_set
-        closed = bound(demand(backend, size, r, person), declared, machine, nodes).closed
+        closed = bound(settings.demand(size, r, person), declared, machine, nodes).closed
         if closed:
             yield f"sizes.{size}: no job of {person} could run: {closed}."
             continue
-        script = trial_script(backend, size, r)
+        script = trial_script(settings, size, r)
         if said := failure(*AS, person, "sbatch", "--test-only", text=script):
             yield f"sizes.{size}: a job of {person} would not be taken. {refusal_of(said)}"
 
@@ -83,10 +80,8 @@ async def ask_both() -> tuple[Machine, Mapping[str, Node]]:
     return await ask_machine(), await ask_nodes()
 
 
-def unshared(folder: Path | None, kind: str) -> Iterator[str]:
+def unshared(folder: Path, kind: str) -> Iterator[str]:
     """Yield why jobs could not find their software."""
-    if folder is None:
-        return
     if not folder.is_dir():
         yield f"backend.software.folder: there is no folder {folder} on this machine."
     elif kind != "apptainer" and not os.access(folder, os.W_OK):

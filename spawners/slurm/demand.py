@@ -16,6 +16,10 @@ class Demand:
         Whose job it is.
     partition, account, qos, gpu_type : str
         Empty account and QOS stand for the user's own, an empty type for any.
+    reservation, constraint : str
+        Empty for none.
+    exclusive : bool
+        Whether it has its node for itself.
     cores, memory_mb, gpus, minutes : int
         As they stand in the batch script.
     """
@@ -29,6 +33,25 @@ class Demand:
     gpus: int
     minutes: int
     gpu_type: str = ""
+    reservation: str = ""
+    constraint: str = ""
+    exclusive: bool = False
+
+    @property
+    def directives(self) -> dict[str, str]:
+        """What stands behind ``#SBATCH``, by the template's names."""
+        kind = f":{self.gpu_type}" if self.gpu_type else ""
+        return {
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "reservation": self.reservation,
+            "constraint": self.constraint,
+            "gres": f"gpu{kind}:{self.gpus}" if self.gpus else "",
+            "nprocs": str(self.cores),
+            "memory": f"{self.memory_mb}M",
+            "runtime": str(self.minutes),
+        }
 
 
 def cores_of(demand: Demand, partition: Partition) -> int:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
 from ..accounts import AccountError, own_name, person
 from ..launch import Resources
@@ -17,10 +16,8 @@ from .commands import CommandError, run, run_as
 from .jobs import Job
 from .queue import ask_jobs, owned
 from .script import job_name, job_script
+from .settings import SlurmSettings
 from .words import ending_of, reason_of, refusal_of
-
-if TYPE_CHECKING:
-    from .backend import SlurmBackend
 
 WAIT_S = 120.0
 LOOK_S = 1.0
@@ -79,7 +76,7 @@ class Probe:
 
 
 def job_findings(
-    backend: "SlurmBackend", resources: Mapping[str, Resources], user: str, port: int
+    settings: SlurmSettings, resources: Mapping[str, Resources], user: str, port: int
 ) -> Iterator[str]:
     """Yield what is missing where servers would run, and on the ways there and back."""
     try:
@@ -90,12 +87,12 @@ def job_findings(
     if not may_start_as(account):
         yield f"The account '{own_name()}' may not start jobs for '{account}', so none was run."
         return
-    places = {backend.where(size): size for size in reversed(list(resources))}
+    places = {settings.where(size): size for size in reversed(list(resources))}
     try:
-        with listening(backend.hub, port):
-            yield from asyncio.run(run_all(backend, [*places.values()], account, port))
+        with listening(settings.hub, port):
+            yield from asyncio.run(run_all(settings, [*places.values()], account, port))
     except OSError as error:
-        yield f"backend.hub: the portal can't listen at {backend.hub}: {error.strerror}."
+        yield f"backend.hub: the portal can't listen at {settings.hub}: {error.strerror}."
 
 
 def listening(address: IPv4Address, port: int) -> closing[socket.socket]:
@@ -107,28 +104,28 @@ def listening(address: IPv4Address, port: int) -> closing[socket.socket]:
     return closing(made)
 
 
-async def run_all(backend: "SlurmBackend", sizes: list[str], user: str, port: int) -> list[str]:
+async def run_all(settings: SlurmSettings, sizes: list[str], user: str, port: int) -> list[str]:
     """Return what the jobs found, all at once."""
-    software = backend.software
-    host = socket.gethostname() if backend.hub.is_unspecified else str(backend.hub)
+    software = settings.software
+    host = socket.gethostname() if settings.hub.is_unspecified else str(settings.hub)
     program = "apptainer" if software.kind == "apptainer" else ""
     probes = [Probe(size, user, host, port, str(software.folder), program) for size in sizes]
-    found = await asyncio.gather(*(finding(backend, probe) for probe in probes))
+    found = await asyncio.gather(*(finding(settings, probe) for probe in probes))
     return [text for text in found if text]
 
 
-async def finding(backend: "SlurmBackend", probe: Probe) -> str:
+async def finding(settings: SlurmSettings, probe: Probe) -> str:
     """Return what one job found, empty where nothing is missing."""
-    where = backend.where(probe.size)
     small = Resources(cores=1, memory_gib=0.1, walltime_h=1 / 60)
+    demand = settings.demand(probe.size, small)
     script = job_script(
-        {"name": job_name("check", probe.size), **backend.requests(probe.size, small)},
+        {"name": job_name("check", probe.size), **demand.directives},
         command=probe.command,
         variables={},
-        prologue=backend.prologue,
-        exclusive=where.exclusive,
+        prologue=settings.prologue,
+        exclusive=demand.exclusive,
     )
-    label = f"A job of {probe.user} in partition '{where.partition}'"
+    label = f"A job of {probe.user} in partition '{demand.partition}'"
     try:
         number = (await run_as(probe.user, "sbatch", "--parsable", text=script)).split()[-1]
         job, status = await until_over(number, probe.user)

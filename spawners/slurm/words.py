@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from ..amounts import seconds_text
+from ..amounts import minutes_text, seconds_text
 from .jobs import Job
 from .queue import VANISHED
 
@@ -183,6 +183,6 @@ def silent_start_text(since: datetime) -> str:
 def ending_soon_text(seconds: float) -> str:
     """Return that a server's time is nearly over."""
     return (
-        f"Slurm ends it in {max(1, round(seconds / 60))} min. Save your work; afterwards it can be "
-        "started again."
+        f"Slurm ends it in {minutes_text(max(1, round(seconds / 60)))}. Save your work; afterwards "
+        "it can be started again."
     )

@@ -14,7 +14,8 @@ from lab import run_all
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from portals import RunningPortal, log_in, shot, violations, xsrf
 
-from workbench.archive import pack, sha256
+from workbench.archive import pack
+from workbench.hashing import sha256_of_bytes
 from workbench.record import Archived
 
 pytestmark = [pytest.mark.portal]
@@ -72,7 +73,7 @@ def crate(body: dict, name: str = "stranger.ipynb", **changes) -> bytes:
         "reports": [{**report, "checks": rows}],
         **changes,
     }
-    packed = {"name": name, "size_bytes": len(raw), "sha256": sha256(raw)}
+    packed = {"name": name, "size_bytes": len(raw), "sha256": sha256_of_bytes(raw)}
     parameters = {"DATA": "'lab6-image'", "SEED": "1"}
     told = Archived.model_validate({"notebook": packed, "record": record, "parameters": parameters})
     text = told.model_dump_json(exclude_none=True).encode()

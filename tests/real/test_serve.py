@@ -15,7 +15,7 @@ import pytest
 from kernels import socket_to
 from portals import BEAMHUB, PATIENCE_S, RunningPortal, xsrf
 
-from spawners.local import readable_by_others
+from spawners.payload import readable_by_others
 
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
 

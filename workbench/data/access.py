@@ -49,7 +49,7 @@ class Files(Sequence[Path]):
         self.label = known.label
         self.folder = folder
         self.source = source
-        self.simulated = known.data.source == "simulated"
+        self.simulated = known.data.source_kind.seeded
         self._known, self._data = known, known.data
         self._names = sorted(names)
         self._sums = sums or {}
@@ -222,7 +222,7 @@ def best_offer(known: Known, places: Settings, caches: list[Cache]) -> Offer:
 def chosen(name: str, seed: int | None) -> Known:
     """Return the data set that is meant."""
     known = find(name)
-    if seed is None or known.data.source != "simulated":
+    if seed is None or not known.data.source_kind.seeded:
         return known
     return replace(known, data=known.data.model_copy(update={"seed": seed}))
 

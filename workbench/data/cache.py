@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from ..atomic_write import atomic_write
 from ..words import size_text
 from .catalogue import Known
 from .errors import DataError
@@ -549,10 +550,8 @@ class Cache:
     def remember_rate(self, host: str, rate: float) -> None:
         """Keep how fast a server was."""
         rates = self.rates() | {host: rate}
-        unpublished = self.own / f"rates.{os.getpid()}"
         with suppress(OSError):
-            unpublished.write_text(json.dumps(rates), encoding="utf-8")
-            unpublished.replace(self.own / "rates.json")
+            atomic_write(self.own / "rates.json", json.dumps(rates).encode())
 
 
 def make_folder(path: Path) -> None:

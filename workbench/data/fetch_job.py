@@ -112,7 +112,7 @@ class Fetch:
         """Bring the data set and publish it."""
         self.progress.say(done_bytes=0, rate=0.0, files=0)
         try:
-            if self.known.data.source == "simulated":
+            if self.known.data.source_kind.seeded:
                 staging = self._staging()
                 self._simulate(staging)
             else:

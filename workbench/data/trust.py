@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from ..atomic_write import atomic_write
 from ..hashing import sha256_of_descriptor
 
 SETTLED_S = 2
@@ -64,9 +65,7 @@ class Trust:
         known[str(path)] = mark
         with suppress(OSError):  # without a memory, it is read again
             self._memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            partial = self._memory.with_name(f"{self._memory.name}.{os.getpid()}")
-            partial.write_text(json.dumps(known), encoding="utf-8")
-            partial.replace(self._memory)
+            atomic_write(self._memory, json.dumps(known).encode())
         return True
 
     def _recall(self) -> dict[str, list[object]]:

@@ -1,7 +1,6 @@
 """Look after data that are here: verify, prune, make a mirror."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Collection, Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..atomic_write import atomic_write
 from ..hashing import sha256_of
 from ..manifest import DataFile
 from .access import Files, fetch, readable
@@ -176,7 +176,7 @@ def mirror(
         One a data set: what it got, or why it could not.
     """
     for known in sets:
-        if known.data.source != "download":
+        if not known.data.source_kind.published:
             continue
         try:
             target = folder / known.use_case / known.name
@@ -228,10 +228,8 @@ def put_into_mirror(known: Known, files: Files, folder: Path) -> None:
             }
         )
     text = json.dumps({"data_set": known.label, "doi": known.data.doi, "files": about}, indent=1)
-    partial = folder / f".{LISTING}.{os.getpid()}"
-    partial.write_text(text, encoding="utf-8")
-    partial.chmod(0o644)
-    partial.replace(folder / LISTING)
+    atomic_write(folder / LISTING, text.encode())
+    (folder / LISTING).chmod(0o644)
     for path in (folder, *folder.parents[:2], *(p for p in folder.rglob("*") if p.is_dir())):
         with suppress(PermissionError):
             path.chmod(0o755)
