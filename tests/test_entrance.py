@@ -9,7 +9,10 @@ import pytest
 from jupyterhub.auth import Authenticator
 
 from hub import entrance
+from hub.doors.directory import Directory as LdapDirectory
+from hub.doors.ldap import DirectoryAuthenticator
 from hub.entrance import Entrance, TooMany, throttled
+from hub.logins import Ldap
 from hub.state import LIFTED, LOCK, StateError, lift_throttle
 from hub.throttle import PAIR_FREE
 
@@ -113,16 +116,17 @@ def test_a_provider_that_sends_somebody_back_is_not_throttled(handler):
 
 
 def test_a_directory_that_is_silent_holds_up_nobody(handler):
-    """A real LDAP client at a port where somebody listens and never says a word."""
-    from ldapauthenticator import LDAPAuthenticator
-
+    """The door of a directory, at a port where somebody listens and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        made = throttled(LDAPAuthenticator)(
-            allow_all=True,
-            server_address="127.0.0.1",
-            server_port=silent.getsockname()[1],
-            tls_strategy="insecure",
-            bind_dn_template=["uid={username},dc=example"],
+        login = Ldap(
+            kind="ldap",
+            server="127.0.0.1",
+            port=silent.getsockname()[1],
+            bind_dn_templates=["uid={username},dc=example"],
+        )
+        asked = LdapDirectory(login, "help@example.org", "")
+        made = throttled(DirectoryAuthenticator)(
+            allow_all=True, contact="help@example.org", directory=asked
         )
         ticks = asyncio.run(ticks_during(made, handler, silent))
     assert ticks > 20
