@@ -4,16 +4,19 @@ Where there are too few frames or crystals for a check, it says so, and counts a
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import gemmi
 import numpy as np
 from cell_file import lattice_allows
 from crystfel import Crystal, Quality
+from geometry import Geometry
 from peaks import Peaks
 
 from workbench import Checks
 from workbench.readings import Place, ReadingError, arrays
 
+A_FEW = 5  # frames that are looked at where only their mask is judged
 FEWEST_FRAMES = 6
 FEWEST_HITS = 10
 FEWEST_CRYSTALS = 5
@@ -34,6 +37,13 @@ def judge_frames(checks: Checks, frames: Sequence[np.ma.MaskedArray]) -> None:
         checks.not_judged("Marks of bad pixels that nothing masks", why="it takes two frames")
     else:
         checks.equal("Marks of bad pixels that nothing masks", got=unmasked_marks(frames), truth=0)
+
+
+def some_frames(detector: Geometry, lines: Sequence[str]) -> list[np.ma.MaskedArray]:
+    """Return a few frames, spread over lines of `crystfel.examined`."""
+    chosen = [lines[i] for i in np.unique(np.linspace(0, len(lines) - 1, min(A_FEW, len(lines))).astype(int))]
+    parts = [line.partition(" //") for line in chosen]
+    return [detector.read(Path(file), int(number) if number else None) for file, _, number in parts]
 
 
 def is_empty(frame: np.ma.MaskedArray) -> bool:
@@ -77,6 +87,7 @@ def repeating(hits: Sequence[Peaks]) -> float:
 
 def judge_cells(checks: Checks, crystals: Sequence[Crystal], hits: int, indexed: int, given: np.ndarray | None) -> None:
     """Check rate and cells: a wrong distance, energy or beam centre moves or scatters them, or indexes nothing."""
+    checks.above("Frames that are hits", got=hits, limit=0)
     if hits < FEWEST_HITS:
         checks.not_judged("Hits that were indexed", why=f"{hits} hits are too few", expected="above 5 %")
     else:

@@ -370,7 +370,9 @@ def case_cells_of_a_wrong_distance_or_centre_go_red() -> None:
     assert "failed" in states(crystals(shift=(0.2, 0.0))).values()
     assert states([], 30, 0)["Hits that were indexed"] == "failed"
     few = states(crystals(number=2), 3, 2)
+    assert few.pop("Frames that are hits") == "passed"
     assert set(few.values()) == {"could not be judged"}
+    assert states([], 0, 0)["Frames that are hits"] == "failed"
     assert "could not be judged" in states(crystals(), cell=None).values()
     good, bad = (crystfel.Quality({"CC": cc}, {}) for cc in (0.9, 0.1))
     assert [*outcome(judging.judge_merged, good, 60).values()] == ["passed"]
