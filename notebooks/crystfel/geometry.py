@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import beam
 import h5py
 import hdf5plugin  # noqa: F401 - reads frames compressed as Eiger detectors do
 import numpy as np
@@ -21,6 +22,7 @@ from geometry_file import (
     Panel,
     Region,
     layout_of,
+    offsets,
     panels_of,
     pixels_per_m,
     read_words,
@@ -53,6 +55,10 @@ class Geometry:
         Rectangles of bad pixels.
     pixels_per_m : float or None
         None where panels differ, or the file doesn't say.
+    given : dict of str to beam.Given
+        Photon energy and distance.
+    offsets_m : (panels,) float64
+        Of each panel along the beam.
     """
 
     panels: list[Panel]
@@ -60,6 +66,8 @@ class Geometry:
     dims: list[str]
     regions: list[Region] = field(default_factory=list)
     pixels_per_m: float | None = None
+    given: dict[str, beam.Given] = field(default_factory=dict)
+    offsets_m: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -186,6 +194,7 @@ class Geometry:
                 dataset, place = hdf5.dataset(opened, self.dataset), hdf5.place_in(opened, self.dataset)
                 hdf5.complete(dataset, place, reading)
                 self.part(opened, self.dataset, max(numbers))
+                beam.examine(self.given, self.offsets_m, opened, reading)
                 for mask in {mask for panel in self.panels for mask in panel.masks if not panel.bad}:
                     self.masked(opened, mask, max(numbers))
                     if mask.file is None:
@@ -234,7 +243,7 @@ def read_geometry(path: Path, reading: Reading | None = None) -> Geometry:
     found = read_words(path)
     dataset, dims = layout_of(found)
     panels = panels_of(found)
-    geometry = Geometry(panels, dataset, dims, regions_of(found, panels), pixels_per_m(found))
+    geometry = Geometry(panels, dataset, dims, regions_of(found, panels), pixels_per_m(found), beam.given(found), offsets(found))
     refuse_overlap(path, geometry)
     if reading is not None:
         reading.took(f"{path.name}: {', '.join(sentences(geometry))}")

@@ -480,6 +480,11 @@ def pixels_per_m(found: GeometryFile) -> float | None:
     return found.number("", "res", one) if one and not told else None
 
 
+def offsets(found: GeometryFile) -> np.ndarray:
+    """Return how far each panel lies behind the detector's distance, metres: (panels,)."""
+    return np.array([found.number(f"panel {name}", "coffset", said.words.get("coffset", "0")) for name, said in found.panels.items()])
+
+
 def tell(found: GeometryFile, reading: Reading) -> None:
     """Note what a file leaves open or says for nothing."""
     lacking = [] if {"photon_energy", "wavelength", "electron_voltage"} & set(found.whole) else ["photon_energy"]

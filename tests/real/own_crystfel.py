@@ -245,6 +245,42 @@ def case_the_box_says_what_was_read_and_left_out() -> None:
     assert "doesn't say clen" in str(reading) and "it marks no pixel" in str(reading)
 
 
+def case_units_of_beam_and_distance() -> None:
+    energies = np.array([9120.0, 9125.0, 9118.0])
+    file = frames(
+        ev=energies, kev=energies / 1e3, encoder=np.full(3, -500.0), gone=energies * np.nan
+    )
+    right = {
+        ("photon_energy = 9000", "photon_energy = 9 keV"): "photon energy 9 keV",
+        ("photon_energy = 9000", "photon_energy = /ev"): "photon energy 9.118 to 9.125 keV",
+        ("photon_energy = 9000", "photon_energy = /kev keV"): "photon energy 9.118 to 9.125 keV",
+        ("photon_energy = 9000", "wavelength = 1.3 A"): "wavelength 1.3 Å",
+        ("clen = 0.1", "clen = 72.8 mm"): "distance 72.8 mm",
+        ("clen = 0.1", "clen = /encoder\ncoffset = 0.573"): "distance 73 mm",
+    }
+    for (old, new), words in right.items():
+        reading = Reading("x")
+        read_geometry(write(A + B, HEAD.replace(old, new)), reading).examine([(file, 0)], reading)
+        assert words in str(reading), (words, str(reading))
+    wrong = {
+        ("photon_energy = 9000", "photon_energy = 9.0"): "photon_energy 9 eV",
+        ("photon_energy = 9000", "photon_energy = /kev"): "photon_energy 9.118 eV",
+        ("photon_energy = 9000", "photon_energy = 9 kev"): "'kev' as a unit",
+        ("photon_energy = 9000", "photon_energy = /gone"): "no finite photon_energy",
+        ("photon_energy = 9000", "photon_energy = /nowhere"): "found nothing",
+        ("photon_energy = 9000", "wavelength = 1.3"): "no unit",
+        ("photon_energy = 9000", "wavelength = 1.3 m"): "from the wavelength",
+        ("clen = 0.1", "clen = 72.8"): "clen with coffset 72.8 m",
+        ("clen = 0.1", "clen = /encoder m"): "clen with coffset -500 m",
+        ("clen = 0.1", "clen = 7.2 cm"): "'cm' as a unit",
+        ("res = 10000", "res = 75e-6"): "one over the size of a pixel",
+    }
+    for (old, new), words in wrong.items():
+        path = write(A + B, HEAD.replace(old, new))
+        sentence = said(lambda path=path: read_geometry(path).examine([(file, 0)], Reading("x")))
+        assert words in sentence, (words, sentence)
+
+
 def case_chunks_find_the_mask_and_know_when_it_changes() -> None:
     frames()
     text = "a/mask_file = beside.h5 ; of run 7\na/mask = /m\n"
