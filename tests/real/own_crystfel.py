@@ -213,6 +213,11 @@ def case_a_frame_whose_file_is_missing_is_no_zero() -> None:
         file.create_virtual_dataset("d", layout)
     geometry = read_geometry(write(A + B))
     geometry.examine(shots(Path("run.h5"), geometry), Reading("x"))
+    with h5py.File("part1.h5", "w") as file:
+        file["elsewhere"] = DATA[:2]
+    assert "part1.h5, d" in said(
+        lambda: geometry.examine(shots(Path("run.h5"), geometry), Reading("x"))
+    )
     Path("part1.h5").unlink()
     assert "part1.h5" in said(
         lambda: geometry.examine(shots(Path("run.h5"), geometry), Reading("x"))

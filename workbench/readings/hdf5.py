@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -141,12 +142,42 @@ def unwritten(item: h5py.Dataset) -> list[int]:
 
 
 def missing_sources(item: h5py.Dataset) -> list[str]:
-    """Return the files of a virtual data set that are not there; HDF5 reads them as fill values."""
+    """Return what a virtual data set is made of and isn't there; HDF5 reads fill values instead.
+
+    Files, data sets in them, and those that are virtual in their turn. A name with a ``%b`` stands
+    for any number of files, of which one must be there.
+    """
     if not item.is_virtual:
         return []
     folder = Path(item.file.filename).parent
-    names = {source.file_name for source in item.virtual_sources()} - {"."}
-    return sorted(name for name in names if not (folder / name).exists())
+    missing = set()
+    for source in set(map(source_of, item.virtual_sources())):
+        missing.update(missing_source(item, folder, *source))
+    return sorted(missing)
+
+
+def source_of(source: Any) -> tuple[str, str]:
+    """Return the file and the path in it of one part of a virtual data set."""
+    return source.file_name, source.dset_name
+
+
+def missing_source(item: h5py.Dataset, folder: Path, name: str, within: str) -> list[str]:
+    """Return what is missing of one source, empty if nothing is."""
+    if "%b" in name or "%b" in within:
+        path = folder / name
+        there = name == "." or any(path.parent.glob(path.name.replace("%b", "*")))
+        return [] if there else [name]
+    if name == ".":
+        return [] if within in item.file else [within]
+    if not (folder / name).exists():
+        return [name]
+    try:
+        with h5py.File(folder / name) as file:
+            if within not in file:
+                return [f"{name}, {within}"]
+            return missing_sources(file[within])
+    except OSError:
+        return [name]
 
 
 def unit_of(item: h5py.Dataset) -> str:
