@@ -22,6 +22,19 @@ ROW = (
     "<td>{got}</td><td>{expected}</td><td>{tolerance}</td></tr>"
 )
 
+NOT_JUDGED = "could not be judged"
+TEXT_STATES = {"passed": "ok", "failed": "FAILED", NOT_JUDGED: "unsure"}
+HTML_STATES = {
+    "passed": "✓ passed",
+    "failed": "✗ <strong>failed</strong>",
+    NOT_JUDGED: f"? {NOT_JUDGED}",
+}
+
+
+def state_of(passed: bool, judged: bool) -> str:
+    """Return the state of a check in words."""
+    return NOT_JUDGED if not judged else "passed" if passed else "failed"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -32,6 +45,19 @@ class Check:
     got: str
     tolerance: str
     passed: bool
+    judged: bool = True
+
+    @property
+    def state(self) -> str:
+        """Its state in words."""
+        return state_of(self.passed, self.judged)
+
+    @property
+    def text(self) -> str:
+        """Its outcome as a line of text."""
+        demanded = ", ".join(filter(None, (self.expected, self.tolerance)))
+        wanted = f" (expected {demanded})" if demanded else ""
+        return f"{TEXT_STATES[self.state]:6s} {self.name}: {self.got}{wanted}"
 
 
 class Checks:
@@ -101,6 +127,20 @@ class Checks:
         """Check that `got` is exactly what is true: a count, a word, a shape."""
         self._keep(name, str(truth), str(got), "exact", bool(got == truth))
 
+    def not_judged(self, name: str, *, why: str, expected: str = "") -> None:
+        """Note a check that these data don't allow; it counts neither as passed nor as failed.
+
+        Parameters
+        ----------
+        name : str
+            What would be checked.
+        why : str
+            What is missing, in a few words.
+        expected : str, optional
+            What would be demanded.
+        """
+        self._checks[name] = Check(name, expected, why, "", passed=False, judged=False)
+
     def _keep(self, name: str, expected: str, got: str, tolerance: str, passed: bool) -> None:
         self._checks[name] = Check(name, expected, got, tolerance, bool(passed))
 
@@ -111,18 +151,23 @@ class Checks:
 
     @property
     def passed(self) -> bool:
-        """Whether there are checks and all of them hold."""
-        return bool(self._checks) and all(check.passed for check in self.results)
+        """Whether checks could be judged, and all of these hold."""
+        judged = [check for check in self.results if check.judged]
+        return bool(judged) and all(check.passed for check in judged)
 
     @property
     def verdict(self) -> str:
         """One sentence that says how many checks hold."""
-        total, failed = len(self._checks), sum(not check.passed for check in self.results)
+        judged = [check for check in self.results if check.judged]
+        total, failed = len(judged), sum(not check.passed for check in judged)
+        left = len(self._checks) - total
         if not total:
-            return "No checks were made"
+            return "No check could be judged" if left else "No checks were made"
         if failed:
-            return f"{failed} of {total} {'check' if total == 1 else 'checks'} failed"
-        return "The check passed" if total == 1 else f"All {total} checks passed"
+            said = f"{failed} of {total} {'check' if total == 1 else 'checks'} failed"
+        else:
+            said = "The check passed" if total == 1 else f"All {total} checks passed"
+        return f"{said}, {left} could not be judged" if left else said
 
     def report(self) -> None:
         """Show the checks as a table, and write them down for a run without a person.
@@ -146,8 +191,7 @@ class Checks:
         """Return the table as plain text."""
         rows = [("", "Check", "Got", "Expected", "Tolerance")]
         rows += [
-            ("ok" if c.passed else "FAILED", c.name, c.got, c.expected, c.tolerance)
-            for c in self.results
+            (TEXT_STATES[c.state], c.name, c.got, c.expected, c.tolerance) for c in self.results
         ]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [
@@ -159,8 +203,8 @@ class Checks:
         """Return the table as a notebook shows it: every state in a word, none by colour alone."""
         cells = "".join(
             ROW.format(
-                state="✓ passed" if c.passed else "✗ <strong>failed</strong>",
-                **{key: escape(str(value)) for key, value in asdict(c).items() if key != "passed"},
+                state=HTML_STATES[c.state],
+                **{key: escape(str(value)) for key, value in asdict(c).items()},
             )
             for c in self.results
         )
@@ -173,18 +217,18 @@ class Checks:
         )
 
 
-def show(checks: Checks) -> None:
-    """Display the checks: as HTML in a notebook, as text anywhere else."""
+def show(shown: object) -> None:
+    """Display checks or what was read: as HTML in a notebook, as text anywhere else."""
     try:
         from IPython.core.getipython import get_ipython
         from IPython.display import display
     except ImportError:
-        print(checks)  # noqa: T201
+        print(shown)  # noqa: T201
         return
     if get_ipython() is None:
-        print(checks)  # noqa: T201
+        print(shown)  # noqa: T201
     else:
-        display(checks)
+        display(shown)
 
 
 def quantity(value: float, unit: str) -> str:

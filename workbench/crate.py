@@ -78,7 +78,7 @@ def description(about: Archived, files: Mapping[str, bytes]) -> dict[str, Any]:
             f"#check-{i}-{j}",
             name=f"{report.title}: {c.name}",
             value=c.got,
-            description=f"{'passed' if c.passed else 'failed'}: {c.expected} {c.tolerance}".strip(),
+            description=f"{c.state}: {c.expected} {c.tolerance}".strip(),
         )
         for i, report in enumerate(record.reports, 1)
         for j, c in enumerate(report.checks, 1)

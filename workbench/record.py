@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, HttpUrl, NonNegativeInt
 
 from . import used
+from .checks import state_of
 from .data_sources import SourceName
 from .declared import Declared
 from .hashing import sha256_of
@@ -83,6 +84,12 @@ class CheckResult(Declared):
     got: Text
     tolerance: Line
     passed: bool
+    judged: bool = True
+
+    @property
+    def state(self) -> str:
+        """Its state in words."""
+        return state_of(self.passed, self.judged)
 
 
 class Report(Declared):
@@ -203,6 +210,7 @@ def as_report(body: Mapping[str, Any]) -> Report:
             got=c["got"][:2000],
             tolerance=c["tolerance"][:300],
             passed=c["passed"],
+            judged=c.get("judged", True),
         )
         for c in body["checks"][:500]
     ]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .checks import RESULTS_VARIABLE
+from .checks import RESULTS_VARIABLE, Check
 from .parameters import set_parameters
 from .steps import Steps
 from .tutorials import place
@@ -130,11 +130,7 @@ def judge(name: str, results: Path, heading: str) -> Outcome:
 
 def report_text(report: dict[str, Any]) -> str:
     """Return a report as lines of text, its verdict last."""
-    lines = [
-        f"  {'ok    ' if c['passed'] else 'FAILED'} {c['name']}: {c['got']}"
-        f" (expected {c['expected']}{', ' + c['tolerance'] if c['tolerance'] else ''})"
-        for c in report["checks"]
-    ]
+    lines = [f"  {Check(**c).text}" for c in report["checks"]]
     return "\n".join([*lines, f"  {report['title']}: {report['verdict']}"])
 
 

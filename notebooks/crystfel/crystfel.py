@@ -17,10 +17,15 @@ from typing import Any, NamedTuple
 
 import gemmi
 import numpy as np
+from cell_file import read_cell
+from geometry import Geometry, read_geometry, shots
+from geometry_file import Panel, text_of
+from told import ToldError, existing
 
-from told import ToldError
+from workbench.readings import Reading
 
-PROGRAMS = ("indexamajig", "list_events", "partialator", "compare_hkl", "check_hkl")
+PROGRAMS = ("indexamajig", "partialator", "compare_hkl", "check_hkl")
+NAMES_A_FILE = r"^([ \t]*(?:[^/=;\n]+/)?(mask\d*_file|saturation_map_file)[ \t]*=[ \t]*)([^;\r\n]*[^;\s])"
 LAST_LINES = 12  # of a program's words that are shown where it fails
 MEANINGS = {  # of what partialator says where it rejects a crystal
     "profile radius is obviously too big": "reflections would be seen so far from the Ewald sphere that their "
@@ -75,25 +80,64 @@ def run(*command: str | Path, folder: Path | None = None) -> str:
     return done.stdout
 
 
-def events(frames: Path, geometry: Path, folder: Path) -> list[str]:
-    """Return one line a frame, "file //number", as indexamajig takes them.
+def examined(frames: Path, geometry: Path, most: int, reading: Reading) -> tuple[Geometry, list[str]]:
+    """Return the detector, and one line a frame, "file //number", as indexamajig takes them.
+
+    Everything is looked at that CrystFEL would pass over without a word.
 
     Parameters
     ----------
     frames : Path
         A list of files or of frames ("file //number"), relative to its own folder, or one HDF5 file.
     geometry : Path
-        Says where in a file the frames are.
-    folder : Path
-        For the lists that list_events reads and writes.
+    most : int
+        Frames, from the first on.
+    reading : Reading
+        Notes what was taken and what was left out.
     """
-    names = frames.read_text().splitlines() if frames.suffix == ".lst" else [frames.name]
-    names = [f"{frames.parent / name.strip()}" for name in names if name.strip()]
-    if all(" //" in name for name in names):
-        return names
-    (folder / "files.lst").write_text("".join(f"{name}\n" for name in names))
-    run("list_events", "-i", "files.lst", "-g", geometry, "-o", "events.lst", folder=folder)
-    return (folder / "events.lst").read_text().splitlines()
+    detector = read_geometry(geometry, reading)
+    found = shots(frames, detector)
+    detector.examine(found[:most], reading)
+    if len(found) > most:
+        reading.left_out(f"{len(found) - most} of {len(found)} frames, after the first {most}", "N_FRAMES")
+    return detector, [f"{file}" if number is None else f"{file} //{number}" for file, number in found[:most]]
+
+
+def standing_alone(geometry: Path) -> str:
+    """Return the text of a geometry file that can lie in any folder, and by which CrystFEL measures the same.
+
+    CrystFEL looks for the files that it names from the folder in which it was started; people put
+    them beside the geometry file. And of a panel with ``no_index``, CrystFEL 0.12 leaves out the
+    first quarter only: so the whole of it is a bad region too.
+
+    Raises
+    ------
+    ToldError
+        A file that it names is not there.
+    """
+
+    def in_full(match: re.Match[str]) -> str:
+        return match[1] + str(existing(match[2], geometry.parent / match[3]))
+
+    lines = "\n".join(re.split(r"\r\n|\r|\n", text_of(geometry)))
+    text = re.sub(NAMES_A_FILE, in_full, lines, flags=re.MULTILINE)
+    regions = [bad_region(panel) for panel in read_geometry(geometry).panels if panel.bad]
+    return "\n".join([text, *regions, ""]) if regions else text
+
+
+def bad_region(panel: Panel) -> str:
+    """Return a whole panel as a region of bad pixels."""
+    name = f"bad_panel_{panel.name}"
+    limits = {
+        "min_fs": panel.columns.start, "max_fs": panel.columns.stop - 1,
+        "min_ss": panel.rows.start, "max_ss": panel.rows.stop - 1, "panel": panel.name,
+    }  # fmt: skip
+    return "\n".join(f"{name}/{word} = {value}" for word, value in limits.items())
+
+
+def files_named(geometry_text: str) -> list[Path]:
+    """Return the files that a geometry file of `standing_alone` names."""
+    return sorted({Path(match[3]) for match in re.finditer(NAMES_A_FILE, geometry_text, re.MULTILINE)})
 
 
 def chunks(
@@ -104,7 +148,7 @@ def chunks(
     Parameters
     ----------
     lines : list of str
-        See `events`.
+        See `examined`.
     each : int
         Frames of a chunk.
     **settings
@@ -112,13 +156,15 @@ def chunks(
     """
     parts = [lines[i : i + each] for i in range(0, len(lines), each)]
     changed = {name: stamp(Path(name)) for name in {file_of(line) for line in lines}}
-    texts = {k: Path(settings[k]).read_text() for k in ("geometry", "cell") if settings.get(k)}
+    texts = {"geometry": standing_alone(Path(settings["geometry"]))} if settings.get("geometry") else {}
+    texts |= {"cell": text_of(Path(settings["cell"]))} if settings.get("cell") else {}
+    beside = {str(path): stamp(path) for path in files_named(texts.get("geometry", ""))}
     made = {
         f"frames-{i * each + 1:05d}": {
             **settings,
             **texts,
             "frames": part,
-            "changed": {file_of(line): changed[file_of(line)] for line in part},
+            "changed": beside | {file_of(line): changed[file_of(line)] for line in part},
         }
         for i, part in enumerate(parts)
     }
@@ -126,7 +172,7 @@ def chunks(
 
 
 def file_of(line: str) -> str:
-    """Return the file's name of a line of `events`."""
+    """Return the file's name of a line of `examined`."""
     return line.partition(" //")[0]
 
 
@@ -146,15 +192,15 @@ def index(item: Mapping[str, Any], folder: Path) -> dict[str, float]:
     Parameters
     ----------
     item : mapping
-        ``frames``, lines of `events`; ``geometry`` and ``cell``, the texts of both files, no cell
+        ``frames``, lines of `examined`; ``geometry`` and ``cell``, the texts of both files, no cell
         for none; ``indexing``, the methods; ``options``, further words for indexamajig;
         ``at_once``, frames that are worked on at the same time, 1 where left out.
     folder : Path
         Takes the stream, ``part.stream``, and what indexamajig said, ``part.log``.
     """
-    (folder / "detector.geom").write_text(item["geometry"])
+    (folder / "detector.geom").write_text(item["geometry"], encoding="utf-8")
     if item.get("cell"):
-        (folder / "crystal.cell").write_text(item["cell"])
+        (folder / "crystal.cell").write_text(item["cell"], encoding="utf-8")
     stream = folder / "part.stream"
     found = index_once(item, item["frames"], folder, "part")
     if missing := [line for line in item["frames"] if line not in {one.line for one in found}]:
@@ -216,6 +262,7 @@ class Crystal(NamedTuple):
     cell: np.ndarray  # (6,): a, b, c in angstrom, alpha, beta, gamma in degrees
     axes: np.ndarray  # (3, 3): a*, b*, c* in the laboratory, one a row, in 1/angstrom
     reflections: int  # that were integrated
+    shift_mm: tuple[float, float]  # of the detector, along x and y, that fits this crystal best
 
 
 @dataclass
@@ -247,13 +294,13 @@ class Frame:
 
     @property
     def line(self) -> str:
-        """Its line of `events`: a file with one frame has no number."""
+        """Its line of `examined`: a file with one frame has no number."""
         return f"{self.file} {self.event}" if self.event.strip("/") else self.file
 
 
 def read_stream(path: Path) -> Iterator[Frame]:
     """Yield the frames of a stream, complete ones only; a stream that is being written can be read."""
-    frame, cell, axes, count = Frame(""), np.zeros(6), {}, 0
+    frame, cell, axes, count, shift = Frame(""), np.zeros(6), {}, 0, (0.0, 0.0)
     in_peaks = False
     with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
@@ -276,11 +323,14 @@ def read_stream(path: Path) -> Iterator[Frame]:
                 cell = np.array(words[:6], dtype=float) * [10, 10, 10, 1, 1, 1]
             elif re.match(r"[abc]star = ", line):
                 axes[line[0]] = np.array(line.split()[2:5], dtype=float) / 10
+            elif line.startswith("predict_refine/det_shift "):
+                words = line.split()
+                shift = float(words[3]), float(words[6])
             elif line.startswith("num_reflections = "):
                 count = int(line.split()[2])
             elif line.startswith("--- End crystal"):
-                frame.crystals.append(Crystal(cell, np.array([axes[k] for k in "abc"]), count))
-                count = 0
+                frame.crystals.append(Crystal(cell, np.array([axes[k] for k in "abc"]), count, shift))
+                count, shift = 0, (0.0, 0.0)
             elif line.startswith("----- End chunk"):
                 yield frame
 
@@ -459,32 +509,6 @@ def table_of(path: Path) -> np.ndarray:
     """Return the columns of a file of shells, without its head."""
     rows = [line.split() for line in path.read_text().splitlines()[1:]]
     return np.array(rows, dtype=float)
-
-
-def read_cell(path: Path) -> np.ndarray:
-    """Return a cell file's a, b, c in angstrom and angles in degrees: (6,).
-
-    Raises
-    ------
-    ToldError
-        It doesn't say them all.
-    """
-    found = dict(re.findall(r"^(a|b|c|al|be|ga)\s*=\s*([\d.]+ *(?:nm)?)", path.read_text(), re.MULTILINE))
-    keys = ("a", "b", "c", "al", "be", "ga")
-    if missing := [key for key in keys if key not in found]:
-        raise ToldError(f"{path} is no whole cell file: it does not say {', '.join(missing)}.")
-    values = [found[k] for k in keys]
-    return np.array([float(v.removesuffix("nm")) * (10 if v.endswith("nm") else 1) for v in values])
-
-
-def scaled_cell(text: str, factor: float) -> str:
-    """Return the text of a cell file with all three lengths multiplied: a cell that nothing fits."""
-    return re.sub(
-        r"^(\s*[abc]\s*=\s*)([\d.]+)",
-        lambda m: f"{m[1]}{float(m[2]) * factor:.4f}",
-        text,
-        flags=re.MULTILINE,
-    )
 
 
 def write_mtz(path: Path, merged: Merged, cell: np.ndarray, space_group: str) -> None:

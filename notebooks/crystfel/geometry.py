@@ -1,58 +1,43 @@
 """Where pixels are, as a geometry file of CrystFEL tells it; and frames, read and drawn by it.
 
-Only what is needed to look at frames: see crystfel_geometry(5) for the whole language. Detectors are
-read whose panels lie in one two-dimensional array a frame, as nearly all converters write them.
+Which pixels are bad is what CrystFEL itself would call bad: whole panels, borders, rectangles, values
+and masks. Detectors are read whose panels lie in one two-dimensional array a frame, as nearly all
+converters write them.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import beam
 import h5py
 import hdf5plugin  # noqa: F401 - reads frames compressed as Eiger detectors do
 import numpy as np
+from geometry_file import (
+    GeometryError,
+    Mask,
+    Panel,
+    Region,
+    layout_of,
+    offsets,
+    panels_of,
+    pixels_per_m,
+    read_words,
+    regions_of,
+    tell,
+    text_of,
+)
 
-from told import ToldError
+from workbench.readings import Place, Reading, ReadingError, hdf5, refusing
 
-NUMBER = r"[-+]?[\d.]+(?:e[-+]?\d+)?"
-FLAGS: dict[str, Callable[[Any, Any], Any]] = {"lessthan": np.less, "morethan": np.greater, "equal": np.equal}
-
-
-class GeometryError(ToldError):
-    """A geometry file says something that these notebooks can't use; the text is for a person."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A flat part of the detector.
-
-    Parameters
-    ----------
-    rows, columns : slice
-        Where it lies in the array: slow and fast scan.
-    corner, fast, slow : (2,) float64
-        Of its first pixel's corner from the beam, and of a step along fast and slow scan, in the
-        laboratory's x and y; pixels.
-    """
-
-    rows: slice
-    columns: slice
-    corner: np.ndarray
-    fast: np.ndarray
-    slow: np.ndarray
-
-
-@dataclass(frozen=True)
-class Mask:
-    """Where it is written which pixels are bad: any of the bad bits set, or a good one not set."""
-
-    dataset: str
-    file: Path | None = None
-    good: int = 0
-    bad: int = 1
+FLAGS: dict[str, Callable[[Any, Any], Any]] = {
+    "lessthan": np.less,
+    "morethan": np.greater,
+    "equal": lambda counts, value: np.rint(counts) == value,
+}
 
 
 @dataclass(frozen=True)
@@ -66,19 +51,23 @@ class Geometry:
         Where a file holds the frames.
     dims : list of str
         What each of the dataset's dimensions is: ``%`` the frame, ``ss``, ``fs``, or a fixed number.
-    masks : list of Mask
-    flags : list of (str, float)
-        Which values of pixels say that they are bad, such as ("morethan", 65534).
-    regions : list of dict
-        Rectangles of bad pixels, of the array or of the laboratory.
+    regions : list of Region
+        Rectangles of bad pixels.
+    pixels_per_m : float or None
+        None where panels differ, or the file doesn't say.
+    given : dict of str to beam.Given
+        Photon energy and distance.
+    offsets_m : (panels,) float64
+        Of each panel along the beam.
     """
 
     panels: list[Panel]
     dataset: str
     dims: list[str]
-    masks: list[Mask] = field(default_factory=list)
-    flags: list[tuple[str, float]] = field(default_factory=list)
-    regions: list[dict[str, str]] = field(default_factory=list)
+    regions: list[Region] = field(default_factory=list)
+    pixels_per_m: float | None = None
+    given: dict[str, beam.Given] = field(default_factory=dict)
+    offsets_m: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -110,14 +99,21 @@ class Geometry:
 
     @cached_property
     def outside(self) -> np.ndarray:
-        """Which pixels are on no panel, or in a rectangle of bad ones: (ny, nx) bool."""
+        """Which pixels are bad in every frame, whatever they hold: (ny, nx) bool.
+
+        Those on no panel, on a bad one, along a panel's border, or in a rectangle of bad ones.
+        """
         bad = np.isnan(self.corners[0])
-        ss, fs = np.indices(self.shape)
+        for panel in self.panels:
+            part = bad[panel.rows, panel.columns]
+            part[border(part.shape, panel.edge) | panel.bad] = True
         x, y = self.corners
         for region in self.regions:
-            axes = ((fs, "fs"), (ss, "ss")) if "min_fs" in region else ((x, "x"), (y, "y"))
-            inside = [(float(region[f"min_{n}"]) <= a) & (a <= float(region[f"max_{n}"])) for a, n in axes]
-            bad |= inside[0] & inside[1]
+            (left, bottom), (right, top) = region.low, region.high
+            if region.panel is None:
+                bad |= (x > left) & (x < right) & (y > bottom) & (y < top)
+            else:
+                bad[int(bottom) : int(top) + 1, int(left) : int(right) + 1] = True
         return bad
 
     def read(self, file: Path, number: int | None) -> np.ma.MaskedArray:
@@ -125,143 +121,166 @@ class Geometry:
 
         Raises
         ------
-        GeometryError
+        ReadingError
             The file is not as the geometry says.
         """
-        with opened_file(file) as opened:
-            counts = self.part(opened, self.dataset, number, file)
+        with hdf5.opened(file, "FRAMES") as opened:
+            counts = self.part(opened, self.dataset, number)
             bad = self.outside | ~np.isfinite(counts)
-            for mask in self.masks:
-                bad |= self.masked(opened, mask, number, file)
-        for kind, value in self.flags:
-            bad |= FLAGS[kind](counts, value)
+            for mask in {mask for panel in self.panels for mask in panel.masks}:
+                marked = self.masked(opened, mask, number)
+                for panel in self.panels:
+                    if mask in panel.masks:
+                        bad[panel.rows, panel.columns] |= marked[panel.rows, panel.columns]
+        single = counts.astype(np.float32)  # as CrystFEL compares them
+        for panel in self.panels:
+            for kind, value in panel.flags:
+                part = single[panel.rows, panel.columns]
+                bad[panel.rows, panel.columns] |= FLAGS[kind](part, np.float32(value))
         return np.ma.MaskedArray(counts, bad)
 
-    def part(self, opened: h5py.File, name: str, number: int | None, file: Path) -> np.ndarray:
+    def part(self, opened: h5py.File, name: str, number: int | None, *, is_mask: bool = False) -> np.ndarray:
         """Return what a dataset says of one frame: (ny, nx)."""
-        if name not in opened:
-            raise GeometryError(f"{file} has no {name}, where the geometry file looks for frames or a mask.")
-        dataset = opened[name]
-        dims = self.dims if dataset.ndim == len(self.dims) else ["ss", "fs"]
-        if dataset.ndim != len(dims):
-            raise GeometryError(
-                f"{name} of {file} has {dataset.ndim} dimensions, and the geometry file tells of {len(self.dims)}."
-            )
-        index = {"%": number or 0, "ss": slice(self.shape[0]), "fs": slice(self.shape[1])}
-        found = dataset[tuple(index[d] if d in index else int(d) for d in dims)]
-        found = found.T if dims.index("fs") < dims.index("ss") else found
+        dataset, place = hdf5.dataset(opened, name), hdf5.place_in(opened, name, "GEOMETRY")
+        dims = self.dims_of(dataset, place, is_mask=is_mask)
+        index: dict[str, Any] = {"%": number or 0, "ss": slice(self.shape[0]), "fs": slice(self.shape[1])}
+        wanted = [index[d] if d in index else int(d) for d in dims]
+        for size, at, dim in zip(dataset.shape, wanted, dims):
+            if not isinstance(at, slice) and at >= size:
+                refuse_number(place, size, at, dim, is_mask=is_mask)
+        with refusing(place, "numbers that can be read"):
+            found = dataset[tuple(wanted)]
         if found.shape != self.shape:
-            raise GeometryError(f"Frames of {file} have {found.shape} pixels, and the panels cover {self.shape}.")
+            raise GeometryError(place, f"frames of {found.shape} pixels, and the panels cover {self.shape}")
         return found
 
-    def masked(self, opened: h5py.File, mask: Mask, number: int | None, file: Path) -> np.ndarray:
+    def dims_of(self, dataset: h5py.Dataset, place: Place, *, is_mask: bool) -> list[str]:
+        """Return what a dataset's dimensions are; a mask may do without the frame's."""
+        hdf5.numeric(dataset, place)
+        fixed = [dim for dim in self.dims if dim != "%"]
+        if dataset.ndim == len(self.dims):
+            return self.dims
+        if is_mask and dataset.ndim == len(fixed):
+            return fixed
+        told = f"{len(self.dims)}, as the geometry file tells: {', '.join(self.dims)}"
+        if is_mask and fixed != self.dims:
+            told += f"; or {len(fixed)}, for all frames"
+        raise GeometryError(place, f"{dataset.ndim} dimensions, {dataset.shape}", told)
+
+    def masked(self, opened: h5py.File, mask: Mask, number: int | None) -> np.ndarray:
         """Return which pixels a mask calls bad: (ny, nx) bool."""
         if mask.file is None:
-            bits = self.part(opened, mask.dataset, number, file)
+            found = self.part(opened, mask.dataset, number, is_mask=True)
         else:
-            with opened_file(mask.file) as beside:
-                bits = self.part(beside, mask.dataset, number, mask.file)
-        bits = bits.astype(np.int64)
+            with hdf5.opened(mask.file, "GEOMETRY") as beside:
+                found = self.part(beside, mask.dataset, number, is_mask=True)
+        whole = np.iinfo(np.int32)  # CrystFEL reads whole numbers of 32 bits, larger ones cut to the largest
+        bits = np.clip(np.nan_to_num(found), whole.min, whole.max).astype(np.int64)
         return (bits & mask.bad != 0) | (bits & mask.good != mask.good)
+
+    def examine(self, some: Iterable[tuple[Path, int | None]], reading: Reading) -> None:
+        """Look into every file once, before anything is computed from it; note what was found.
+
+        Raises
+        ------
+        ReadingError
+            A file is missing or other than the geometry says, or frames come from files that are missing.
+        """
+        wanted: dict[Path, set[int]] = {}
+        for file, number in some:
+            wanted.setdefault(file, set()).add(number or 0)
+        for file, numbers in wanted.items():
+            with hdf5.opened(file, "FRAMES") as opened:
+                dataset, place = hdf5.dataset(opened, self.dataset), hdf5.place_in(opened, self.dataset)
+                hdf5.complete(dataset, place, reading)
+                self.part(opened, self.dataset, max(numbers))
+                beam.examine(self.given, self.offsets_m, opened, reading)
+                for mask in {mask for panel in self.panels for mask in panel.masks if not panel.bad}:
+                    self.masked(opened, mask, max(numbers))
+                    if mask.file is None:
+                        hdf5.complete(opened[mask.dataset], place.at(mask.dataset), reading)
+                told = f"{len(numbers)} of {dataset.shape[self.dims.index('%')]} frames" if "%" in self.dims else "one frame"
+                if len(wanted) == 1:
+                    reading.took(f"{place}: {told}, {dataset.dtype}")
+        if len(wanted) > 1:
+            reading.took(f"{sum(map(len, wanted.values()))} frames from {len(wanted)} files, {self.dataset} in each, {dataset.dtype}")
+
+
+def border(shape: tuple[int, int], width: int) -> np.ndarray:
+    """Return which pixels of a panel lie less than a width from its border: (ny, nx) bool."""
+    ss, fs = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in shape)
+    return np.minimum(ss[:, None], fs[None, :]) < width
+
+
+def refuse_number(place: Place, size: int, at: int, dim: str, *, is_mask: bool) -> None:
+    """Say that there is no frame, or no mask of it."""
+    if is_mask and dim == "%":
+        raise GeometryError(
+            place, f"a mask of {size} frame{'s' * (size > 1)} and none for frame {at}", "one for each frame, or one of two dimensions for all",
+            "CrystFEL looks for it frame by frame too. Store the mask without its first dimension, and it counts for all.",
+        )  # fmt: skip
+    raise GeometryError(place, f"{size} along {dim}, and none with number {at}", f"at most {size - 1}, counted from 0")
 
 
 # ---------------------------------------------------------------------------- files
 
 
-def opened_file(path: Path) -> h5py.File:
-    """Return an HDF5 file, opened for reading.
-
-    Raises
-    ------
-    GeometryError
-        It is not there, or of another kind.
-    """
-    try:
-        return h5py.File(path)
-    except OSError as error:
-        raise GeometryError(f"{path} can't be read as an HDF5 file: {error}.") from None
-
-
-def read_geometry(path: Path) -> Geometry:
+def read_geometry(path: Path, reading: Reading | None = None) -> Geometry:
     """Return the detector that a geometry file describes.
 
+    Parameters
+    ----------
+    path : Path
+    reading : Reading, optional
+        Notes what was taken and what was left out.
+
     Raises
     ------
     GeometryError
-        Its panels don't lie in one two-dimensional array a frame.
+        CrystFEL would refuse it, a word counts for nothing, or its panels don't lie in one
+        two-dimensional array a frame.
     """
-    panels, regions = sections(path.read_text(encoding="utf-8"))
-    layouts = {(s.get("data", "/data/data"), *layout(s)) for s in panels}
-    if not panels:
-        raise GeometryError(f"{path.name} describes no panel, so it is no geometry file of CrystFEL.")
-    if len(layouts) != 1:
-        raise GeometryError(
-            f"{path.name}: its panels lie in different datasets or along a third dimension. This notebook "
-            "can't draw them. CrystFEL's own window and programs can read them."
+    found = read_words(path)
+    dataset, dims = layout_of(found)
+    panels = panels_of(found)
+    geometry = Geometry(panels, dataset, dims, regions_of(found, panels), pixels_per_m(found), beam.given(found), offsets(found))
+    refuse_overlap(path, geometry)
+    if reading is not None:
+        reading.took(f"{path.name}: {', '.join(sentences(geometry))}")
+        tell(found, reading)
+    return geometry
+
+
+def sentences(geometry: Geometry) -> Iterator[str]:
+    """Yield what a geometry says of pixels, in words."""
+    panels = geometry.panels
+    yield f"{len(panels)} panel{'s' * (len(panels) > 1)} in {geometry.dataset} ({', '.join(geometry.dims)})"
+    if bad := [panel.name for panel in panels if panel.bad]:
+        yield f"panels that don't count: {', '.join(bad)}"
+    if edges := sorted({panel.edge for panel in panels} - {0}):
+        yield f"borders of {' or '.join(map(str, edges))} px masked"
+    for kind, value in sorted({flag for panel in panels for flag in panel.flags}):
+        number = sum((kind, value) in panel.flags for panel in panels)
+        yield f"pixels {kind.replace('than', ' than')} {value} masked" + (f" on {number} panels" if number < len(panels) else "")
+    for mask in sorted({mask for panel in panels for mask in panel.masks}, key=str):
+        number = sum(mask in panel.masks for panel in panels)
+        where = f"of {mask.file.name}, beside it" if mask.file else "of each file"
+        yield f"mask {mask.dataset} {where}, good bits {mask.good:#x}, bad bits {mask.bad:#x}" + (
+            f", on {number} panels" if number < len(panels) else ""
         )
-    dataset, *dims = layouts.pop()
-    one = panels[0]
-    flags = [(kind, float(one[f"flag_{kind}"])) for kind in FLAGS if f"flag_{kind}" in one]
-    return Geometry(
-        [panel(s) for s in panels], dataset, dims, list(masks(one, path.parent)), flags, regions
-    )
+    if geometry.regions:
+        yield f"{len(geometry.regions)} bad region{'s' * (len(geometry.regions) > 1)}"
 
 
-def sections(text: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Return what a file says of each panel, and of each bad region.
-
-    A setting without a panel's name counts for the panels that come after it.
-    """
-    common: dict[str, str] = {}
-    panels: dict[str, dict[str, str]] = {}
-    bad: dict[str, dict[str, str]] = {}
-    for line in text.splitlines():
-        key, equals, value = (part.strip() for part in line.partition(";")[0].partition("="))
-        name, slash, setting = key.partition("/")
-        if not equals or key.startswith(("group", "rigid_group")):
-            continue
-        if not slash:
-            common[key] = value
-        elif name.startswith("bad"):
-            bad.setdefault(name, {})[setting] = value
-        else:
-            panels.setdefault(name, dict(common))[setting] = value
-    return list(panels.values()), list(bad.values())
-
-
-def layout(settings: dict[str, str]) -> list[str]:
-    """Return what a panel's dimensions are."""
-    found = [settings[f"dim{i}"] for i in range(6) if f"dim{i}" in settings]
-    return found or ["ss", "fs"]
-
-
-def panel(settings: dict[str, str]) -> Panel:
-    """Return a panel from its settings."""
-    low_fs, high_fs, low_ss, high_ss = (
-        round(float(settings[f"{end}_{axis}"])) for axis in ("fs", "ss") for end in ("min", "max")
-    )
-    corner = [float(settings[f"corner_{axis}"]) for axis in "xy"]
-    fast, slow = (direction(settings.get(axis, plain)) for axis, plain in (("fs", "1x"), ("ss", "1y")))
-    return Panel(slice(low_ss, high_ss + 1), slice(low_fs, high_fs + 1), np.array(corner), fast, slow)
-
-
-def direction(words: str) -> np.ndarray:
-    """Return x and y of a vector such as ``-0.9999x +0.0043y``: (2,)."""
-    found = dict.fromkeys("xyz", 0.0)
-    for sign, number, axis in re.findall(rf"([-+]?)\s*({NUMBER})?\s*([xyz])", words):
-        found[axis] += float(f"{sign}{number or 1}" if not (number or "").startswith(("-", "+")) else number)
-    return np.array([found["x"], found["y"]])
-
-
-def masks(settings: dict[str, str], folder: Path) -> Iterator[Mask]:
-    """Yield the masks of a panel, in the older words and in the newer ones."""
-    for data, file, good, bad in (
-        ("mask", "mask_file", "mask_good", "mask_bad"),
-        *((f"mask{i}_data", f"mask{i}_file", f"mask{i}_goodbits", f"mask{i}_badbits") for i in range(8)),
-    ):
-        if settings.get(data):
-            beside = folder / settings[file] if settings.get(file) else None
-            yield Mask(settings[data], beside, *(int(settings.get(bits, "0"), 0) for bits in (good, bad)))
+def refuse_overlap(path: Path, geometry: Geometry) -> None:
+    """Refuse panels that share pixels of the array: they'd be in two places."""
+    taken = np.full(geometry.shape, -1)
+    for number, panel in enumerate(geometry.panels):
+        part = taken[panel.rows, panel.columns]
+        if (part >= 0).any():
+            other = geometry.panels[part.max()]
+            raise GeometryError(Place(path, f"panel {panel.name}", "GEOMETRY"), f"pixels that panel {other.name} has too", "each pixel on one panel")
+        part[...] = number
 
 
 def shots(frames: Path, geometry: Geometry) -> list[tuple[Path, int | None]]:
@@ -273,22 +292,37 @@ def shots(frames: Path, geometry: Geometry) -> list[tuple[Path, int | None]]:
         An HDF5 file, or a list with one file a line; after a name may follow ``//7``, one frame.
     geometry : Geometry
     """
-    text = frames.read_text() if frames.suffix == ".lst" else str(frames)
+    text = text_of(frames) if frames.suffix == ".lst" else str(frames)
     found: list[tuple[Path, int | None]] = []
-    for line in filter(None, map(str.strip, text.splitlines())):
-        name, _, event = line.partition(" //")
-        file = frames.parent / name
-        if event.strip():
-            found.append((file, int(event)))
-        elif "%" not in geometry.dims:
-            found.append((file, None))
-        else:
-            with opened_file(file) as opened:
-                if geometry.dataset not in opened:
-                    raise GeometryError(f"{file} has no {geometry.dataset}, where the geometry file looks for frames.")
-                count = opened[geometry.dataset].shape[geometry.dims.index("%")]
-            found += [(file, i) for i in range(count)]
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            name, event = split_event(line.strip(), Place(frames, f"line {number}", "FRAMES"))
+            file = frames.parent / name
+            found += [(file, event)] if event is not None else of_file(file, geometry)
+    if not found:
+        raise ReadingError(Place(frames, "", "FRAMES"), "no frames", "at least one")
     return found
+
+
+def split_event(line: str, place: Place) -> tuple[str, int | None]:
+    """Return a line's file, and which frame of it, None for all."""
+    match = re.fullmatch(r"(.*?)(?:\s+(\S*//\S*))?", line)
+    name, event = match.groups() if match else (line, None)
+    if event in (None, "//"):
+        return name, None
+    if not re.fullmatch(r"//\d+", event):
+        raise ReadingError(place, f"the frame {event}", "// and one number, such as //7")
+    return name, int(event[2:])
+
+
+def of_file(file: Path, geometry: Geometry) -> list[tuple[Path, int | None]]:
+    """Return every frame of a file."""
+    if "%" not in geometry.dims:
+        return [(file, None)]
+    with hdf5.opened(file, "FRAMES") as opened:
+        dataset = hdf5.dataset(opened, geometry.dataset, "GEOMETRY")
+        dims = geometry.dims_of(dataset, hdf5.place_in(opened, geometry.dataset, "GEOMETRY"), is_mask=False)
+        return [(file, i) for i in range(dataset.shape[dims.index("%")])]
 
 
 # ---------------------------------------------------------------------------- pictures

@@ -2,13 +2,7 @@
 
 from pathlib import Path
 
-
-class ToldError(Exception):
-    """Something that whoever runs a notebook can mend: it shows the sentence and no traceback."""
-
-    def _render_traceback_(self) -> list[str]:
-        """Return what IPython shows."""
-        return [str(self)]
+from workbench.told import ToldError
 
 
 def existing(name: str, path: str | Path) -> Path:
@@ -21,7 +15,7 @@ def existing(name: str, path: str | Path) -> Path:
     """
     found = Path(path).resolve()
     if not found.is_file():
-        raise ToldError(f"{name} is {path!r}, and there is no such file: {found}.")
+        raise ToldError(f"{name} is {str(path)!r}, and there is no such file: {found}.")
     return found
 
 

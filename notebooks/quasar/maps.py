@@ -1,67 +1,103 @@
-"""What both notebooks do with maps: read them, take them out of Orange's tables, draw them."""
+"""What both notebooks do with maps: correct them, integrate bands, fit pure spectra, draw them."""
 
-from dataclasses import dataclass
 from io import BytesIO
 
 import matplotlib.pyplot as plt
 import numpy as np
-from Orange.data import Table
+from Orange.data import Domain, Table
 from orangecontrib.spectroscopy.data import getx
 from orangecontrib.spectroscopy.preprocess import Integrate
 from orangecontrib.spectroscopy.preprocess.atm_corr import AtmCorr
+from map_files import Map
 from simulation import Truth
+
+from workbench.readings import Reading
 
 INK, ACCENT, RED = "#22313f", "#2166ac", "#b2182b"
 VAPOUR_CM1 = [[1330, 2000]]
 CARBON_DIOXIDE_CM1 = [[2250, 2450]]
+LEAST_POINTS = 4  # of a band whose integral means something
 # The band of each component that overlaps least with the others.
 BANDS_CM1 = {"protein": (1480, 1595), "lipid": (1720, 1765), "nucleic acid": (945, 990), "glycogen": (1000, 1055)}
 
 
-@dataclass(frozen=True)
-class Map:
-    """A map in Orange's form, with its shape.
+def without_air(spectra: Table, vapour: Table | None) -> Table:
+    """Return spectra without water vapour, and with a bridge over carbon dioxide, where they reach.
 
     Parameters
     ----------
-    table : Table
-        A row a pixel, a column a wavenumber; ``map_x`` and ``map_y`` beside them.
-    shape : tuple of int
-        Rows and columns of pixels.
+    spectra : Table
+    vapour : Table or None
+        At the same wavenumbers; None leaves vapour as it is.
     """
-
-    table: Table
-    shape: tuple[int, int]
-
-    def image(self, values) -> np.ndarray:
-        """Return a number a pixel as an image: (rows, columns)."""
-        image = np.full(self.shape, np.nan)
-        image[self._place("map_y"), self._place("map_x")] = np.ravel(values)
-        return image
-
-    def pixels(self, image) -> np.ndarray:
-        """Return an image as a number a pixel, in the order of the table."""
-        return np.asarray(image)[self._place("map_y"), self._place("map_x")]
-
-    def _place(self, name: str) -> np.ndarray:
-        return np.unique(self.table.get_column(name), return_inverse=True)[1]
+    x = getx(spectra)
+    bridged = [band for band in CARBON_DIOXIDE_CM1 if x.min() < band[0] and band[1] < x.max()]
+    corrected = VAPOUR_CM1 if vapour is not None else []
+    if not bridged and not corrected:
+        return spectra
+    reference = Table.from_numpy(Domain(spectra.domain.attributes), np.nan_to_num(vapour.X)) if vapour is not None else spectra[:1]
+    return AtmCorr(reference=reference, correct_ranges=corrected, spline_ranges=bridged)(spectra)
 
 
-def read_map(path) -> Map:
-    """Return the map of a file that Quasar reads, such as ``.hdr`` of ENVI, ``.map``, ``.dmt``."""
-    table = Table(str(path))
-    return Map(table, tuple(np.unique(table.get_column(name)).size for name in ("map_y", "map_x")))
+def covered(spectra: Table, bands=BANDS_CM1, reading: Reading | None = None) -> dict[str, tuple[float, float]]:
+    """Return the bands that lie within spectra, with four points each at least.
 
-
-def without_air(spectra: Table, vapour: Table) -> Table:
-    """Return spectra without water vapour, and with a bridge over carbon dioxide."""
-    return AtmCorr(reference=vapour, correct_ranges=VAPOUR_CM1, spline_ranges=CARBON_DIOXIDE_CM1)(spectra)
+    The others are noted as left out: an integral of nothing is no zero.
+    """
+    x = getx(spectra)
+    inside = {
+        name: band for name, band in bands.items()
+        if x.min() <= min(band) and max(band) <= x.max() and ((x >= min(band)) & (x <= max(band))).sum() >= LEAST_POINTS
+    }  # fmt: skip
+    if reading is not None and (outside := [f"{name} ({min(b):g} to {max(b):g} cm⁻¹)" for name, b in bands.items() if name not in inside]):
+        reading.left_out(f"bands that the spectra don't reach, {x.min():g} to {x.max():g} cm⁻¹: {', '.join(outside)}")
+    return inside
 
 
 def integrals(spectra: Table, method=Integrate.Baseline, bands=BANDS_CM1) -> dict[str, np.ndarray]:
-    """Return the integral of each component's band, by Quasar, in cm-1: (spectra,) each."""
+    """Return the integral of each component's band, by Quasar, in cm-1: (spectra,) each.
+
+    NaN where a band is not in the spectra: Quasar itself gives 0.
+    """
     found = Integrate(methods=method, limits=[list(band) for band in bands.values()])(spectra).X
-    return dict(zip(bands, found.T, strict=True))
+    inside = covered(spectra, bands)
+    return {
+        name: values if name in inside else np.full(len(spectra), np.nan) for name, values in zip(bands, found.T, strict=True)
+    }
+
+
+def fit(raw: Table, pure: np.ndarray, vapour: Table | None, order: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Fit pure spectra, vapour and a polynomial to every raw spectrum, where all of them are known.
+
+    Parameters
+    ----------
+    raw : Table
+    pure : (components, points)
+        At the same wavenumbers; NaN where a component's spectrum isn't known.
+    vapour : Table or None
+        At the same wavenumbers.
+    order : int
+        Of the polynomial.
+
+    Returns
+    -------
+    amounts : (components, pixels)
+    residual : (pixels, points)
+        What is left, 0 where carbon dioxide absorbs and nothing is fitted.
+    """
+    x = getx(raw)
+    at = (x - x.min()) / np.ptp(x) * 2 - 1
+    air = [] if vapour is None else list(np.nan_to_num(vapour.X))
+    free = free_points(x, pure)
+    model = np.vstack([np.nan_to_num(pure), *air, [at**power for power in range(order + 1)]])
+    found = np.linalg.lstsq(model[:, free].T, raw.X[:, free].T, rcond=None)[0]
+    return found[: len(pure)], np.where(free, raw.X - found.T @ model, 0)
+
+
+def free_points(x: np.ndarray, pure: np.ndarray) -> np.ndarray:
+    """Return the points that are fitted: beside carbon dioxide, and where all pure spectra are known."""
+    (low, high) = CARBON_DIOXIDE_CM1[0]
+    return ((x < low) | (x > high)) & np.isfinite(pure).all(axis=0)
 
 
 def correlation(one, other) -> float:

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
-from geometry import GeometryError, View, read_geometry, shots
+from geometry import View, read_geometry, shots
 """
 
 READ = """
@@ -54,48 +54,6 @@ ss, fs = np.unravel_index(np.argsort(frame.filled(-99), axis=None)[-60:], frame.
 column, row = (np.floor(axis).astype(int) - low for axis in view.place(fs + 0.5, ss + 0.5))
 assert (picture[row, column] == frame[ss, fs]).mean() > 0.8
 assert np.hypot(*view.place(fs + 0.5, ss + 0.5)).max() < 600
-"""
-
-REFUSED = """
-def refused(words, action):
-    try:
-        action()
-    except GeometryError as problem:
-        assert words in str(problem), problem
-    else:
-        raise AssertionError(words)
-
-def panel(name, first):
-    told = {"min_fs": 0, "max_fs": 9, "min_ss": 0, "max_ss": 7, "corner_x": 0, "corner_y": 0}
-    told |= {"dim0": first, "dim1": "ss", "dim2": "fs"}
-    return "".join(f"{name}/{key} = {value}\\n" for key, value in told.items())
-
-Path("third.geom").write_text(panel("a", 0) + panel("b", 1))
-refused("a third dimension", lambda: read_geometry(Path("third.geom")))
-Path("none.geom").write_text("clen = 0.1\\n")
-refused("describes no panel", lambda: read_geometry(Path("none.geom")))
-
-common = ["data = /somewhere", "mask_file = beside.h5", "mask = /mask", "mask_good = 1"]
-common += ["mask_bad = 0", "flag_morethan = 90", "bad_stop/min_fs = 2", "bad_stop/max_fs = 3"]
-common += ["bad_stop/min_ss = 0", "bad_stop/max_ss = 1", ""]
-Path("other.geom").write_text("\\n".join(common) + panel("a", "%"))
-geometry = read_geometry(Path("other.geom"))
-with h5py.File("frames.h5", "w") as file:
-    file["elsewhere"] = np.zeros((4, 8, 10))
-refused("has no /somewhere", lambda: shots(Path("frames.h5"), geometry))
-with h5py.File("frames.h5", "a") as file:
-    file["somewhere"] = np.arange(320).reshape(4, 8, 10)
-with h5py.File("beside.h5", "w") as file:
-    file["mask"] = np.ones((8, 10), int)
-    file["mask"][5, 6] = 0
-frame = geometry.read(Path("frames.h5"), 1)
-expected = np.arange(80, 160).reshape(8, 10) > 90
-expected[5, 6] = expected[:2, 2:4] = True
-assert np.array_equal(frame.mask, expected)
-with h5py.File("frames.h5", "a") as file:
-    del file["somewhere"]
-    file["somewhere"] = np.zeros((4, 8, 9))
-refused("the panels cover (8, 10)", lambda: geometry.read(Path("frames.h5"), 0))
 """
 
 # It stands for a crash that can't be had to order: one frame is left out of the first stream.
@@ -143,7 +101,7 @@ else:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("what", ["READ", "REFUSED", "AGAIN", "REJECTED"])
+@pytest.mark.parametrize("what", ["READ", "AGAIN", "REJECTED"])
 def test_frames_of_other_detectors(
     state_folder: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -164,6 +122,19 @@ def test_frames_of_other_detectors(
     kept["PATH"] = f"{programs}:{kept['PATH']}"
     done = subprocess.run(words, env=kept, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_people_bring_is_read_as_crystfel_reads_it_or_refused(
+    state_folder: Callable[[], Path],
+) -> None:
+    python = environment(CRYSTFEL, state_folder())
+    words = [str(python), str(Path(__file__).parent / "own_crystfel.py"), str(CRYSTFEL.folder)]
+    kept = variables(CRYSTFEL, python, CRYSTFEL.folder)
+    done = subprocess.run(words, env=kept, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" held\n") > 10
 
 
 @pytest.mark.slow

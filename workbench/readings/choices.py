@@ -1,0 +1,100 @@
+"""Which one of several, and whether a number can be what it claims to be."""
+
+import math
+
+from .reading import Reading
+from .refusals import Place, QuestionError, ReadingError
+from .units import number, quantity, text_of
+
+
+def chosen(
+    count: int, wanted: int | None, what: str, place: Place, reading: Reading, *, first: int = 0
+) -> int:
+    """Return the index of the one to take, counted from 0.
+
+    Parameters
+    ----------
+    count : int
+        How many there are.
+    wanted : int or None
+        The one that was asked for by the place's parameter; None if nobody asked.
+    what : str
+        What they are, in the singular: ``scan``, ``frame``, ``entry``.
+    place : Place
+        Where they are.
+    reading : Reading
+        Notes which one was taken, of how many.
+    first : int
+        How the parameter counts: from 0 or from 1.
+
+    Raises
+    ------
+    QuestionError
+        There are several, and nobody said which.
+    ReadingError
+        There is none, or not the one that was asked for.
+    """
+    if count < 1:
+        raise ReadingError(place, f"no {what}", f"at least one {what}")
+    numbers = range(first, first + count)
+    if wanted is None:
+        if count > 1:
+            raise QuestionError(place, f"{count} {what}s", [str(n) for n in numbers])
+        return 0
+    if wanted not in numbers:
+        expected = f"{place.parameter} from {numbers[0]} to {numbers[-1]}"
+        raise ReadingError(place, f"{count} {what}s, but none with the number {wanted}", expected)
+    if count > 1:
+        reading.took(f"{what} {wanted} of {count}, counted from {first}", place.parameter)
+        reading.left_out(f"the other {count - 1} {what}s", place.parameter)
+    return wanted - first
+
+
+def plausible(
+    value: float, least: float, most: float, unit: str, what: str, place: Place, hint: str = ""
+) -> float:
+    """Return a number that lies where such numbers lie.
+
+    Parameters
+    ----------
+    value, least, most : float
+        The number, and the range of what is possible, in `unit`.
+    what : str
+        What it is, such as ``photon energy``.
+    place : Place
+        Where it was found.
+    hint : str
+        What is probably wrong, a whole sentence.
+
+    Raises
+    ------
+    ReadingError
+        It lies outside, or is no finite number.
+    """
+    if not (math.isfinite(value) and least <= value <= most):
+        expected = f"{least:g} to {most:g} {unit}".strip()
+        raise ReadingError(place, f"{what} {value:g} {unit}".strip(), expected, hint)
+    return value
+
+
+def fraction(value: object, unit: object, what: str, place: Place, reading: Reading) -> float:
+    """Return a part of one, such as a transmission, above 0 and at most 1.
+
+    Without a unit a number up to 1 is taken as it is, which is noted; a larger one may be meant in
+    per cent, and is asked for.
+
+    Raises
+    ------
+    QuestionError, ReadingError
+        Above 1 without a unit; not in the range; no number.
+    """
+    if text_of(unit):
+        part = quantity(value, unit, "1", place)
+    else:
+        part = number(value, place)
+        if part > 1:
+            raise QuestionError(place, f"{what} {part:g} without a unit", ["'%'", "'1'"])
+        reading.assumed(f"{place}: {what} {part:g} is a part of 1, as it has no unit")
+    if not 0 < part <= 1:
+        raise ReadingError(place, f"{what} {part:g}", "more than 0 and at most 1 (100 %)")
+    return part
