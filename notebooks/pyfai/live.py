@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import h5py
-import hdf5plugin  # noqa: F401 - lets h5py read what Eiger detectors compress
+import hdf5plugin
 import numpy as np
 import pyFAI
 

@@ -9,7 +9,14 @@ import numpy as np
 from fluorescence import Setup
 from PyMca5.PyMcaIO import specfilewrapper
 
-UNITS = {"kev": "keV", "hz": "1/s", "s": "s", "deg": "deg", "cm2": "cm2", "cm": "cm"}  # by a name's ending
+UNITS = {
+    "kev": "keV",
+    "hz": "1/s",
+    "s": "s",
+    "deg": "deg",
+    "cm2": "cm2",
+    "cm": "cm",
+}  # by a name's ending
 COMPRESSED = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 
 

@@ -33,7 +33,12 @@ def live_figure(rows: int = 1, columns: int = 1, **settings) -> tuple[Figure, ob
 
 
 def show_slice(
-    axes: Axes, image: np.ndarray, limits: tuple[float, float], *, pixel_mm: float = 1.0, title: str = ""
+    axes: Axes,
+    image: np.ndarray,
+    limits: tuple[float, float],
+    *,
+    pixel_mm: float = 1.0,
+    title: str = "",
 ) -> AxesImage:
     """Draw a slice with a scale bar instead of ticks, and return what a callback would change."""
     drawn = axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
@@ -42,7 +47,13 @@ def show_slice(
     axes.set_title(title, fontsize=10)
     side = image.shape[0]
     length = round_length(side * pixel_mm / 4)
-    words = f"{length:g} px" if pixel_mm == 1 else f"{length:g} mm" if length >= 0.1 else f"{1000 * length:g} µm"
+    words = (
+        f"{length:g} px"
+        if pixel_mm == 1
+        else f"{length:g} mm"
+        if length >= 0.1
+        else f"{1000 * length:g} µm"
+    )
     length /= pixel_mm
     x, y = 0.04 * side, 0.955 * side
     axes.plot([x, x + length], [y, y], color="white", linewidth=3, solid_capstyle="butt")
