@@ -121,8 +121,8 @@ def test_it_serves_a_portal_outside_of_a_checkout(
     installed: Installed, state_folder: Callable[[], Path]
 ) -> None:
     said = installed.run("beamhub", "check", "laptop").stdout
-    [remedy] = re.findall(r"by hand: (npm install .+)", said)
-    assert installed.run(*shlex.split(remedy)).returncode == 0
+    for remedy in re.findall(r"by hand: (npm install .+)", said):  # none where the system has it
+        assert installed.run(*shlex.split(remedy)).returncode == 0
     checked = installed.run("beamhub", "check", "laptop")
     assert checked.returncode == 0, checked.stdout
     program = installed.folder / "bin/beamhub"
