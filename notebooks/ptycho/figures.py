@@ -13,7 +13,7 @@ from matplotlib.patches import Circle
 INK, ACCENT, WARN = "#222222", "#1f77b4", "#c8102e"
 
 
-def live_figure(rows: int = 1, columns: int = 1, **settings) -> tuple[Figure, object]:
+def live_figure(rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Figure, Any]:
     """Return a figure that callbacks can change, and its axes.
 
     Its canvas is a widget: show it with ``display(figure.canvas)``. It stays outside pyplot, so

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import hdf5plugin
@@ -30,7 +30,7 @@ class Reduced(NamedTuple):
 
 
 @cache
-def integrator(poni: str):
+def integrator(poni: str) -> Any:
     """Return pyFAI's integrator, made once in each worker: it keeps its sparse matrix."""
     return pyFAI.load(poni)
 

@@ -10,11 +10,15 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PyMca5 import PyMcaDataDir
 from PyMca5.PyMcaIO import ConfigDict
 from PyMca5.PyMcaPhysics.xrf import ClassMcaTheory, ConcentrationsTool
+
+if TYPE_CHECKING:
+    from fluorescence import Setup
 
 SHIPPED = Path(PyMcaDataDir.PYMCA_DATA_DIR)
 SECONDARY = {"none": 0, "secondary": 1, "tertiary": 2}
@@ -33,7 +37,7 @@ def read_configuration(path: Path) -> dict:
 
 
 def configuration(
-    setup, groups: Sequence[str], *, fit_kev: tuple[float, float], matrix: Mapping
+    setup: "Setup", groups: Sequence[str], *, fit_kev: tuple[float, float], matrix: Mapping
 ) -> dict:
     """Return a PyMca fit configuration: what one would click together in its dialogue.
 

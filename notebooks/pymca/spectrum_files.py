@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -30,7 +31,7 @@ def measurement(file: h5py.File, axes: list[str]) -> h5py.Group:
     return group
 
 
-def put(group: h5py.Group, name: str, value, unit: str = "", **how) -> None:
+def put(group: h5py.Group, name: str, value: Any, unit: str = "", **how: Any) -> None:
     """Write one data set, with its unit as an attribute where it has one."""
     made = group.create_dataset(name, data=value, **how)
     if unit:
