@@ -75,7 +75,7 @@ def read(path: Path, names: Mapping[str, str]) -> dict[str, np.ndarray]:
 
 
 def integrate(
-    path: Path, *, poni: str, bins: int, names: Mapping[str, str], settings: Mapping[str, object]
+    path: Path, *, poni: str, bins: int, names: Mapping[str, str], settings: Mapping[str, Any]
 ) -> Reduced:
     """Return the curve of one file's frame, divided by its monitor.
 
