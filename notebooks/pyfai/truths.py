@@ -181,8 +181,8 @@ def write_fields(parent: h5py.Group, fields: dict[str, Any]) -> None:
                 dataset.attrs["units"] = UNITS[name]
 
 
-def read_truth(path: Path) -> Truth | Ramp | Solution:
-    """Return the truth that lies beside simulated data."""
+def read_truth(path: Path) -> Any:
+    """Return the truth that lies beside simulated data: a Truth, a Ramp or a Solution."""
     with h5py.File(path) as file:
         kind = {"Truth": Truth, "Ramp": Ramp, "Solution": Solution}[file.attrs["kind"]]
         parts = {name: PARTS[name](read_fields(group)) for name, group in groups(file).items()}
@@ -202,7 +202,8 @@ def crystal_from(fields: dict[str, Any]) -> Crystal:
 
 def detector_from(fields: dict[str, Any]) -> Detector:
     """Return a detector from the fields that `write_fields` wrote."""
-    return Detector(**{k: tuple(v.tolist()) if np.ndim(v) else v for k, v in fields.items()})
+    plain: dict[str, Any] = {k: tuple(v.tolist()) if np.ndim(v) else v for k, v in fields.items()}
+    return Detector(**plain)
 
 
 PARTS = {

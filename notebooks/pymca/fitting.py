@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PyMca5 import PyMcaDataDir
@@ -292,6 +292,10 @@ def fit_many(
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+_theory: Any = None
+"""A worker's own model."""
 
 
 def _prepare(configuration: dict) -> None:
