@@ -52,21 +52,22 @@ def compare(
     for module in record.modules:
         here = use_case.folder / module.name
         if not here.is_file():
-            text = f"{module.name} was beside the notebook there and doesn't come with it here."
+            text = f"{module.name} was beside the notebook there; this site has no such file."
             lines.append(Line("other", text))
         elif sha256_of(here) != module.sha256:
-            lines.append(Line("other", f"{module.name}, which it imports, is another here."))
+            lines.append(Line("other", f"{module.name}, which it imports, is different here."))
     return lines
 
 
 def run_line(about: Archived) -> Line:
     """Return whether the notebook is as it was run."""
     if about.not_as_run is None:
-        return Line("unknown", "Nobody knows whether its cells are as they were run.")
+        return Line("unknown", "It is unknown whether its cells are as they were run.")
     if about.not_as_run == 0:
-        return Line("same", "All of its cells of code are as they were run.")
-    cells = "1 cell of code was" if about.not_as_run == 1 else f"{about.not_as_run} cells were"
-    return Line("other", f"{cells} changed after the run, or not run: results may be of another.")
+        return Line("same", "All of its code cells are as they were run.")
+    cells = "1 code cell was" if about.not_as_run == 1 else f"{about.not_as_run} code cells were"
+    text = f"{cells} changed after the run or not run, so results may be from other code."
+    return Line("other", text)
 
 
 def version_line(record: Record, use_case: UseCase) -> Line:
@@ -88,7 +89,7 @@ def image_line(there: str, here: str) -> Line:
         return Line("unknown", "This site uses no images: packages are compared instead.")
     if not there:
         return Line("unknown", "It was run without an image: packages are compared instead.")
-    return Line("unknown", "Images can't be compared: a digest isn't known.")
+    return Line("unknown", "The images can't be compared, because a digest isn't known.")
 
 
 def packages_line(record: Record, pins: Mapping[str, set[str]]) -> Line:
@@ -101,9 +102,9 @@ def packages_line(record: Record, pins: Mapping[str, set[str]]) -> Line:
         if there[name] not in versions
     ]
     if not both:
-        return Line("unknown", "None of the packages that are pinned here is named.")
+        return Line("unknown", "The archive names none of the packages that are pinned here.")
     if not other:
-        return Line("same", f"All {len(both)} packages that are pinned here had the same version.")
+        return Line("same", f"All {len(both)} packages pinned here had the same version.")
     more = f" and {len(other) - 5} more" if len(other) > 5 else ""
     return Line("other", f"Other versions of {', '.join(other[:5])}{more}.")
 
@@ -124,14 +125,14 @@ def data_line(data: UsedData, use_case: UseCase) -> Line:
     owner, _, name = data.label.partition("/")
     here = use_case.manifest.data_sets.get(name) if owner == use_case.name else None
     if here is None:
-        return Line("unknown", f"The data set {data.label} is not one of this use case here.")
+        return Line("unknown", f"The data set {data.label} is not part of this use case here.")
     declared = {f.name: f.sha256 for f in here.files if f.sha256 != "unknown"}
     known = {f.name: f.sha256 for f in data.files if f.sha256}
     both = declared.keys() & known.keys()
     if here.source_kind.seeded:
-        return Line("unknown", f"{data.label} is simulated again from seed {data.seed}.")
+        return Line("unknown", f"{data.label} will be simulated again from seed {data.seed}.")
     if not both:
         return Line("unknown", f"{data.label} is known here; its checksums can't be compared yet.")
     if all(declared[name] == known[name] for name in both):
         return Line("same", f"{data.label} is known here, with the same checksums.")
-    return Line("other", f"{data.label} has other checksums here.")
+    return Line("other", f"{data.label} has different checksums here.")

@@ -286,7 +286,7 @@ def reason(lines: list[str]) -> str:
     if re.search(UNREACHABLE, text, re.IGNORECASE):
         return (
             "The package index could not be reached, so the software could not be downloaded. "
-            "Try again; if it stays so, the site's proxy or network needs a look."
+            "Try again; if it keeps failing, check the site's proxy and network."
         )
     if re.search(r"No space left", text):
         return "The disk is full, so the software could not be installed."

@@ -36,7 +36,7 @@ def test_the_same_version_and_packages():
     version, image, packages = texts()
     assert version == ("same", f"The same version of the use case, {VERSION}.")
     assert image[0] == "unknown"
-    assert packages == ("same", "All 1 packages that are pinned here had the same version.")
+    assert packages == ("same", "All 1 packages pinned here had the same version.")
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_the_same_version_and_packages():
     [
         (None, "unknown", "Nobody knows"),
         (0, "same", "All of its cells"),
-        (1, "other", "1 cell of code was changed"),
-        (3, "other", "3 cells were changed"),
+        (1, "other", "1 code cell was changed"),
+        (3, "other", "3 code cells were changed"),
     ],
 )
 def test_cells_that_are_not_as_they_were_run_are_counted(count, state, says):
@@ -118,9 +118,9 @@ def test_data_are_compared_by_their_checksums():
 def test_simulated_and_unknown_data_say_so():
     simulated = next(n for n, d in PYFAI.manifest.data_sets.items() if d.source == "simulated")
     (line,) = texts(data_sets=[data(simulated, seed=7)])[3:]
-    assert line == ("unknown", f"pyfai/{simulated} is simulated again from seed 7.")
+    assert line == ("unknown", f"pyfai/{simulated} will be simulated again from seed 7.")
     (line,) = texts(data_sets=[{**data(simulated), "label": "other/one"}])[3:]
-    assert "not one of this use case" in line[1]
+    assert "not part of this use case" in line[1]
 
 
 def test_modules_that_differ_are_named():
@@ -132,5 +132,5 @@ def test_modules_that_differ_are_named():
     ]
     lines = texts(modules=modules)[3:]
     assert [state for state, _ in lines] == ["other", "other"]
-    assert "simulation.py, which it imports, is another here" in lines[0][1]
+    assert "simulation.py, which it imports, is different here" in lines[0][1]
     assert "mine.py was beside the notebook there" in lines[1][1]

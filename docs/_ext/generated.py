@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import decision_index
 import typer
 from pydantic import BaseModel
 from sphinx.application import Sphinx
@@ -364,6 +365,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "backends": backends,
     "command-line": command_line,
     "data-sets": data_sets,
+    "decisions": decision_index.index,
     "manifest": lambda: model_reference(Manifest),
     "programs": programs,
     "routes": routes,

@@ -9,6 +9,7 @@ import typer
 from spawners.launch import BackendError
 
 from ..deployment import Deployment
+from ..extras import extras_of, lacking
 from ..software import load_software
 from .common import (
     SiteArgument,
@@ -57,7 +58,9 @@ def check(
     out.print(f"✓ {len(deployment.use_cases)} use cases: {', '.join(deployment.use_cases)}")
     out.print(f"✓ {len(programs)} programs in the software catalogue")
     findings = [f"to fill in: {sentence}" for sentence in deployment.site.template]
-    if not declarations_only:
+    lacks = "" if declarations_only else lacking(extras_of(deployment.site))
+    findings += [lacks] if lacks else []
+    if not declarations_only and not lacks:
         findings += machine_findings(deployment.site.backend.live_checks())
         findings += deployment.site.backend.size_checks(deployment.site.sizes)
         findings += software_findings(deployment)
@@ -68,7 +71,7 @@ def check(
         findings += door_findings(deployment)
         for sentence in [*deployment.site.backend.walls_lacking(), *proxy_lacks(deployment)]:
             out.print(f"- {sentence}")
-    if log_in:
+    if log_in and not lacks:
         tried = trial(deployment, log_in, password_file)
         for text in tried.told:
             out.print(f"✓ {text}")

@@ -11,6 +11,7 @@ from rich.console import Console
 from workbench.documents import DocumentError
 
 from ..deployment import Deployment, load_deployment
+from ..extras import extras_of, lacking
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -64,3 +65,9 @@ def deployment_of(
     """Return the deployment, or exit with the findings."""
     with findings_to_the_reader():
         return load_deployment(site, state=state, extra_use_cases=use_cases)
+
+
+def require_packages(deployment: Deployment) -> None:
+    """Exit where packages are missing that a portal of this site needs."""
+    if lacks := lacking(extras_of(deployment.site)):
+        raise fail(lacks)

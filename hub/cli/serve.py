@@ -18,7 +18,7 @@ from ..site import SiteProfile
 from ..sockets import SocketError, hub_url, ready_sockets, sockets_of
 from ..state import StateError, end_leftover_proxy, hold_state, prepare_state
 from ..terminal import terminal
-from .common import SiteArgument, StateOption, UseCasesOption, deployment_of, fail
+from .common import SiteArgument, StateOption, UseCasesOption, deployment_of, fail, require_packages
 
 
 def serve(
@@ -40,6 +40,7 @@ def serve(
     """
     clean_own_environment()
     deployment = with_port(deployment_of(site, state, use_cases), port)
+    require_packages(deployment)
     refuse_unsafe(deployment)
     refuse_changeable_code(deployment)
     log_file = log_path(log, deployment.state)

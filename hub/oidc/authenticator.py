@@ -282,7 +282,7 @@ def declined(error: DeclinedError) -> Refused:
         text = "That log-in was used before, or it took too long. Log in again."
     else:
         text = (
-            "The provider doesn't tell the portal who you are. Log in again; if it stays so, "
+            "The provider doesn't tell the portal who you are. Log in again; if that doesn't help, "
             "administrators have to look at it."
         )
     return Refused(text, reason=f"tokens: {error}", status=502)

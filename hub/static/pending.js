@@ -63,7 +63,7 @@ async function again(news) {
   const page = await look().catch(() => undefined);
   const pending = page?.getElementById("pending");
   if (!page) {
-    show({ message: "The portal does not answer now. This page goes on by itself as soon as it does." });
+    show({ message: "The portal is not answering. This page continues by itself as soon as it does." });
     setTimeout(() => again(), AGAIN_MS);
   } else if (pending) {
     listen(pending.dataset.progress);

@@ -64,7 +64,9 @@ def given(found: GeometryFile) -> dict[str, Given]:
             value, _, unit = found.whole[word].partition(" ")
             if unit not in units:
                 said = f"'{unit}' as a unit" if unit else "no unit"
-                found.refuse(word, said, " or ".join(filter(None, units)), "CrystFEL knows no other.")
+                found.refuse(
+                    word, said, " or ".join(filter(None, units)), "CrystFEL knows no other."
+                )
             in_file = not re.fullmatch(NUMBER, value)
             factor = 1e-3 if word == "clen" and not unit and in_file else units[unit]
             made[word] = Given(word, value, factor, Place(found.path, word, "GEOMETRY"))
@@ -74,7 +76,14 @@ def given(found: GeometryFile) -> dict[str, Given]:
         if "res" in said.words:
             density = found.number(f"panel {name}", "res", said.words["res"])
             place = Place(found.path, f"panel {name}", "GEOMETRY")
-            plausible(density, *PIXELS_PER_M, "px/m", "res", place, "It is one over the size of a pixel in metres.")
+            plausible(
+                density,
+                *PIXELS_PER_M,
+                "px/m",
+                "res",
+                place,
+                "It is one over the size of a pixel in metres.",
+            )
     return made
 
 
@@ -84,12 +93,28 @@ def possible(one: Given, numbers: np.ndarray, place: Place) -> None:
         if one.word == "electron_voltage":
             plausible(number, *VOLTAGE_V, "V", one.word, place, "Look at its unit.")
         elif one.word == "wavelength":
-            plausible(number and PLANCK_EV_M / number, *ENERGY_EV, "eV", "a photon energy, from the wavelength, of", place, "Look at its unit.")
+            plausible(
+                number and PLANCK_EV_M / number,
+                *ENERGY_EV,
+                "eV",
+                "a photon energy, from the wavelength, of",
+                place,
+                "Look at its unit.",
+            )
         else:
-            plausible(number, *ENERGY_EV, "eV", one.word, place, "Look at its unit; without one it is in eV.")
+            plausible(
+                number,
+                *ENERGY_EV,
+                "eV",
+                one.word,
+                place,
+                "Look at its unit; without one it is in eV.",
+            )
 
 
-def examine(some: dict[str, Given], offsets_m: np.ndarray, opened: h5py.File, reading: Reading) -> None:
+def examine(
+    some: dict[str, Given], offsets_m: np.ndarray, opened: h5py.File, reading: Reading
+) -> None:
     """Look at beam and distance as a file of frames gives them.
 
     Parameters
@@ -112,14 +137,25 @@ def examine(some: dict[str, Given], offsets_m: np.ndarray, opened: h5py.File, re
         if not finite.size:
             raise ReadingError(place, f"no finite {word}", "one for all frames or for each")
         if finite.size < numbers.size:
-            reading.left_out(f"{place}: {numbers.size - finite.size} of {numbers.size} frames have no finite {word}")
+            reading.left_out(
+                f"{place}: {numbers.size - finite.size} of {numbers.size} frames have no finite {word}"
+            )
         if word == "clen":
             for distance in (finite.min() + offsets_m.min(), finite.max() + offsets_m.max()):
-                plausible(distance, *DISTANCE_M, "m", "clen with coffset", place, "Look at its unit; without one it is m, or mm where it stands in a file.")
+                plausible(
+                    distance,
+                    *DISTANCE_M,
+                    "m",
+                    "clen with coffset",
+                    place,
+                    "Look at its unit; without one it is m, or mm where it stands in a file.",
+                )
             reading.took(f"distance {spread(1e3 * (finite + offsets_m.mean()))} mm")
         else:
             possible(one, finite, place)
-            shown = {"wavelength": (1e10, "Å"), "electron_voltage": (1e-3, "kV")}.get(word, (1e-3, "keV"))
+            shown = {"wavelength": (1e10, "Å"), "electron_voltage": (1e-3, "kV")}.get(
+                word, (1e-3, "keV")
+            )
             reading.took(f"{word.replace('_', ' ')} {spread(shown[0] * finite)} {shown[1]}")
 
 

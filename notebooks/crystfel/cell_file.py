@@ -12,7 +12,12 @@ from workbench.readings import Place, Reading, ReadingError, plausible
 HEAD = "CrystFEL unit cell file version 1.0"
 WORDS = ("a", "b", "c", "al", "be", "ga")
 UNITS = {"A": 1.0, "nm": 10.0}, {"deg": 1.0, "rad": 180 / np.pi}
-EQUAL = {"cubic": "abc", "rhombohedral": "abc", "tetragonal": "ab", "hexagonal": "ab"}  # of unique axis c
+EQUAL = {
+    "cubic": "abc",
+    "rhombohedral": "abc",
+    "tetragonal": "ab",
+    "hexagonal": "ab",
+}  # of unique axis c
 
 
 def read_cell(path: Path, reading: Reading | None = None) -> np.ndarray:
@@ -40,10 +45,14 @@ def read_cell(path: Path, reading: Reading | None = None) -> np.ndarray:
         if word in "abc":
             plausible(number, 1, 1e5, "Å", word, place)
         else:
-            plausible(number, 10, 170, "°", word, place, "Is its unit the other one of deg and rad?")
+            plausible(
+                number, 10, 170, "°", word, place, "Is its unit the other one of deg and rad?"
+            )
     if reading is not None:
         told = [f"{number:.5g}" for number in cell]
-        reading.took(f"{path.name}: a cell of {', '.join(told[:3])} Å and {', '.join(told[3:])}°", "CELL")
+        reading.took(
+            f"{path.name}: a cell of {', '.join(told[:3])} Å and {', '.join(told[3:])}°", "CELL"
+        )
     return cell
 
 
@@ -69,13 +78,22 @@ def fits(cell: np.ndarray, said: dict[str, str], place: Place) -> None:
     """Refuse a cell that its lattice type can't have."""
     lattice, axis = said.get("lattice_type", "triclinic"), said.get("unique_axis", "?")
     if lattice in ("monoclinic", "tetragonal", "hexagonal") and axis not in "abc":
-        raise ReadingError(place, f"a {lattice} lattice without unique_axis", "unique_axis = a, b or c", "CrystFEL refuses it.")
+        raise ReadingError(
+            place,
+            f"a {lattice} lattice without unique_axis",
+            "unique_axis = a, b or c",
+            "CrystFEL refuses it.",
+        )
     equal = EQUAL.get(lattice, "")
     if len(equal) == 2:
         equal = "abc".replace(axis, "")
     lengths = cell[["abc".index(name) for name in equal]]
     if len(lengths) and np.ptp(lengths) > 0.01 * lengths.max():
-        raise ReadingError(place, f"a {lattice} lattice with {', '.join(f'{x:g}' for x in lengths)} Å", f"{' = '.join(equal)}")
+        raise ReadingError(
+            place,
+            f"a {lattice} lattice with {', '.join(f'{x:g}' for x in lengths)} Å",
+            f"{' = '.join(equal)}",
+        )
 
 
 def cell_of_pdb(text: str, place: Place) -> np.ndarray:
@@ -83,7 +101,10 @@ def cell_of_pdb(text: str, place: Place) -> np.ndarray:
     line = next((line for line in text.splitlines() if line.startswith("CRYST1")), None)
     if line is None:
         raise ReadingError(place, "another first line and no CRYST1", f"'{HEAD}', or a PDB file")
-    numbers = [*(line[at : at + 9] for at in (6, 15, 24)), *(line[at : at + 7] for at in (33, 40, 47))]
+    numbers = [
+        *(line[at : at + 9] for at in (6, 15, 24)),
+        *(line[at : at + 7] for at in (33, 40, 47)),
+    ]
     if not all(re.fullmatch(NUMBER, number.strip()) for number in numbers):
         raise ReadingError(place, f"'{line.strip()}'", "six numbers of a cell after CRYST1")
     return np.array(numbers, dtype=float)
@@ -96,7 +117,12 @@ def scaled_cell(text: str, factor: float) -> str:
         lengths = (float(match[2][at : at + 9]) * factor for at in (0, 9, 18))
         return match[1] + "".join(f"{length:9.3f}" for length in lengths)
 
-    text = re.sub(rf"^(\s*[abc]\s*=\s*)({NUMBER})", lambda m: f"{m[1]}{float(m[2]) * factor:.4f}", text, flags=re.MULTILINE)
+    text = re.sub(
+        rf"^(\s*[abc]\s*=\s*)({NUMBER})",
+        lambda m: f"{m[1]}{float(m[2]) * factor:.4f}",
+        text,
+        flags=re.MULTILINE,
+    )
     return re.sub(r"^(CRYST1)(.{27})", columns, text, flags=re.MULTILINE)
 
 

@@ -25,7 +25,9 @@ from told import ToldError, existing
 from workbench.readings import Reading
 
 PROGRAMS = ("indexamajig", "partialator", "compare_hkl", "check_hkl")
-NAMES_A_FILE = r"^([ \t]*(?:[^/=;\n]+/)?(mask\d*_file|saturation_map_file)[ \t]*=[ \t]*)([^;\r\n]*[^;\s])"
+NAMES_A_FILE = (
+    r"^([ \t]*(?:[^/=;\n]+/)?(mask\d*_file|saturation_map_file)[ \t]*=[ \t]*)([^;\r\n]*[^;\s])"
+)
 LAST_LINES = 12  # of a program's words that are shown where it fails
 MEANINGS = {  # of what partialator says where it rejects a crystal
     "profile radius is obviously too big": "reflections would be seen so far from the Ewald sphere that their "
@@ -80,7 +82,9 @@ def run(*command: str | Path, folder: Path | None = None) -> str:
     return done.stdout
 
 
-def examined(frames: Path, geometry: Path, most: int, reading: Reading) -> tuple[Geometry, list[str]]:
+def examined(
+    frames: Path, geometry: Path, most: int, reading: Reading
+) -> tuple[Geometry, list[str]]:
     """Return the detector, and one line a frame, "file //number", as indexamajig takes them.
 
     Everything is looked at that CrystFEL would pass over without a word.
@@ -99,8 +103,12 @@ def examined(frames: Path, geometry: Path, most: int, reading: Reading) -> tuple
     found = shots(frames, detector)
     detector.examine(found[:most], reading)
     if len(found) > most:
-        reading.left_out(f"{len(found) - most} of {len(found)} frames, after the first {most}", "N_FRAMES")
-    return detector, [f"{file}" if number is None else f"{file} //{number}" for file, number in found[:most]]
+        reading.left_out(
+            f"{len(found) - most} of {len(found)} frames, after the first {most}", "N_FRAMES"
+        )
+    return detector, [
+        f"{file}" if number is None else f"{file} //{number}" for file, number in found[:most]
+    ]
 
 
 def standing_alone(geometry: Path) -> str:
@@ -137,7 +145,9 @@ def bad_region(panel: Panel) -> str:
 
 def files_named(geometry_text: str) -> list[Path]:
     """Return the files that a geometry file of `standing_alone` names."""
-    return sorted({Path(match[3]) for match in re.finditer(NAMES_A_FILE, geometry_text, re.MULTILINE)})
+    return sorted(
+        {Path(match[3]) for match in re.finditer(NAMES_A_FILE, geometry_text, re.MULTILINE)}
+    )
 
 
 def chunks(
@@ -156,7 +166,9 @@ def chunks(
     """
     parts = [lines[i : i + each] for i in range(0, len(lines), each)]
     changed = {name: stamp(Path(name)) for name in {file_of(line) for line in lines}}
-    texts = {"geometry": standing_alone(Path(settings["geometry"]))} if settings.get("geometry") else {}
+    texts = (
+        {"geometry": standing_alone(Path(settings["geometry"]))} if settings.get("geometry") else {}
+    )
     texts |= {"cell": text_of(Path(settings["cell"]))} if settings.get("cell") else {}
     beside = {str(path): stamp(path) for path in files_named(texts.get("geometry", ""))}
     made = {
@@ -234,7 +246,7 @@ def index_once(
 def pin(client: Any) -> None:
     """Keep every worker of a cluster, and what it starts, on a core of its own."""
     cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
-    for worker, core in zip(client.scheduler_info(n_workers=-1)["workers"], cores):
+    for worker, core in zip(client.scheduler_info(n_workers=-1)["workers"], cores, strict=False):
         client.run(os.sched_setaffinity, 0, [core], workers=[worker])
 
 
@@ -329,7 +341,9 @@ def read_stream(path: Path) -> Iterator[Frame]:
             elif line.startswith("num_reflections = "):
                 count = int(line.split()[2])
             elif line.startswith("--- End crystal"):
-                frame.crystals.append(Crystal(cell, np.array([axes[k] for k in "abc"]), count, shift))
+                frame.crystals.append(
+                    Crystal(cell, np.array([axes[k] for k in "abc"]), count, shift)
+                )
                 count, shift = 0, (0.0, 0.0)
             elif line.startswith("----- End chunk"):
                 yield frame
@@ -420,17 +434,26 @@ def merge(stream: Path, target: Path, *, symmetry: str, options: Iterable[str], 
     words = ["-i", stream, "-o", target, "-y", symmetry, "-j", str(cores), *options]
     log = target.with_suffix(".log")
     done = subprocess.run(
-        ["partialator", *map(str, words)], cwd=target.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["partialator", *map(str, words)],
+        cwd=target.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     log.write_text(done.stdout)
     if done.returncode:
-        why = Counter(re.findall(r"^Rejecting .* because (.*?)(?: \(|\.?$)", done.stdout, re.MULTILINE))
+        why = Counter(
+            re.findall(r"^Rejecting .* because (.*?)(?: \(|\.?$)", done.stdout, re.MULTILINE)
+        )
         rejected = "; ".join(
-            f"it rejected {n} crystals because {reason}" + (f" ({MEANINGS[reason]})" if reason in MEANINGS else "")
+            f"it rejected {n} crystals because {reason}"
+            + (f" ({MEANINGS[reason]})" if reason in MEANINGS else "")
             for reason, n in why.most_common()
         )
         last = "\n".join(done.stdout.splitlines()[-3:])
-        raise ProgramError(f"partialator ended with status {done.returncode}; {rejected or last}. All it said is in {log}.")
+        raise ProgramError(
+            f"partialator ended with status {done.returncode}; {rejected or last}. All it said is in {log}."
+        )
 
 
 def read_hkl(path: Path) -> Merged:
@@ -464,18 +487,24 @@ def quality(
     overall["redundancy"] = number(r"Overall redundancy = ([\d.]+)", said)
     overall["completeness"] = number(r"Overall completeness = ([\d.]+)", said)
     columns = table_of(file)
-    table["completeness"], table["redundancy"], table["snr"] = columns[:, 3], columns[:, 5], columns[:, 6]
+    table["completeness"], table["redundancy"], table["snr"] = (
+        columns[:, 3],
+        columns[:, 5],
+        columns[:, 6],
+    )
     return Quality(overall, table)
 
 
-def halves(target: Path, cell: Path, *, high_a: float, low_a: float) -> dict[tuple[int, ...], tuple[float, float]]:
+def halves(
+    target: Path, cell: Path, *, high_a: float, low_a: float
+) -> dict[tuple[int, ...], tuple[float, float]]:
     """Return both halves' intensities of every reflection that both have, within a resolution."""
     unit = gemmi.UnitCell(*read_cell(cell))
     one, two = (read_hkl(target.with_suffix(suffix)) for suffix in (".hkl1", ".hkl2"))
-    second = dict(zip(map(tuple, two.hkl.tolist()), two.intensity.tolist()))
+    second = dict(zip(map(tuple, two.hkl.tolist()), two.intensity.tolist(), strict=True))
     return {
         hkl: (value, second[hkl])
-        for hkl, value in zip(map(tuple, one.hkl.tolist()), one.intensity.tolist())
+        for hkl, value in zip(map(tuple, one.hkl.tolist()), one.intensity.tolist(), strict=True)
         if hkl in second and high_a <= unit.calculate_d(hkl) <= low_a
     }
 
@@ -487,10 +516,16 @@ def rsplit(pairs: Iterable[tuple[float, float]]) -> float:
     the means, over the square root of 2.
     """
     one, two = np.array(list(pairs)).reshape(-1, 2).T
-    return float(100 * np.sqrt(2) * abs(one - two).sum() / (one + two).sum()) if len(one) else float("nan")
+    return (
+        float(100 * np.sqrt(2) * abs(one - two).sum() / (one + two).sum())
+        if len(one)
+        else float("nan")
+    )
 
 
-def correlation_to(truth: Path, target: Path, cell: Path, *, symmetry: str, high_a: float, low_a: float) -> float:
+def correlation_to(
+    truth: Path, target: Path, cell: Path, *, symmetry: str, high_a: float, low_a: float
+) -> float:
     """Return the correlation of merged intensities with true ones, by compare_hkl."""
     said = run(
         "compare_hkl", target, truth, "-p", cell, "-y", symmetry, "--fom=CC",

@@ -82,7 +82,9 @@ class Geometry:
         """
         where = np.full((2, *self.shape), np.nan, np.float32)
         for panel in self.panels:
-            ss, fs = np.mgrid[: panel.rows.stop - panel.rows.start, : panel.columns.stop - panel.columns.start]
+            ss, fs = np.mgrid[
+                : panel.rows.stop - panel.rows.start, : panel.columns.stop - panel.columns.start
+            ]
             vectors = (v[:, None, None] for v in (panel.corner, panel.fast, panel.slow))
             corner, fast, slow = vectors
             where[:, panel.rows, panel.columns] = corner + fast * fs + slow * ss
@@ -139,19 +141,27 @@ class Geometry:
                 bad[panel.rows, panel.columns] |= FLAGS[kind](part, np.float32(value))
         return np.ma.MaskedArray(counts, bad)
 
-    def part(self, opened: h5py.File, name: str, number: int | None, *, is_mask: bool = False) -> np.ndarray:
+    def part(
+        self, opened: h5py.File, name: str, number: int | None, *, is_mask: bool = False
+    ) -> np.ndarray:
         """Return what a dataset says of one frame: (ny, nx)."""
         dataset, place = hdf5.dataset(opened, name), hdf5.place_in(opened, name, "GEOMETRY")
         dims = self.dims_of(dataset, place, is_mask=is_mask)
-        index: dict[str, Any] = {"%": number or 0, "ss": slice(self.shape[0]), "fs": slice(self.shape[1])}
+        index: dict[str, Any] = {
+            "%": number or 0,
+            "ss": slice(self.shape[0]),
+            "fs": slice(self.shape[1]),
+        }
         wanted = [index[d] if d in index else int(d) for d in dims]
-        for size, at, dim in zip(dataset.shape, wanted, dims):
+        for size, at, dim in zip(dataset.shape, wanted, dims, strict=False):
             if not isinstance(at, slice) and at >= size:
                 refuse_number(place, size, at, dim, is_mask=is_mask)
         with refusing(place, "numbers that can be read"):
             found = dataset[tuple(wanted)]
         if found.shape != self.shape:
-            raise GeometryError(place, f"frames of {found.shape} pixels, and the panels cover {self.shape}")
+            raise GeometryError(
+                place, f"frames of {found.shape} pixels, and the panels cover {self.shape}"
+            )
         return found
 
     def dims_of(self, dataset: h5py.Dataset, place: Place, *, is_mask: bool) -> list[str]:
@@ -174,7 +184,9 @@ class Geometry:
         else:
             with hdf5.opened(mask.file, "GEOMETRY") as beside:
                 found = self.part(beside, mask.dataset, number, is_mask=True)
-        whole = np.iinfo(np.int32)  # CrystFEL reads whole numbers of 32 bits, larger ones cut to the largest
+        whole = np.iinfo(
+            np.int32
+        )  # CrystFEL reads whole numbers of 32 bits, larger ones cut to the largest
         bits = np.clip(np.nan_to_num(found), whole.min, whole.max).astype(np.int64)
         return (bits & mask.bad != 0) | (bits & mask.good != mask.good)
 
@@ -191,19 +203,30 @@ class Geometry:
             wanted.setdefault(file, set()).add(number or 0)
         for file, numbers in wanted.items():
             with hdf5.opened(file, "FRAMES") as opened:
-                dataset, place = hdf5.dataset(opened, self.dataset), hdf5.place_in(opened, self.dataset)
+                dataset, place = (
+                    hdf5.dataset(opened, self.dataset),
+                    hdf5.place_in(opened, self.dataset),
+                )
                 hdf5.complete(dataset, place, reading)
                 self.part(opened, self.dataset, max(numbers))
                 beam.examine(self.given, self.offsets_m, opened, reading)
-                for mask in {mask for panel in self.panels for mask in panel.masks if not panel.bad}:
+                for mask in {
+                    mask for panel in self.panels for mask in panel.masks if not panel.bad
+                }:
                     self.masked(opened, mask, max(numbers))
                     if mask.file is None:
                         hdf5.complete(opened[mask.dataset], place.at(mask.dataset), reading)
-                told = f"{len(numbers)} of {dataset.shape[self.dims.index('%')]} frames" if "%" in self.dims else "one frame"
+                told = (
+                    f"{len(numbers)} of {dataset.shape[self.dims.index('%')]} frames"
+                    if "%" in self.dims
+                    else "one frame"
+                )
                 if len(wanted) == 1:
                     reading.took(f"{place}: {told}, {dataset.dtype}")
         if len(wanted) > 1:
-            reading.took(f"{sum(map(len, wanted.values()))} frames from {len(wanted)} files, {self.dataset} in each, {dataset.dtype}")
+            reading.took(
+                f"{sum(map(len, wanted.values()))} frames from {len(wanted)} files, {self.dataset} in each, {dataset.dtype}"
+            )
 
 
 def border(shape: tuple[int, int], width: int) -> np.ndarray:
@@ -219,7 +242,11 @@ def refuse_number(place: Place, size: int, at: int, dim: str, *, is_mask: bool) 
             place, f"a mask of {size} frame{'s' * (size > 1)} and none for frame {at}", "one for each frame, or one of two dimensions for all",
             "CrystFEL looks for it frame by frame too. Store the mask without its first dimension, and it counts for all.",
         )  # fmt: skip
-    raise GeometryError(place, f"{size} along {dim}, and none with number {at}", f"at most {size - 1}, counted from 0")
+    raise GeometryError(
+        place,
+        f"{size} along {dim}, and none with number {at}",
+        f"at most {size - 1}, counted from 0",
+    )
 
 
 # ---------------------------------------------------------------------------- files
@@ -243,7 +270,15 @@ def read_geometry(path: Path, reading: Reading | None = None) -> Geometry:
     found = read_words(path)
     dataset, dims = layout_of(found)
     panels = panels_of(found)
-    geometry = Geometry(panels, dataset, dims, regions_of(found, panels), pixels_per_m(found), beam.given(found), offsets(found))
+    geometry = Geometry(
+        panels,
+        dataset,
+        dims,
+        regions_of(found, panels),
+        pixels_per_m(found),
+        beam.given(found),
+        offsets(found),
+    )
     refuse_overlap(path, geometry)
     if reading is not None:
         reading.took(f"{path.name}: {', '.join(sentences(geometry))}")
@@ -261,7 +296,9 @@ def sentences(geometry: Geometry) -> Iterator[str]:
         yield f"borders of {' or '.join(map(str, edges))} px masked"
     for kind, value in sorted({flag for panel in panels for flag in panel.flags}):
         number = sum((kind, value) in panel.flags for panel in panels)
-        yield f"pixels {kind.replace('than', ' than')} {value} masked" + (f" on {number} panels" if number < len(panels) else "")
+        yield f"pixels {kind.replace('than', ' than')} {value} masked" + (
+            f" on {number} panels" if number < len(panels) else ""
+        )
     for mask in sorted({mask for panel in panels for mask in panel.masks}, key=str):
         number = sum(mask in panel.masks for panel in panels)
         where = f"of {mask.file.name}, beside it" if mask.file else "of each file"
@@ -279,7 +316,11 @@ def refuse_overlap(path: Path, geometry: Geometry) -> None:
         part = taken[panel.rows, panel.columns]
         if (part >= 0).any():
             other = geometry.panels[part.max()]
-            raise GeometryError(Place(path, f"panel {panel.name}", "GEOMETRY"), f"pixels that panel {other.name} has too", "each pixel on one panel")
+            raise GeometryError(
+                Place(path, f"panel {panel.name}", "GEOMETRY"),
+                f"pixels that panel {other.name} has too",
+                "each pixel on one panel",
+            )
         part[...] = number
 
 
@@ -321,7 +362,9 @@ def of_file(file: Path, geometry: Geometry) -> list[tuple[Path, int | None]]:
         return [(file, None)]
     with hdf5.opened(file, "FRAMES") as opened:
         dataset = hdf5.dataset(opened, geometry.dataset, "GEOMETRY")
-        dims = geometry.dims_of(dataset, hdf5.place_in(opened, geometry.dataset, "GEOMETRY"), is_mask=False)
+        dims = geometry.dims_of(
+            dataset, hdf5.place_in(opened, geometry.dataset, "GEOMETRY"), is_mask=False
+        )
         return [(file, i) for i in range(dataset.shape[dims.index("%")])]
 
 
@@ -349,7 +392,9 @@ class View:
         self.geometry = geometry
         if len(geometry.panels) == 1:
             panel = geometry.panels[0]
-            self.beam = tuple(np.linalg.solve(np.column_stack([panel.fast, panel.slow]), -panel.corner))
+            self.beam = tuple(
+                np.linalg.solve(np.column_stack([panel.fast, panel.slow]), -panel.corner)
+            )
             self.extent = (0, geometry.shape[1], 0, geometry.shape[0])
             self.labels = ("fast scan / pixel", "slow scan / pixel")
             return

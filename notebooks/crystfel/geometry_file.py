@@ -174,7 +174,12 @@ def read_words(path: Path) -> GeometryFile:
         key, equals, value = (part.strip() for part in said.partition("="))
         where = f"line {number}"
         if not equals:
-            found.refuse(where, f"'{said.strip()}'", "a word, =, and its value", "CrystFEL refuses this line too.")
+            found.refuse(
+                where,
+                f"'{said.strip()}'",
+                "a word, =, and its value",
+                "CrystFEL refuses this line too.",
+            )
         name, slash, word = key.partition("/")
         if not slash:
             if take_common(found, common, where, key, value):
@@ -247,7 +252,9 @@ def pass_over(found: GeometryFile, where: str, word: str, value: str) -> None:
     known = OF_PANELS | OF_THE_WHOLE | {f"dim{n}" for n in range(4)}
     near = difflib.get_close_matches(word, known, 1, 0.8)
     if word == "clen":
-        found.unknown.append("clen of a panel, which CrystFEL 0.10 and later refuse: write it once, without a panel")
+        found.unknown.append(
+            "clen of a panel, which CrystFEL 0.10 and later refuse: write it once, without a panel"
+        )
     elif near or word.startswith(("mask", "flag", "dim", "no_")):
         meant = f"Did you mean {near[0]}?" if near else ""
         found.refuse(where, f"{word} = {value}", "a word of crystfel_geometry(5)", meant)
@@ -276,12 +283,23 @@ def panel_of(found: GeometryFile, name: str, said: Said) -> Panel:
     where = f"panel {name}"
     needed = (*RECTANGLE, "corner_x", "corner_y", "fs", "ss")
     if missing := [word for word in needed if word not in said.words]:
-        found.refuse(where, f"no {', '.join(missing)}", "all of " + ", ".join(needed), "CrystFEL refuses the file without.")
+        found.refuse(
+            where,
+            f"no {', '.join(missing)}",
+            "all of " + ", ".join(needed),
+            "CrystFEL refuses the file without.",
+        )
     edges = {word: int(found.number(where, word, said.words[word])) for word in RECTANGLE}
     low_fs, high_fs, low_ss, high_ss = edges.values()
     if low_fs < 0 or low_ss < 0 or high_fs < low_fs or high_ss < low_ss:
-        found.refuse(where, f"pixels from {low_fs} to {high_fs} and {low_ss} to {high_ss}", "at least one, from 0 on")
-    corner = np.array([found.number(where, f"corner_{axis}", said.words[f"corner_{axis}"]) for axis in "xy"])
+        found.refuse(
+            where,
+            f"pixels from {low_fs} to {high_fs} and {low_ss} to {high_ss}",
+            "at least one, from 0 on",
+        )
+    corner = np.array(
+        [found.number(where, f"corner_{axis}", said.words[f"corner_{axis}"]) for axis in "xy"]
+    )
     return Panel(
         name, slice(low_ss, high_ss + 1), slice(low_fs, high_fs + 1), corner + shift(found, where, said),
         *(direction(found, where, axis, said.words[axis]) for axis in ("fs", "ss")),
@@ -314,7 +332,12 @@ def shift(found: GeometryFile, where: str, said: Said) -> np.ndarray:
     if words == [None, None]:
         return np.zeros(2)
     if None in words:
-        found.refuse("", "only one of detector_shift_x and detector_shift_y", "both", "CrystFEL uses them as a pair.")
+        found.refuse(
+            "",
+            "only one of detector_shift_x and detector_shift_y",
+            "both",
+            "CrystFEL uses them as a pair.",
+        )
     moved = []
     for axis, text in zip("xy", words, strict=True):
         value, _, unit = str(text).partition(" ")
@@ -327,7 +350,9 @@ def shift(found: GeometryFile, where: str, said: Said) -> np.ndarray:
             found.refuse("", f"detector_shift_{axis} in '{unit}'", "m or mm")
         moved.append(float(value) * METRES[unit])
     if "res" not in said.words:
-        found.refuse(where, "no res", "pixels per metre, by which the detector's shift is converted")
+        found.refuse(
+            where, "no res", "pixels per metre, by which the detector's shift is converted"
+        )
     return np.array(moved) * found.number(where, "res", said.words["res"])
 
 
@@ -335,7 +360,9 @@ def truth(found: GeometryFile, where: str, value: str) -> bool:
     """Return what ``no_index`` says."""
     word = value.lower()
     if word not in ("true", "false") and not re.fullmatch(r"[-+]?\d+", word):
-        found.refuse(where, f"no_index = {value}", "true, false, 1 or 0", "CrystFEL would take it as false.")
+        found.refuse(
+            where, f"no_index = {value}", "true, false, 1 or 0", "CrystFEL would take it as false."
+        )
     return word == "true" or (word != "false" and int(word) != 0)
 
 
@@ -360,7 +387,9 @@ def flags(found: GeometryFile, where: str, said: Said) -> tuple[tuple[str, int],
             )  # fmt: skip
         made.append((kind, int(number)))
     if len(made) > MOST_FLAGS:
-        found.refuse(where, f"{len(made)} flag values", f"at most {MOST_FLAGS}, as many as CrystFEL keeps")
+        found.refuse(
+            where, f"{len(made)} flag values", f"at most {MOST_FLAGS}, as many as CrystFEL keeps"
+        )
     return tuple(made)
 
 
@@ -372,10 +401,24 @@ def masks(found: GeometryFile, where: str, said: Said) -> tuple[Mask, ...]:
         if number >= MOST_MASKS:
             found.refuse(where, f"mask{number}", f"masks from 0 to {MOST_MASKS - 1}")
         if not location.startswith("/"):
-            given = f"mask{number} at '{location}'" if location else f"{', '.join(words)} of mask{number} and no location"
-            found.refuse(where, given, f"mask{number}_data, a path in the file that begins with /", "CrystFEL would use no mask.")
+            given = (
+                f"mask{number} at '{location}'"
+                if location
+                else f"{', '.join(words)} of mask{number} and no location"
+            )
+            found.refuse(
+                where,
+                given,
+                f"mask{number}_data, a path in the file that begins with /",
+                "CrystFEL would use no mask.",
+            )
         if "%" in location:
-            found.refuse(where, f"a mask at {location}", "one place for all frames", "A % in a path can't be followed here.")
+            found.refuse(
+                where,
+                f"a mask at {location}",
+                "one place for all frames",
+                "A % in a path can't be followed here.",
+            )
         good, bad = (bits(found, where, words.get(kind, "0")) for kind in ("goodbits", "badbits"))
         beside = found.path.parent / words["file"] if words.get("file") else None
         made.append(Mask(location, beside, good, bad))
@@ -404,41 +447,67 @@ def regions_of(found: GeometryFile, panels: Iterable[Panel]) -> list[Region]:
     return [region_of(found, name, words, by_name) for name, words in found.regions.items()]
 
 
-def region_of(found: GeometryFile, name: str, words: dict[str, str], panels: dict[str, Panel]) -> Region:
+def region_of(
+    found: GeometryFile, name: str, words: dict[str, str], panels: dict[str, Panel]
+) -> Region:
     """Return one region of bad pixels."""
     given = set(words) - {"panel"}
     axes = ("fs", "ss") if given & set(RECTANGLE) else ("x", "y")
     needed = {f"{end}_{axis}" for axis in axes for end in ("min", "max")}
     if given != needed:
         found.refuse(
-            name, ", ".join(sorted(given)) or "no limits", ", ".join(sorted(needed)), "All four make a rectangle; CrystFEL would mask something else."
+            name,
+            ", ".join(sorted(given)) or "no limits",
+            ", ".join(sorted(needed)),
+            "All four make a rectangle; CrystFEL would mask something else.",
         )
     read: Callable[[float], float] = int if axes[0] == "fs" else float
     low, high = (
-        tuple(read(found.number(name, f"{end}_{axis}", words[f"{end}_{axis}"])) for axis in axes) for end in ("min", "max")
+        tuple(read(found.number(name, f"{end}_{axis}", words[f"{end}_{axis}"])) for axis in axes)
+        for end in ("min", "max")
     )
     if low[0] > high[0] or low[1] > high[1]:
-        found.refuse(name, f"a region from {low} to {high}", "the smaller number first", "Like this it masks nothing.")
+        found.refuse(
+            name,
+            f"a region from {low} to {high}",
+            "the smaller number first",
+            "Like this it masks nothing.",
+        )
     if axes[0] == "x":
         return Region(None, low, high)
     return Region(panel_of_region(found, name, words.get("panel"), low, high, panels), low, high)
 
 
 def panel_of_region(
-    found: GeometryFile, name: str, wanted: str | None, low: tuple, high: tuple, panels: dict[str, Panel]
+    found: GeometryFile,
+    name: str,
+    wanted: str | None,
+    low: tuple,
+    high: tuple,
+    panels: dict[str, Panel],
 ) -> Panel:
     """Return the panel that a region lies on, all of it."""
     only = next(iter(panels.values()))
     at_zero = len(panels) == 1 and not (only.rows.start or only.columns.start)
     if wanted is None and not at_zero:
-        found.refuse(name, "a region without a panel", f"{name}/panel = one of {', '.join(list(panels)[:8])}")
+        found.refuse(
+            name, "a region without a panel", f"{name}/panel = one of {', '.join(list(panels)[:8])}"
+        )
     panel = only if wanted is None else panels.get(wanted)
     if panel is None:
         found.refuse(name, f"panel = {wanted}", f"one of {', '.join(list(panels)[:8])}")
-    first, last = (panel.columns.start, panel.rows.start), (panel.columns.stop - 1, panel.rows.stop - 1)
-    if any(a < b for a, b in zip(low, first)) or any(a > b for a, b in zip(high, last)):
+    first, last = (
+        (panel.columns.start, panel.rows.start),
+        (panel.columns.stop - 1, panel.rows.stop - 1),
+    )
+    if any(a < b for a, b in zip(low, first, strict=False)) or any(
+        a > b for a, b in zip(high, last, strict=False)
+    ):
         found.refuse(
-            name, f"pixels {low} to {high}", f"pixels of panel {panel.name}, {first} to {last}", "They count as in the file's array."
+            name,
+            f"pixels {low} to {high}",
+            f"pixels of panel {panel.name}, {first} to {last}",
+            "They count as in the file's array.",
         )
     return panel
 
@@ -451,7 +520,10 @@ def layout_of(found: GeometryFile) -> tuple[str, list[str]]:
     GeometryError
         Panels lie in several, or along a third dimension, or CrystFEL would refuse the order.
     """
-    made = {(said.words.get("data", "/data/data"), tuple(sorted(said.dims.items()))) for said in found.panels.values()}
+    made = {
+        (said.words.get("data", "/data/data"), tuple(sorted(said.dims.items())))
+        for said in found.panels.values()
+    }
     if len(made) != 1:
         found.refuse(
             "", "panels in different datasets or along a third dimension", "all of them in one array of two dimensions a frame",
@@ -459,17 +531,36 @@ def layout_of(found: GeometryFile) -> tuple[str, list[str]]:
         )  # fmt: skip
     dataset, dims = made.pop()
     if "%" in dataset:
-        found.refuse("data", dataset, "one array that holds all frames", "A % in a path can't be followed here.")
+        found.refuse(
+            "data",
+            dataset,
+            "one array that holds all frames",
+            "A % in a path can't be followed here.",
+        )
     order = [value for _, value in dims]
     told = ", ".join(f"dim{n} = {value}" for n, value in dims)
     whole = [number for number, _ in dims] == list(range(len(dims)))
     known = all(value in ("%", "ss", "fs") or value.isdecimal() for value in order)
-    if not whole or not known or order.count("ss") != 1 or order.count("fs") != 1 or order.count("%") > 1:
+    if (
+        not whole
+        or not known
+        or order.count("ss") != 1
+        or order.count("fs") != 1
+        or order.count("%") > 1
+    ):
         found.refuse(
-            "", told, "from dim0 on, each of ss and fs once, one % at most, and whole numbers", "Without words, dim0 is ss and dim1 is fs."
+            "",
+            told,
+            "from dim0 on, each of ss and fs once, one % at most, and whole numbers",
+            "Without words, dim0 is ss and dim1 is fs.",
         )
     if order.index("fs") < order.index("ss"):
-        found.refuse("", told, "ss before fs", "CrystFEL demands that the fast scan is the last; turn a panel by its fs and ss.")
+        found.refuse(
+            "",
+            told,
+            "ss before fs",
+            "CrystFEL demands that the fast scan is the last; turn a panel by its fs and ss.",
+        )
     return dataset, order
 
 
@@ -482,25 +573,46 @@ def pixels_per_m(found: GeometryFile) -> float | None:
 
 def offsets(found: GeometryFile) -> np.ndarray:
     """Return how far each panel lies behind the detector's distance, metres: (panels,)."""
-    return np.array([found.number(f"panel {name}", "coffset", said.words.get("coffset", "0")) for name, said in found.panels.items()])
+    return np.array(
+        [
+            found.number(f"panel {name}", "coffset", said.words.get("coffset", "0"))
+            for name, said in found.panels.items()
+        ]
+    )
 
 
 def tell(found: GeometryFile, reading: Reading) -> None:
     """Note what a file leaves open or says for nothing."""
-    lacking = [] if {"photon_energy", "wavelength", "electron_voltage"} & set(found.whole) else ["photon_energy"]
+    lacking = (
+        []
+        if {"photon_energy", "wavelength", "electron_voltage"} & set(found.whole)
+        else ["photon_energy"]
+    )
     lacking += [] if "clen" in found.whole else ["clen"]
     words = [said.words for said in found.panels.values()]
     lacking += [] if all("res" in w for w in words) else ["res"]
-    lacking += [] if all({"adu_per_photon", "adu_per_eV"} & set(w) for w in words) else ["adu_per_photon"]
+    lacking += (
+        [] if all({"adu_per_photon", "adu_per_eV"} & set(w) for w in words) else ["adu_per_photon"]
+    )
     if lacking:
-        reading.left_out(f"{found.path.name} doesn't say {', '.join(lacking)}: peaks don't need that, and CrystFEL refuses the file")
+        reading.left_out(
+            f"{found.path.name} doesn't say {', '.join(lacking)}: peaks don't need that, and CrystFEL refuses the file"
+        )
     if found.unknown:
-        reading.left_out(f"{found.path.name}: words that nobody uses: {', '.join(sorted(set(found.unknown)))}")
+        reading.left_out(
+            f"{found.path.name}: words that nobody uses: {', '.join(sorted(set(found.unknown)))}"
+        )
     if any({"max_adu", "saturation_map"} & set(w) for w in words):
-        reading.left_out(f"{found.path.name}: max_adu and saturation maps, which CrystFEL's integration uses and peaks here don't")
+        reading.left_out(
+            f"{found.path.name}: max_adu and saturation maps, which CrystFEL's integration uses and peaks here don't"
+        )
     if any("z" in w["fs"] + w["ss"] for w in words):
-        reading.left_out(f"{found.path.name}: how panels are tilted along the beam, for pictures only")
+        reading.left_out(
+            f"{found.path.name}: how panels are tilted along the beam, for pictures only"
+        )
     for panel in found.panels.values():
         for number, mask in panel.masks.items():
             if not {"goodbits", "badbits"} & set(mask):
-                reading.left_out(f"mask{number}, {mask.get('data')}: without good or bad bits it marks no pixel, in CrystFEL neither")
+                reading.left_out(
+                    f"mask{number}, {mask.get('data')}: without good or bad bits it marks no pixel, in CrystFEL neither"
+                )

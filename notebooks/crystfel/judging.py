@@ -32,7 +32,11 @@ def judge_frames(checks: Checks, frames: Sequence[np.ma.MaskedArray]) -> None:
     """Check what is masked: an inverted mask, marks of the detector that nothing masks, empty frames."""
     share = float(np.mean([np.ma.getmaskarray(frame).mean() for frame in frames]))
     checks.below("Pixels that are masked", got=100 * share, limit=50, unit="%")
-    checks.equal("Frames whose good pixels all hold one number", got=sum(is_empty(frame) for frame in frames), truth=0)
+    checks.equal(
+        "Frames whose good pixels all hold one number",
+        got=sum(is_empty(frame) for frame in frames),
+        truth=0,
+    )
     if len(frames) < 2:
         checks.not_judged("Marks of bad pixels that nothing masks", why="it takes two frames")
     else:
@@ -41,7 +45,10 @@ def judge_frames(checks: Checks, frames: Sequence[np.ma.MaskedArray]) -> None:
 
 def some_frames(detector: Geometry, lines: Sequence[str]) -> list[np.ma.MaskedArray]:
     """Return a few frames, spread over lines of `crystfel.examined`."""
-    chosen = [lines[i] for i in np.unique(np.linspace(0, len(lines) - 1, min(A_FEW, len(lines))).astype(int))]
+    chosen = [
+        lines[i]
+        for i in np.unique(np.linspace(0, len(lines) - 1, min(A_FEW, len(lines))).astype(int))
+    ]
     parts = [line.partition(" //") for line in chosen]
     return [detector.read(Path(file), int(number) if number else None) for file, _, number in parts]
 
@@ -63,7 +70,9 @@ def unmasked_marks(frames: Sequence[np.ma.MaskedArray]) -> int:
         found = arrays.invalid(frame.data)
         whole = frame.dtype.kind in "iu"
         marked = [pixels for why, pixels in found.items() if whole or why != "negative"]
-        always &= np.logical_or.reduce([*marked, np.zeros(frame.shape, bool)]) & ~np.ma.getmaskarray(frame)
+        always &= np.logical_or.reduce(
+            [*marked, np.zeros(frame.shape, bool)]
+        ) & ~np.ma.getmaskarray(frame)
     return int(always.sum())
 
 
@@ -80,21 +89,32 @@ def judge_peaks(checks: Checks, found: Sequence[Peaks], least: int) -> None:
 
 def repeating(hits: Sequence[Peaks]) -> float:
     """Return the share of peaks on pixels that are peaks in a third of the frames or more."""
-    places = [np.unique(np.floor(np.column_stack([one.fs, one.ss])).astype(int), axis=0) for one in hits]
-    _, which, counts = np.unique(np.concatenate(places), axis=0, return_inverse=True, return_counts=True)
+    places = [
+        np.unique(np.floor(np.column_stack([one.fs, one.ss])).astype(int), axis=0) for one in hits
+    ]
+    _, which, counts = np.unique(
+        np.concatenate(places), axis=0, return_inverse=True, return_counts=True
+    )
     return float(np.mean(counts[which.ravel()] >= max(3, len(hits) / 3)))
 
 
-def judge_cells(checks: Checks, crystals: Sequence[Crystal], hits: int, indexed: int, given: np.ndarray | None) -> None:
+def judge_cells(
+    checks: Checks, crystals: Sequence[Crystal], hits: int, indexed: int, given: np.ndarray | None
+) -> None:
     """Check rate and cells: a wrong distance, energy or beam centre moves or scatters them, or indexes nothing."""
     checks.above("Frames that are hits", got=hits, limit=0)
     if hits < FEWEST_HITS:
-        checks.not_judged("Hits that were indexed", why=f"{hits} hits are too few", expected="above 5 %")
+        checks.not_judged(
+            "Hits that were indexed", why=f"{hits} hits are too few", expected="above 5 %"
+        )
     else:
         checks.above("Hits that were indexed", got=100 * indexed / hits, limit=5, unit="%")
     cells = np.array([crystal.cell for crystal in crystals]).reshape(-1, 6)
     for k, name in enumerate("abc"):
-        found, scatter = f"Cell length {name}, median, against the cell file", f"Scatter of {name} from crystal to crystal"
+        found, scatter = (
+            f"Cell length {name}, median, against the cell file",
+            f"Scatter of {name} from crystal to crystal",
+        )
         if len(cells) < FEWEST_CRYSTALS:
             why = f"{len(cells)} crystals are too few"
             checks.not_judged(found, why=why, expected="within 1 %")
@@ -114,17 +134,29 @@ def judge_shift(checks: Checks, crystals: Sequence[Crystal], pixels_per_m: float
     for k, axis in enumerate("xy"):
         name = f"Shift of the detector along {axis} that fits the crystals, median"
         if len(crystals) < FEWEST_CRYSTALS or pixels_per_m is None:
-            why = "the panels' pixels differ in size" if pixels_per_m is None else f"{len(crystals)} crystals are too few"
+            why = (
+                "the panels' pixels differ in size"
+                if pixels_per_m is None
+                else f"{len(crystals)} crystals are too few"
+            )
             checks.not_judged(name, why=why, expected="within 1 px")
         else:
-            shift = float(np.median([crystal.shift_mm[k] for crystal in crystals])) * 1e-3 * pixels_per_m
+            shift = (
+                float(np.median([crystal.shift_mm[k] for crystal in crystals]))
+                * 1e-3
+                * pixels_per_m
+            )
             checks.close(name, got=shift, truth=0, within=1, unit="px")
 
 
 def judge_merged(checks: Checks, result: Quality, crystals: int) -> None:
     """Check that two halves of the crystals agree, which they don't if symmetry or indexing is wrong."""
     if crystals < FEWEST_MERGED:
-        checks.not_judged("CC1/2 of two halves of the crystals", why=f"{crystals} crystals are too few", expected="above 0.5")
+        checks.not_judged(
+            "CC1/2 of two halves of the crystals",
+            why=f"{crystals} crystals are too few",
+            expected="above 0.5",
+        )
     else:
         checks.above("CC1/2 of two halves of the crystals", got=result.overall["CC"], limit=0.5)
 
@@ -142,7 +174,11 @@ def refuse_symmetry(symmetry: str, space_group: str, cell: np.ndarray) -> None:
     laue = next((name for name, members in LAUE_CLASSES.items() if plain in members.split()), None)
     place = Place("the top of this notebook", "SYMMETRY")
     if laue is not None and laue != group.laue_str():
-        raise ReadingError(place, f"{symmetry} with the space group {group.hm}", f"{group.laue_str()} or one of its subgroups")
+        raise ReadingError(
+            place,
+            f"{symmetry} with the space group {group.hm}",
+            f"{group.laue_str()} or one of its subgroups",
+        )
     if not lattice_allows(cell, space_group):
         lengths = ", ".join(f"{value:g}" for value in cell)
         raise ReadingError(

@@ -119,7 +119,8 @@ def find(
     above = good & (frame > high[radius])
     found = []
     for rows, columns in panels:
-        part = on_panel(*(a[rows, columns] for a in (frame, good, above)), settings)
+        panel = (rows, columns)
+        part = on_panel(frame[panel], good[panel], above[panel], settings)
         found += [(fs + columns.start, ss + rows.start, *rest) for fs, ss, *rest in part]
     return Peaks(*np.array(found, dtype=float).reshape(-1, 5).T)
 

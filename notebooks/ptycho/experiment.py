@@ -59,7 +59,9 @@ class Setup:
         for name, value in vars(self).items():
             least = 0 if name in MAY_BE_ZERO else np.nextafter(0, 1)
             if not least <= value < np.inf:
-                raise ValueError(f"{name} must be {'0 or more' if least == 0 else 'above 0'}, not {value}")
+                raise ValueError(
+                    f"{name} must be {'0 or more' if least == 0 else 'above 0'}, not {value}"
+                )
         if self.central_stop_m >= self.zone_plate_m:
             raise ValueError("the central stop must be smaller than the zone plate")
         if self.object_px < self.least_object_px:
@@ -76,10 +78,12 @@ class Setup:
 
     @property
     def energy_j(self) -> float:
+        """Energy of a photon in joules."""
         return self.energy_kev * KEV_J
 
     @property
     def wavelength_m(self) -> float:
+        """Wavelength in metres."""
         return HC_J_M / self.energy_j
 
     @property

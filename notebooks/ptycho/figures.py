@@ -1,8 +1,10 @@
 """Small helpers for the figures of these notebooks."""
 
+from typing import Any
+
 import numpy as np
-from IPython.display import DisplayHandle, display
 from ipympl.backend_nbagg import Canvas, FigureManager
+from IPython.display import DisplayHandle, display
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
@@ -11,7 +13,7 @@ from matplotlib.patches import Circle
 INK, ACCENT, WARN = "#222222", "#1f77b4", "#c8102e"
 
 
-def live_figure(rows: int = 1, columns: int = 1, **settings) -> tuple[Figure, object]:
+def live_figure(rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Figure, Any]:
     """Return a figure that callbacks can change, and its axes.
 
     Its canvas is a widget: show it with ``display(figure.canvas)``. It stays outside pyplot, so
@@ -33,7 +35,9 @@ def live_figure(rows: int = 1, columns: int = 1, **settings) -> tuple[Figure, ob
     return figure, figure.subplots(rows, columns, **settings)
 
 
-def phase(axes: Axes, image: np.ndarray, pixel_m: float, title: str, *, range_rad: float = 2.0) -> object:
+def phase(
+    axes: Axes, image: np.ndarray, pixel_m: float, title: str, *, range_rad: float = 2.0
+) -> object:
     """Draw the phase of a sample, its mean taken out, with a scale bar; return the image artist.
 
     Parameters
@@ -46,7 +50,11 @@ def phase(axes: Axes, image: np.ndarray, pixel_m: float, title: str, *, range_ra
         From black to white.
     """
     shown = axes.imshow(
-        flat_phase(image), cmap="gray", vmin=-range_rad / 2, vmax=range_rad / 2, interpolation="nearest"
+        flat_phase(image),
+        cmap="gray",
+        vmin=-range_rad / 2,
+        vmax=range_rad / 2,
+        interpolation="nearest",
     )
     scale_bar(axes, image.shape, pixel_m)
     axes.set_title(title, fontsize=10)
@@ -65,7 +73,9 @@ def colours(wave: np.ndarray, brightest: float | None = None) -> np.ndarray:
     return hsv_to_rgb(np.stack([hue, np.full(hue.shape, 0.85), np.clip(size, 0, 1)], axis=-1))
 
 
-def wave(axes: Axes, image: np.ndarray, pixel_m: float, title: str, brightest: float | None = None) -> object:
+def wave(
+    axes: Axes, image: np.ndarray, pixel_m: float, title: str, brightest: float | None = None
+) -> object:
     """Draw a probe, hue its phase and brightness its amplitude, and return the image artist."""
     shown = axes.imshow(colours(image, brightest), interpolation="nearest")
     scale_bar(axes, image.shape, pixel_m)
@@ -93,7 +103,9 @@ def scale_bar(axes: Axes, shape: tuple[int, ...], pixel_m: float) -> None:
 def footprints(axes: Axes, positions_px: np.ndarray, diameter_px: float) -> None:
     """Draw where the beam was, each a circle."""
     for row, column in positions_px:
-        axes.add_patch(Circle((column, row), diameter_px / 2, fill=False, ec=ACCENT, lw=0.6, alpha=0.7))
+        axes.add_patch(
+            Circle((column, row), diameter_px / 2, fill=False, ec=ACCENT, lw=0.6, alpha=0.7)
+        )
     axes.plot(positions_px[:, 1], positions_px[:, 0], ".", color=WARN, ms=3)
 
 
@@ -130,7 +142,7 @@ class Live:
         if self.place:
             self.place.update(self.figure.canvas)
 
-    def __call__(self, state: object) -> None:
+    def __call__(self, state: Any) -> None:
         """Draw a state."""
         left, middle, right = self.axes
         for axes in self.axes:
@@ -140,7 +152,9 @@ class Live:
         names, epochs, errors = zip(*state.errors, strict=True)
         for name in dict.fromkeys(names):
             chosen = [k for k, n in enumerate(names) if n == name]
-            right.plot([epochs[k] for k in chosen], [errors[k] for k in chosen], "o-", ms=3, label=name)
+            right.plot(
+                [epochs[k] for k in chosen], [errors[k] for k in chosen], "o-", ms=3, label=name
+            )
         right.set(xlabel="epoch", ylabel="distance to the data (no unit)", yscale="log")
         right.legend(fontsize=8)
         self.figure.canvas.draw_idle()

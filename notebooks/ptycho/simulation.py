@@ -96,7 +96,7 @@ def count(
     frames = np.empty((len(positions_px), setup.frame_px, setup.frame_px), np.int32)
     points = source_points(setup)
     for frame, at_px in zip(frames, positions_px, strict=True):
-        light = (w * diffract(setup, spectrum, sample, at_px + [0, x]) for x, w in points)
+        light = (w * diffract(setup, spectrum, sample, at_px + np.array([0, x])) for x, w in points)
         frame[:] = rng.poisson(sum(light))
     frames[:, mask == DEAD] = 0
     frames[:, mask == HOT] = rng.poisson(5000, (len(frames), int(np.sum(mask == HOT))))

@@ -74,10 +74,12 @@ class Geometry:
 
     @property
     def wavelength_angstrom(self) -> float:
+        """Wavelength in angstroms."""
         return HC_KEV_ANGSTROM / self.energy_kev
 
     @property
     def wavelength_m(self) -> float:
+        """Wavelength in metres."""
         return self.wavelength_angstrom * 1e-10
 
     @property

@@ -131,7 +131,7 @@ def from_poni(path: Path) -> Geometry:
     lines = (line.partition(":") for line in path.read_text(encoding="utf-8").splitlines())
     value: Mapping[str, str] = {name.strip().lower(): text.strip() for name, _, text in lines}
     numbers = [float(value[k]) for k in ("distance", "poni1", "poni2", "rot1", "rot2", "rot3")]
-    return Geometry(*numbers, energy_kev=HC_KEV_ANGSTROM * 1e-10 / float(value["wavelength"]))
+    return Geometry(*numbers, HC_KEV_ANGSTROM * 1e-10 / float(value["wavelength"]))
 
 
 def from_hexrd(panel: h5py.Group, energy_kev: float) -> Geometry:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
-import hdf5plugin  # noqa: F401 - lets h5py read what Eiger detectors compress
+import hdf5plugin
 import numpy as np
 import pyFAI
 
@@ -30,7 +30,7 @@ class Reduced(NamedTuple):
 
 
 @cache
-def integrator(poni: str):
+def integrator(poni: str) -> Any:
     """Return pyFAI's integrator, made once in each worker: it keeps its sparse matrix."""
     return pyFAI.load(poni)
 
@@ -75,7 +75,7 @@ def read(path: Path, names: Mapping[str, str]) -> dict[str, np.ndarray]:
 
 
 def integrate(
-    path: Path, *, poni: str, bins: int, names: Mapping[str, str], settings: Mapping[str, object]
+    path: Path, *, poni: str, bins: int, names: Mapping[str, str], settings: Mapping[str, Any]
 ) -> Reduced:
     """Return the curve of one file's frame, divided by its monitor.
 

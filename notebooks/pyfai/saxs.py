@@ -92,7 +92,9 @@ def stop_transmission(geometry: Geometry, detector: Detector) -> np.ndarray:
     Its edge is soft, two pixels wide, and its centre is off by 2 and 3 pixels, as it happens.
     """
     centre_y, centre_x = np.add(geometry.beam_centre_px(detector), (2, 3))
-    y, x = (np.arange(n) + 0.5 - c for n, c in zip(detector.shape, (centre_y, centre_x), strict=True))
+    y, x = (
+        np.arange(n) + 0.5 - c for n, c in zip(detector.shape, (centre_y, centre_x), strict=True)
+    )
     beyond_disc = np.hypot(y[:, None], x) - 17
     beyond_arm = np.maximum(abs(y)[:, None] - 5, x)
     return 1 / (1 + np.exp(-np.minimum(beyond_disc, beyond_arm) / 0.5))
@@ -129,5 +131,7 @@ def behenate(q: np.ndarray, wavelength_angstrom: float, two_theta: np.ndarray) -
     order = np.arange(1, len(ORDERS) + 1)
     centres = 2 * np.arcsin(order * wavelength_angstrom / 2 / BEHENATE_ANGSTROM)
     width = np.radians(0.022)
-    rings = sum(s * pseudo_voigt(two_theta - c, width) for s, c in zip(ORDERS, centres, strict=True))
+    rings = sum(
+        s * pseudo_voigt(two_theta - c, width) for s, c in zip(ORDERS, centres, strict=True)
+    )
     return 4000 * rings / pseudo_voigt(np.zeros(1), width) + 15 + 2 / np.maximum(q, 5e-3)

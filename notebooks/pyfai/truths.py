@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import fabio
 import h5py
@@ -160,7 +161,7 @@ def write_truth(path: Path, truth: Truth | Ramp | Solution) -> None:
         write_fields(file, vars(truth))
 
 
-def write_fields(parent: h5py.Group, fields: dict[str, object]) -> None:
+def write_fields(parent: h5py.Group, fields: dict[str, Any]) -> None:
     """Write numbers, arrays, text, and what has fields of its own."""
     for name, value in fields.items():
         if isinstance(value, Curve):
@@ -180,8 +181,8 @@ def write_fields(parent: h5py.Group, fields: dict[str, object]) -> None:
                 dataset.attrs["units"] = UNITS[name]
 
 
-def read_truth(path: Path) -> Truth | Ramp | Solution:
-    """Return the truth that lies beside simulated data."""
+def read_truth(path: Path) -> Any:
+    """Return the truth that lies beside simulated data: a Truth, a Ramp or a Solution."""
     with h5py.File(path) as file:
         kind = {"Truth": Truth, "Ramp": Ramp, "Solution": Solution}[file.attrs["kind"]]
         parts = {name: PARTS[name](read_fields(group)) for name, group in groups(file).items()}
@@ -193,15 +194,16 @@ def groups(file: h5py.File) -> dict[str, h5py.Group]:
     return {name: item for name, item in file.items() if isinstance(item, h5py.Group)}
 
 
-def crystal_from(fields: dict[str, object]) -> Crystal:
+def crystal_from(fields: dict[str, Any]) -> Crystal:
     """Return a crystal from the fields that `write_fields` wrote."""
     atoms = zip(fields.pop("atomic_numbers"), fields.pop("positions"), strict=True)
     return Crystal(**fields, atoms=tuple((int(z), tuple(place.tolist())) for z, place in atoms))
 
 
-def detector_from(fields: dict[str, object]) -> Detector:
+def detector_from(fields: dict[str, Any]) -> Detector:
     """Return a detector from the fields that `write_fields` wrote."""
-    return Detector(**{k: tuple(v.tolist()) if np.ndim(v) else v for k, v in fields.items()})
+    plain: dict[str, Any] = {k: tuple(v.tolist()) if np.ndim(v) else v for k, v in fields.items()}
+    return Detector(**plain)
 
 
 PARTS = {
@@ -212,7 +214,7 @@ PARTS = {
 }
 
 
-def read_fields(group: h5py.Group) -> dict[str, object]:
+def read_fields(group: h5py.Group) -> dict[str, Any]:
     """Return the numbers, arrays and texts of a group, not of the groups within."""
     found = {name: item[()] for name, item in group.items() if isinstance(item, h5py.Dataset)}
     return {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}

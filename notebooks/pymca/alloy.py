@@ -133,7 +133,10 @@ def thick_emission(
     emitters = [(e, line) for e in fractions for line in lines(f"{e} K", setup.energy_kev)]
     beam = -np.diff(np.exp(-mu_in * edges)) / (mu_in * width) / sin_in
     source = [fractions[e] * line.cm2_per_g * beam for e, line in emitters]
-    spread = [isotropic_flux(attenuation(fractions, line.energy_kev), middle, edges) for _, line in emitters]
+    spread = [
+        isotropic_flux(attenuation(fractions, line.energy_kev), middle, edges)
+        for _, line in emitters
+    ]
     total = {(e, line.energy_kev): np.zeros(generations) for e, line in emitters}
     for generation in range(generations):
         for (element, line), made in zip(emitters, source, strict=True):

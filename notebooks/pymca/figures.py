@@ -1,5 +1,7 @@
 """Small helpers for the figures of these notebooks."""
 
+from typing import Any
+
 import numpy as np
 from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.axes import Axes
@@ -8,7 +10,7 @@ from matplotlib.figure import Figure
 INK, FIT, CONTINUUM, ACCENT = "#222222", "#c8102e", "#1f77b4", "#2e7d32"
 
 
-def live_figure(rows: int = 1, columns: int = 1, **settings) -> tuple[Figure, object]:
+def live_figure(rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Figure, Any]:
     """Return a figure that callbacks can change, and its axes.
 
     Its canvas is a widget: show it with ``display(figure.canvas)``. It stays outside pyplot, so

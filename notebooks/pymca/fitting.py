@@ -10,11 +10,15 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PyMca5 import PyMcaDataDir
 from PyMca5.PyMcaIO import ConfigDict
 from PyMca5.PyMcaPhysics.xrf import ClassMcaTheory, ConcentrationsTool
+
+if TYPE_CHECKING:
+    from fluorescence import Setup
 
 SHIPPED = Path(PyMcaDataDir.PYMCA_DATA_DIR)
 SECONDARY = {"none": 0, "secondary": 1, "tertiary": 2}
@@ -32,7 +36,9 @@ def read_configuration(path: Path) -> dict:
     return configuration
 
 
-def configuration(setup, groups: Sequence[str], *, fit_kev: tuple[float, float], matrix: Mapping) -> dict:
+def configuration(
+    setup: "Setup", groups: Sequence[str], *, fit_kev: tuple[float, float], matrix: Mapping
+) -> dict:
     """Return a PyMca fit configuration: what one would click together in its dialogue.
 
     Parameters
@@ -167,7 +173,10 @@ def _concentrations(result: Mapping, excitation: str, *, from_matrix: bool) -> d
     settings.update(usematrix=int(from_matrix), usemultilayersecondary=SECONDARY[excitation])
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its timings
         answer = tool.processFitResult(
-            config=settings, fitresult={"result": result}, elementsfrommatrix=from_matrix, fluorates=result["rates"]
+            config=settings,
+            fitresult={"result": result},
+            elementsfrommatrix=from_matrix,
+            fluorates=result["rates"],
         )
     return {group: float(value) for group, value in answer["mass fraction"].items()}
 
@@ -237,7 +246,7 @@ def fit_one(theory: ClassMcaTheory.McaTheory, spectrum: np.ndarray) -> Outcome:
         return Outcome(flag)
     try:
         result = fit(theory, spectrum)
-    except Exception as problem:  # one bad spectrum must not stop the batch
+    except Exception as problem:  # noqa: BLE001 - one bad spectrum must not stop the batch
         return Outcome(f"the fit failed: {problem}")
     chi2 = float(result["chisq"])
     return Outcome(
@@ -250,7 +259,9 @@ def fit_one(theory: ClassMcaTheory.McaTheory, spectrum: np.ndarray) -> Outcome:
     )
 
 
-def fit_many(configuration: Mapping, spectra: Sequence[np.ndarray], workers: int) -> Iterator[Outcome]:
+def fit_many(
+    configuration: Mapping, spectra: Sequence[np.ndarray], workers: int
+) -> Iterator[Outcome]:
     """Yield the outcome of every spectrum, in order, from several processes.
 
     Each process is a fresh interpreter with one thread: forking a notebook's kernel can hang, and
@@ -269,7 +280,10 @@ def fit_many(configuration: Mapping, spectra: Sequence[np.ndarray], workers: int
     os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))  # what the new processes inherit
     try:
         with ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=_prepare, initargs=(dict(configuration),)
+            workers,
+            mp_context=get_context("spawn"),
+            initializer=_prepare,
+            initargs=(dict(configuration),),
         ) as pool:
             yield from pool.map(_fit_prepared, spectra, chunksize=2)
     finally:
@@ -278,6 +292,10 @@ def fit_many(configuration: Mapping, spectra: Sequence[np.ndarray], workers: int
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+_theory: Any = None
+"""A worker's own model."""
 
 
 def _prepare(configuration: dict) -> None:

@@ -16,6 +16,7 @@ figures and checks read. `spectrum_files` reads and writes them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from PyMca5.PyMcaPhysics.xrf import FisxHelper
@@ -86,11 +87,11 @@ class Setup:
         angle = np.radians(self.angle_in_deg + self.angle_out_deg)
         return self.energy_kev / (1 + self.energy_kev / ELECTRON_REST_KEV * (1 - np.cos(angle)))
 
-    def fwhm_kev(self, energy_kev):
+    def fwhm_kev(self, energy_kev: Any) -> Any:
         """Full width at half maximum of a line: noise and charge statistics in quadrature."""
         return np.sqrt(self.noise_kev**2 + 8 * np.log(2) * SI_PAIR_KEV * self.fano * energy_kev)
 
-    def efficiency(self, energy_kev):
+    def efficiency(self, energy_kev: Any) -> Any:
         """Part of the photons towards the detector that it counts: air, window, silicon."""
         air = attenuation(AIR, energy_kev) * 0.00120479 * self.distance_cm
         window = attenuation({"Be": 1.0}, energy_kev) * 1.848 * self.window_cm
@@ -108,12 +109,12 @@ class Line:
 
 
 @cache
-def library():
+def library() -> Any:
     """Return fisx's tables, set up as PyMca uses them."""
     return FisxHelper.getElementsInstance()
 
 
-def attenuation(composition: Mapping[str, float], energy_kev):
+def attenuation(composition: Mapping[str, float], energy_kev: Any) -> Any:
     """Return the total mass attenuation coefficient, cm²/g, at one or many energies.
 
     Parameters
@@ -157,7 +158,7 @@ def escapes(energy_kev: float) -> tuple[tuple[float, float], ...]:
     return tuple((peak["energy"], peak["rate"]) for peak in peaks if peak["energy"] > 0)
 
 
-def respond(setup: Setup, peaks, *, fwhm_kev: float | None = None) -> np.ndarray:
+def respond(setup: Setup, peaks: Any, *, fwhm_kev: float | None = None) -> np.ndarray:
     """Return what the detector makes of photons of some energies.
 
     Parameters

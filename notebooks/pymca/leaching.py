@@ -53,7 +53,16 @@ def series(seed: int, count: int = 120) -> Series:
     """
     rng = np.random.default_rng(seed)
     time_min = np.arange(count) * 0.5
-    start = {"K K": 20, "Ca K": 14, "Ti K": 3, "Mn K": 2, "Fe K": 24, "Zn K": 3.0, "As K": 1.2, "Pb L": 2.0}
+    start = {
+        "K K": 20,
+        "Ca K": 14,
+        "Ti K": 3,
+        "Mn K": 2,
+        "Fe K": 24,
+        "Zn K": 3.0,
+        "As K": 1.2,
+        "Pb L": 2.0,
+    }
     truth = {g: np.full(count, float(amount)) for g, amount in start.items()}
     for group, rate in RATE_PER_MIN.items():
         truth[group] = start[group] * (0.15 + 0.85 * np.exp(-rate * time_min))

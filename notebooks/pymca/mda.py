@@ -155,7 +155,9 @@ def _scan(data: _Xdr) -> Scan:
     name, time = data.text(), data.text()
     n_moved, n_counted, n_triggers = data.numbers(">iii")
     moved = [_moved(data) for _ in range(n_moved)]
-    counted = [(data.numbers(">i"), data.text(), data.text(), data.text())[1:] for _ in range(n_counted)]
+    counted = [
+        (data.numbers(">i"), data.text(), data.text(), data.text())[1:] for _ in range(n_counted)
+    ]
     for _ in range(n_triggers):
         data.numbers(">i")
         data.text()
@@ -177,4 +179,8 @@ def _moved(data: _Xdr) -> tuple[str, str, str]:
     """Return name, description and unit of a positioner: its readback's, where it has one."""
     data.numbers(">i")
     name, description, _, unit, *readback = (data.text() for _ in range(7))
-    return (readback[0], readback[1] or description, readback[2] or unit) if readback[0] else (name, description, unit)
+    return (
+        (readback[0], readback[1] or description, readback[2] or unit)
+        if readback[0]
+        else (name, description, unit)
+    )

@@ -3,13 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from fluorescence import Setup
 from PyMca5.PyMcaIO import specfilewrapper
 
-UNITS = {"kev": "keV", "hz": "1/s", "s": "s", "deg": "deg", "cm2": "cm2", "cm": "cm"}  # by a name's ending
+UNITS = {
+    "kev": "keV",
+    "hz": "1/s",
+    "s": "s",
+    "deg": "deg",
+    "cm2": "cm2",
+    "cm": "cm",
+}  # by a name's ending
 COMPRESSED = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 
 
@@ -23,7 +31,7 @@ def measurement(file: h5py.File, axes: list[str]) -> h5py.Group:
     return group
 
 
-def put(group: h5py.Group, name: str, value, unit: str = "", **how) -> None:
+def put(group: h5py.Group, name: str, value: Any, unit: str = "", **how: Any) -> None:
     """Write one data set, with its unit as an attribute where it has one."""
     made = group.create_dataset(name, data=value, **how)
     if unit:

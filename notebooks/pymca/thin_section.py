@@ -14,7 +14,9 @@ SECTION_GROUPS = ("K K", "Ca K", "Ti K", "Ba L", "Mn K", "Fe K", "Zn K", "As K",
 PIXEL_UM = 4.0
 
 
-def thin_lines(group: str, setup: Setup, mass_g_cm2: float = SECTION_MASS_G_CM2):
+def thin_lines(
+    group: str, setup: Setup, mass_g_cm2: float = SECTION_MASS_G_CM2
+) -> list[tuple[float, float]]:
     """Return energy and counts of a group's lines for 1 µg/cm² of its element in a thin section.
 
     The element is spread evenly over the section's depth; the section absorbs as resin does:
@@ -51,7 +53,9 @@ def cloud(rng: np.random.Generator, shape: tuple[int, int], size_px: float) -> n
     return (smooth - smooth.min()) / np.ptp(smooth)
 
 
-def grains(rng: np.random.Generator, shape: tuple[int, int], count: int, radius_px: float):
+def grains(
+    rng: np.random.Generator, shape: tuple[int, int], count: int, radius_px: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return soft-edged elliptic grains, 1 inside and 0 outside, and the rims around them: two (ny, nx)."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     inside, rim = np.zeros(shape), np.zeros(shape)

@@ -71,7 +71,9 @@ def fitted(position: np.ndarray, first: float, step: float) -> tuple[float, floa
     return float(first), float(step)
 
 
-def place_pixels(x: np.ndarray, y: np.ndarray, place: Place, reading: Reading) -> tuple[Levels, Levels]:
+def place_pixels(
+    x: np.ndarray, y: np.ndarray, place: Place, reading: Reading
+) -> tuple[Levels, Levels]:
     """Return the rows and the columns of a map's spectra.
 
     Raises
@@ -98,13 +100,19 @@ def place_pixels(x: np.ndarray, y: np.ndarray, place: Place, reading: Reading) -
             "Several scans may lie in one file, or the stage's positions are too far off.",
         )  # fmt: skip
     if len(x) < LEAST_FILLED * pixels:
-        raise ReadingError(place, f"{len(x)} spectra on {down.count} x {across.count} pixels", "most pixels measured")
+        raise ReadingError(
+            place,
+            f"{len(x)} spectra on {down.count} x {across.count} pixels",
+            "most pixels measured",
+        )
     reading.took(f"{place}: {down.count} rows and {across.count} columns, {len(x)} spectra")
     if len(x) < pixels:
         reading.left_out(f"{pixels - len(x)} of {pixels} pixels, of which there is no spectrum")
     for name, found in (("map_x", across), ("map_y", down)):
         if found.step and found.jitter > 0.005 * found.step:
-            reading.assumed(f"{name}: positions off by {found.jitter:.2g}, typically, belong to the nearest of the grid, {found.step:.4g} apart")
+            reading.assumed(
+                f"{name}: positions off by {found.jitter:.2g}, typically, belong to the nearest of the grid, {found.step:.4g} apart"
+            )
     return down, across
 
 

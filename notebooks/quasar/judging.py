@@ -19,7 +19,9 @@ def judge_spectra(checks: Checks, section: Map) -> None:
     """Check that absorbances are possible ones, and that pixels are in their order."""
     spectra = section.table.X
     strong = float(np.mean(spectra.max(axis=1) > STRONG))
-    checks.below(f"Spectra with an absorbance above {STRONG:g}", got=100 * strong, limit=10, unit="%")
+    checks.below(
+        f"Spectra with an absorbance above {STRONG:g}", got=100 * strong, limit=10, unit="%"
+    )
     typical = np.median(spectra, axis=1)
     down = float(np.mean(typical - spectra.min(axis=1) > 1.5 * (spectra.max(axis=1) - typical)))
     checks.below("Spectra whose strongest bands point down", got=100 * down, limit=50, unit="%")
@@ -48,7 +50,11 @@ def judge_vapour(checks: Checks, raw: Table, dry: Table, vapour: Table | None) -
         checks.not_judged(name, why=why, expected="below 0.5")
         return
     line = vapour.X[0, between]
-    checks.below(name, got=combed(dry.X[:, between], line) / max(combed(raw.X[:, between], line), 1e-12), limit=0.5)
+    checks.below(
+        name,
+        got=combed(dry.X[:, between], line) / max(combed(raw.X[:, between], line), 1e-12),
+        limit=0.5,
+    )
 
 
 def combed(spectra: np.ndarray, line: np.ndarray) -> float:
@@ -64,12 +70,21 @@ def noise_of(spectra: np.ndarray, used: np.ndarray) -> float:
     return float(1.4826 * np.median(abs(rough[:, kept])) / np.sqrt(20))
 
 
-def judge_fit(checks: Checks, raw: Table, pure: np.ndarray, amounts: np.ndarray, residual: np.ndarray) -> None:
+def judge_fit(
+    checks: Checks, raw: Table, pure: np.ndarray, amounts: np.ndarray, residual: np.ndarray
+) -> None:
     """Check that pure spectra explain the map: no more is left than noise, and no amount is below zero."""
     used = free_points(getx(raw), pure)
     left = float(np.sqrt(np.mean(residual[:, used] ** 2)))
-    checks.below("Residual of the fit over the noise", got=left / max(noise_of(raw.X, used), 1e-12), limit=3)
+    checks.below(
+        "Residual of the fit over the noise", got=left / max(noise_of(raw.X, used), 1e-12), limit=3
+    )
     for number, amount in enumerate(amounts, 1):
         scale = float(np.percentile(abs(amount), 99))
         share = float(np.mean(amount < -0.2 * scale))
-        checks.below(f"Pixels with clearly less than nothing of pure spectrum {number}", got=100 * share, limit=5, unit="%")
+        checks.below(
+            f"Pixels with clearly less than nothing of pure spectrum {number}",
+            got=100 * share,
+            limit=5,
+            unit="%",
+        )

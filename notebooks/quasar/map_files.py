@@ -68,31 +68,50 @@ def read_map(path: str | Path, reading: Reading, quantity: str | None = None) ->
     place = Place(path, "", "MAP")
     table = read_table(path, place)
     if not {"map_x", "map_y"} <= {meta.name for meta in table.domain.metas}:
-        raise ReadingError(place, f"{len(table)} spectra without positions", "a map, with map_x and map_y")
+        raise ReadingError(
+            place, f"{len(table)} spectra without positions", "a map, with map_x and map_y"
+        )
     x = wavenumbers(table, place)
-    reading.took(f"{place}: {len(table)} spectra of {x.size} points from {x.min():g} to {x.max():g} cm⁻¹")
+    reading.took(
+        f"{place}: {len(table)} spectra of {x.size} points from {x.min():g} to {x.max():g} cm⁻¹"
+    )
     table = in_absorbance(table, quantity, Place(path, "", "QUANTITY"), reading)
     good = np.isfinite(table.X).all(axis=1) & (np.ptp(np.nan_to_num(table.X), axis=1) > 0)
     if not good.any():
         raise ReadingError(place, "no spectrum with finite, different numbers", "at least one")
     positions = [np.asarray(table.get_column(name), float) for name in ("map_x", "map_y")]
     if not np.isfinite(positions).all():
-        raise ReadingError(place, "positions that are not finite", "map_x and map_y of every spectrum")
+        raise ReadingError(
+            place, "positions that are not finite", "map_x and map_y of every spectrum"
+        )
     down, across = place_pixels(*positions, place, reading)
     if not good.all():
-        reading.left_out(f"{(~good).sum()} of {len(good)} spectra: not a number, or one number throughout")
+        reading.left_out(
+            f"{(~good).sum()} of {len(good)} spectra: not a number, or one number throughout"
+        )
     counted = across.step is None or (abs(across.step - 1) < 1e-9 and across.jitter < 1e-9)
-    return Map(table[good], (down.count, across.count), down.index[good], across.index[good], None if counted else abs(across.step))
+    return Map(
+        table[good],
+        (down.count, across.count),
+        down.index[good],
+        across.index[good],
+        None if counted else abs(across.step),
+    )
 
 
 def pixel_size(section: Map, given: float | None, reading: Reading) -> float | None:
     """Return how far a map's columns are apart in micrometres, None where nobody knows."""
     if given is not None:
         if section.step and abs(section.step / given - 1) > 0.05:
-            reading.assumed(f"columns are {given:g} µm apart, though the file has {section.step:g}", "PIXEL_UM")
+            reading.assumed(
+                f"columns are {given:g} µm apart, though the file has {section.step:g}", "PIXEL_UM"
+            )
         return given
     if section.step:
-        reading.assumed(f"columns are {section.step:g} µm apart, as the file's positions are in micrometres", "PIXEL_UM")
+        reading.assumed(
+            f"columns are {section.step:g} µm apart, as the file's positions are in micrometres",
+            "PIXEL_UM",
+        )
     else:
         reading.left_out("the pixels' size: the file only counts them", "PIXEL_UM")
     return section.step
@@ -119,13 +138,27 @@ def wavenumbers(table: Table, place: Place) -> np.ndarray:
         x = np.asarray(getx(table), float)
     named = unit_of_header(Path(place.file))
     if named and not re.search(r"cm\s*\^?\s*-?\s*1|wavenumber|1/cm|unknown", named, re.IGNORECASE):
-        raise ReadingError(place, f"wavelength units = {named}", "wavenumbers in cm-1", "Convert them, 10 000 over micrometres.")
-    if x.size > 1 and (np.array_equal(x, np.arange(x.size)) or np.array_equal(x, np.arange(1, x.size + 1))):
-        raise ReadingError(place, f"points counted to {x.size} and no wavenumbers", "wavenumbers in cm-1")
+        raise ReadingError(
+            place,
+            f"wavelength units = {named}",
+            "wavenumbers in cm-1",
+            "Convert them, 10 000 over micrometres.",
+        )
+    if x.size > 1 and (
+        np.array_equal(x, np.arange(x.size)) or np.array_equal(x, np.arange(1, x.size + 1))
+    ):
+        raise ReadingError(
+            place, f"points counted to {x.size} and no wavenumbers", "wavenumbers in cm-1"
+        )
     low, high = WAVENUMBERS_CM1
     if not np.isfinite(x).all() or x.min() < low or x.max() > high:
         hint = "They may be wavelengths in µm." if x.max() < low else ""
-        raise ReadingError(place, f"an axis from {x.min():g} to {x.max():g}", f"wavenumbers from {low} to {high} cm⁻¹", hint)
+        raise ReadingError(
+            place,
+            f"an axis from {x.min():g} to {x.max():g}",
+            f"wavenumbers from {low} to {high} cm⁻¹",
+            hint,
+        )
     if len(np.unique(x)) < x.size:
         raise ReadingError(place, "the same wavenumber twice", "each once")
     return x
@@ -135,7 +168,11 @@ def unit_of_header(path: Path) -> str:
     """Return the unit of the wavelengths that an ENVI header names, empty if none."""
     if path.suffix.lower() != ".hdr":
         return ""
-    match = re.search(r"^\s*wavelength units\s*=\s*(.*)$", path.read_text(errors="replace"), re.MULTILINE | re.IGNORECASE)
+    match = re.search(
+        r"^\s*wavelength units\s*=\s*(.*)$",
+        path.read_text(errors="replace"),
+        re.MULTILINE | re.IGNORECASE,
+    )
     return match[1].strip() if match else ""
 
 
@@ -149,18 +186,26 @@ def in_absorbance(table: Table, quantity: str | None, place: Place, reading: Rea
     """
     if quantity is None:
         if why := doubt(table.X):
-            raise QuestionError(place, why, [repr(one) for one in QUANTITIES], "what the numbers are")
+            raise QuestionError(
+                place, why, [repr(one) for one in QUANTITIES], "what the numbers are"
+            )
         reading.assumed("numbers are absorbances", place.parameter)
         return table
     if quantity not in QUANTITIES:
-        raise ReadingError(place, f"{place.parameter} = {quantity!r}", " or ".join(map(repr, QUANTITIES)))
+        raise ReadingError(
+            place, f"{place.parameter} = {quantity!r}", " or ".join(map(repr, QUANTITIES))
+        )
     if quantity == "absorbance":
         if (highest := middle(table.X.max(axis=1))) > MOST_ABSORBANCE:
-            raise ReadingError(place, f"absorbances of {highest:.3g}", f"at most {MOST_ABSORBANCE:g}")
+            raise ReadingError(
+                place, f"absorbances of {highest:.3g}", f"at most {MOST_ABSORBANCE:g}"
+            )
         return table
     part = table.X / (100 if quantity.startswith("%") else 1)
     if not 0 <= middle(part.max(axis=1)) <= 2:
-        raise ReadingError(place, f"{quantity} up to {middle(table.X.max(axis=1)):.3g}", "0 to 1, or 0 to 100 %")
+        raise ReadingError(
+            place, f"{quantity} up to {middle(table.X.max(axis=1)):.3g}", "0 to 1, or 0 to 100 %"
+        )
     reading.took(f"{quantity}, turned into absorbances", place.parameter)
     with np.errstate(divide="ignore", invalid="ignore"):
         return with_values(table, np.where(part > 0, -np.log10(part), np.nan))
@@ -176,7 +221,7 @@ def doubt(values: np.ndarray) -> str:
         return f"numbers up to {highest:.3g}, which no absorbance reaches"
     typical = np.nanmedian(values, axis=1)
     hang = middle(typical) - lowest > 1.5 * (highest - middle(typical))
-    if hang and middle(typical) > 0.3 and 0 <= lowest and highest <= 1.2:
+    if hang and middle(typical) > 0.3 and lowest >= 0 and highest <= 1.2:
         return f"numbers from {lowest:.2g} to {highest:.2g} whose bands point down, as those of a transmittance do"
     return ""
 
@@ -194,7 +239,13 @@ def with_values(table: Table, values: np.ndarray) -> Table:
     return made
 
 
-def read_spectra(path: str | Path, parameter: str, target: Table, cover: tuple[float, float] | None, reading: Reading) -> Table:
+def read_spectra(
+    path: str | Path,
+    parameter: str,
+    target: Table,
+    cover: tuple[float, float] | None,
+    reading: Reading,
+) -> Table:
     """Return measured absorbances at a map's own wavenumbers; NaN where the file has none.
 
     Parameters
@@ -216,7 +267,7 @@ def read_spectra(path: str | Path, parameter: str, target: Table, cover: tuple[f
     place = Place(path, "", parameter)
     table = read_table(path, place)
     x, at = wavenumbers(table, place), np.asarray(getx(target), float)
-    if (why := doubt(table.X)) and "bands" not in why or not np.isfinite(table.X).all():
+    if ((why := doubt(table.X)) and "bands" not in why) or not np.isfinite(table.X).all():
         raise ReadingError(place, why or "numbers that are not finite", "absorbances")
     order = np.argsort(x)
     spacing = np.median(np.diff(x[order])) if x.size > 1 else 0.0
@@ -225,8 +276,15 @@ def read_spectra(path: str | Path, parameter: str, target: Table, cover: tuple[f
         needed = (at >= cover[0]) & (at <= cover[1])
         if (needed & ~inside).any():
             raise ReadingError(
-                place, f"points from {x.min():g} to {x.max():g} cm⁻¹", f"{at[needed].min():g} to {at[needed].max():g}, as far as they are needed"
+                place,
+                f"points from {x.min():g} to {x.max():g} cm⁻¹",
+                f"{at[needed].min():g} to {at[needed].max():g}, as far as they are needed",
             )
-    values = np.where(inside, [np.interp(at, x[order], spectrum[order]) for spectrum in table.X], np.nan)
-    reading.took(f"{place}: {len(table)} spectra from {x.min():g} to {x.max():g} cm⁻¹, at the map's own points", parameter)
+    values = np.where(
+        inside, [np.interp(at, x[order], spectrum[order]) for spectrum in table.X], np.nan
+    )
+    reading.took(
+        f"{place}: {len(table)} spectra from {x.min():g} to {x.max():g} cm⁻¹, at the map's own points",
+        parameter,
+    )
     return Table.from_numpy(Domain(target.domain.attributes), np.atleast_2d(values))

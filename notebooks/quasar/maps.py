@@ -4,11 +4,11 @@ from io import BytesIO
 
 import matplotlib.pyplot as plt
 import numpy as np
+from map_files import Map
 from Orange.data import Domain, Table
 from orangecontrib.spectroscopy.data import getx
 from orangecontrib.spectroscopy.preprocess import Integrate
 from orangecontrib.spectroscopy.preprocess.atm_corr import AtmCorr
-from map_files import Map
 from simulation import Truth
 
 from workbench.readings import Reading
@@ -18,7 +18,12 @@ VAPOUR_CM1 = [[1330, 2000]]
 CARBON_DIOXIDE_CM1 = [[2250, 2450]]
 LEAST_POINTS = 4  # of a band whose integral means something
 # The band of each component that overlaps least with the others.
-BANDS_CM1 = {"protein": (1480, 1595), "lipid": (1720, 1765), "nucleic acid": (945, 990), "glycogen": (1000, 1055)}
+BANDS_CM1 = {
+    "protein": (1480, 1595),
+    "lipid": (1720, 1765),
+    "nucleic acid": (945, 990),
+    "glycogen": (1000, 1055),
+}
 
 
 def without_air(spectra: Table, vapour: Table | None) -> Table:
@@ -35,11 +40,17 @@ def without_air(spectra: Table, vapour: Table | None) -> Table:
     corrected = VAPOUR_CM1 if vapour is not None else []
     if not bridged and not corrected:
         return spectra
-    reference = Table.from_numpy(Domain(spectra.domain.attributes), np.nan_to_num(vapour.X)) if vapour is not None else spectra[:1]
+    reference = (
+        Table.from_numpy(Domain(spectra.domain.attributes), np.nan_to_num(vapour.X))
+        if vapour is not None
+        else spectra[:1]
+    )
     return AtmCorr(reference=reference, correct_ranges=corrected, spline_ranges=bridged)(spectra)
 
 
-def covered(spectra: Table, bands=BANDS_CM1, reading: Reading | None = None) -> dict[str, tuple[float, float]]:
+def covered(
+    spectra: Table, bands=BANDS_CM1, reading: Reading | None = None
+) -> dict[str, tuple[float, float]]:
     """Return the bands that lie within spectra, with four points each at least.
 
     The others are noted as left out: an integral of nothing is no zero.
@@ -49,8 +60,16 @@ def covered(spectra: Table, bands=BANDS_CM1, reading: Reading | None = None) -> 
         name: band for name, band in bands.items()
         if x.min() <= min(band) and max(band) <= x.max() and ((x >= min(band)) & (x <= max(band))).sum() >= LEAST_POINTS
     }  # fmt: skip
-    if reading is not None and (outside := [f"{name} ({min(b):g} to {max(b):g} cm⁻¹)" for name, b in bands.items() if name not in inside]):
-        reading.left_out(f"bands that the spectra don't reach, {x.min():g} to {x.max():g} cm⁻¹: {', '.join(outside)}")
+    if reading is not None and (
+        outside := [
+            f"{name} ({min(b):g} to {max(b):g} cm⁻¹)"
+            for name, b in bands.items()
+            if name not in inside
+        ]
+    ):
+        reading.left_out(
+            f"bands that the spectra don't reach, {x.min():g} to {x.max():g} cm⁻¹: {', '.join(outside)}"
+        )
     return inside
 
 
@@ -62,11 +81,14 @@ def integrals(spectra: Table, method=Integrate.Baseline, bands=BANDS_CM1) -> dic
     found = Integrate(methods=method, limits=[list(band) for band in bands.values()])(spectra).X
     inside = covered(spectra, bands)
     return {
-        name: values if name in inside else np.full(len(spectra), np.nan) for name, values in zip(bands, found.T, strict=True)
+        name: values if name in inside else np.full(len(spectra), np.nan)
+        for name, values in zip(bands, found.T, strict=True)
     }
 
 
-def fit(raw: Table, pure: np.ndarray, vapour: Table | None, order: int = 4) -> tuple[np.ndarray, np.ndarray]:
+def fit(
+    raw: Table, pure: np.ndarray, vapour: Table | None, order: int = 4
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit pure spectra, vapour and a polynomial to every raw spectrum, where all of them are known.
 
     Parameters
@@ -110,7 +132,15 @@ def true_amount(truth: Truth, data: Map, component: str) -> np.ndarray:
     return data.pixels(truth.amounts[component])
 
 
-def draw_map(axes, image, title: str, pixel_um: float | None = None, label: str = "", cmap: str = "viridis", **more) -> None:
+def draw_map(
+    axes,
+    image,
+    title: str,
+    pixel_um: float | None = None,
+    label: str = "",
+    cmap: str = "viridis",
+    **more,
+) -> None:
     """Draw an image with its colour bar; axes in micrometres where the pixel's size is known."""
     rows, columns = image.shape
     scale, unit = (pixel_um, "µm") if pixel_um else (1, "pixel")

@@ -100,7 +100,7 @@ def carbon_dioxide_spectrum() -> np.ndarray:
     return np.maximum(*(np.exp(-(((WAVENUMBERS - at) / 14) ** 2)) for at in (2338, 2362)))
 
 
-def extinction(radius_um, index) -> np.ndarray:
+def extinction(radius_um: float | np.ndarray, index: float | np.ndarray) -> np.ndarray:
     """Return the extinction efficiency of spheres that don't absorb, in van de Hulst's approximation.
 
     Parameters
@@ -128,7 +128,7 @@ def straight(offset: np.ndarray, slope: np.ndarray) -> np.ndarray:
     return offset[..., None] + slope[..., None] * np.linspace(0, 1, WAVENUMBERS.size)
 
 
-def smooth_field(rng: np.random.Generator, shape, blur: float) -> np.ndarray:
+def smooth_field(rng: np.random.Generator, shape: tuple[int, ...], blur: float) -> np.ndarray:
     """Return a random field of mean 0 and standard deviation 1, smooth over `blur` pixels."""
     field = gaussian_filter(rng.normal(size=shape), blur, mode="reflect")
     return (field - field.mean()) / field.std()

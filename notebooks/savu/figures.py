@@ -1,5 +1,7 @@
 """Small helpers for the figures of these notebooks."""
 
+from typing import Any
+
 import numpy as np
 from ipympl.backend_nbagg import Canvas, FigureManager
 from matplotlib.axes import Axes
@@ -9,7 +11,7 @@ from matplotlib.image import AxesImage
 INK, GOOD, BAD, ACCENT = "#222222", "#2e7d32", "#c8102e", "#1f77b4"
 
 
-def live_figure(rows: int = 1, columns: int = 1, **settings) -> tuple[Figure, object]:
+def live_figure(rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Figure, Any]:
     """Return a figure that callbacks can change, and its axes.
 
     Its canvas is a widget: show it with ``display(figure.canvas)``. It stays outside pyplot, so
@@ -33,7 +35,12 @@ def live_figure(rows: int = 1, columns: int = 1, **settings) -> tuple[Figure, ob
 
 
 def show_slice(
-    axes: Axes, image: np.ndarray, limits: tuple[float, float], *, pixel_mm: float = 1.0, title: str = ""
+    axes: Axes,
+    image: np.ndarray,
+    limits: tuple[float, float],
+    *,
+    pixel_mm: float = 1.0,
+    title: str = "",
 ) -> AxesImage:
     """Draw a slice with a scale bar instead of ticks, and return what a callback would change."""
     drawn = axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
@@ -42,7 +49,13 @@ def show_slice(
     axes.set_title(title, fontsize=10)
     side = image.shape[0]
     length = round_length(side * pixel_mm / 4)
-    words = f"{length:g} px" if pixel_mm == 1 else f"{length:g} mm" if length >= 0.1 else f"{1000 * length:g} µm"
+    words = (
+        f"{length:g} px"
+        if pixel_mm == 1
+        else f"{length:g} mm"
+        if length >= 0.1
+        else f"{1000 * length:g} µm"
+    )
     length /= pixel_mm
     x, y = 0.04 * side, 0.955 * side
     axes.plot([x, x + length], [y, y], color="white", linewidth=3, solid_capstyle="butt")

@@ -139,7 +139,11 @@ def make_pellet(rng: np.random.Generator) -> Pellet:
         size = rng.uniform(0.010, 0.022)
         far, turn = (radius - size - 0.01) * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
         new = Grain(
-            len(grains) % 2, x + far * np.cos(turn), y + far * np.sin(turn), size, rng.uniform(0.5, 1)
+            len(grains) % 2,
+            x + far * np.cos(turn),
+            y + far * np.sin(turn),
+            size,
+            rng.uniform(0.5, 1),
         )
         apart = [np.hypot(new.x_mm - g.x_mm, new.y_mm - g.y_mm) - g.radius_mm for g in grains]
         if all(gap > new.radius_mm + 0.008 for gap in apart):
@@ -213,7 +217,9 @@ def mapping(folder: Path, seed: int) -> None:
     expected += 30 * scattered * line(energies, BEAM_KEV, setup.sigma_kev, setup.channel_kev)
     expected += 60 * scattered * line(energies, 16.45, 0.16, setup.channel_kev)
     for element, seen in zip(ELEMENTS, fluorescence, strict=True):
-        lines = (1 - BETA_SHARE) * line(energies, element.alpha_kev, setup.sigma_kev, setup.channel_kev)
+        lines = (1 - BETA_SHARE) * line(
+            energies, element.alpha_kev, setup.sigma_kev, setup.channel_kev
+        )
         lines += BETA_SHARE * line(energies, element.beta_kev, setup.sigma_kev, setup.channel_kev)
         expected += setup.counts * seen[..., None] * lines
     spectra = rng.poisson(expected * beam[..., None]).astype(np.uint16)
@@ -246,7 +252,9 @@ def write_scan(
         part = group(entry, name, "NXsubentry", default="data")
         part["definition"] = definition
         data = group(part, "data", "NXdata", signal="data")
-        data.create_dataset("data", data=values, compression="gzip", compression_opts=4, shuffle=True)
+        data.create_dataset(
+            "data", data=values, compression="gzip", compression_opts=4, shuffle=True
+        )
         put(data, "theta", setup.angles_deg, "degree")
         put(data, "x", np.tile(x, (setup.heights, 1)), "mm")
         put(data, "y", np.repeat(y[:, None], setup.positions, axis=1), "mm")

@@ -135,11 +135,13 @@ def emission(
     """
     side = sinogram.shape[1]
     amount = 0.05 * inside(side, 0.95) if start is None else start
-    weight = sum(turned(share, angle) for share, angle in zip(left, angles_deg)) * step_mm
+    weight = (
+        sum(turned(share, angle) for share, angle in zip(left, angles_deg, strict=True)) * step_mm
+    )
     weight = np.maximum(weight, 1e-3 * weight.max())
     for _ in range(iterations):
         back = np.zeros((side, side))
-        for row, share, angle in zip(sinogram, left, angles_deg):
+        for row, share, angle in zip(sinogram, left, angles_deg, strict=True):
             expected = (turned(amount, -angle) * share).sum(axis=0) * step_mm
             back += turned(share * (row / np.maximum(expected, 1e-4)), angle) * step_mm
         amount = np.clip(amount * back / weight, 0, None)

@@ -1,5 +1,6 @@
 """Savu's programs, used from a notebook: process lists as text, runs with their progress, results."""
 
+import itertools
 import os
 import re
 import shutil
@@ -77,14 +78,21 @@ def configure(lists: Mapping[str, Sequence[Step]], folder: Path) -> str:
     texts = [typed(steps, f"{name}.nxs") for name, steps in lists.items()]
     session = "\nclear\ny\n".join(texts) + "\ndisp -a\nexit\ny\n"
     done = subprocess.run(
-        ["savu_config"], input=session, env=environment(), cwd=folder, capture_output=True, text=True
+        ["savu_config"],
+        input=session,
+        env=environment(),
+        cwd=folder,
+        capture_output=True,
+        text=True,
     )
     said = COLOUR.sub("", done.stdout)
     if found := UNAVAILABLE.search(said):
         raise SavuError(f"{found[1]} can't be used here: {found[2].strip()}")
     for name in lists:
         if not (folder / f"{name}.nxs").is_file():
-            raise SavuError(f"savu_config saved no {name}.nxs:\n{said[-2000:]}\n{done.stderr[-2000:]}")
+            raise SavuError(
+                f"savu_config saved no {name}.nxs:\n{said[-2000:]}\n{done.stderr[-2000:]}"
+            )
     return said
 
 
@@ -150,7 +158,9 @@ class Run:
         """Return what came out of every step before the last, by its name."""
         with h5py.File(self.nexus) as file:
             group = file["entry/intermediate"]
-            return {name: group[name]["data"][()] for name in sorted(group) if "data" in group[name]}
+            return {
+                name: group[name]["data"][()] for name in sorted(group) if "data" in group[name]
+            }
 
     def bibtex(self) -> dict[str, str]:
         """Return the citations that Savu has written for what was run, BibTeX by key."""
@@ -217,7 +227,7 @@ def times(log: Path) -> tuple[float, dict[str, float]]:
     marks = list(read_marks(log.read_text(encoding="utf-8")))
     spans = {
         name: (later - moment).total_seconds()
-        for (moment, name), (later, _) in zip(marks, marks[1:], strict=False)
+        for (moment, name), (later, _) in itertools.pairwise(marks)
     }
     return sum(spans.values()), spans
 
@@ -225,7 +235,9 @@ def times(log: Path) -> tuple[float, dict[str, float]]:
 def read_marks(text: str) -> Iterator[tuple[datetime, str]]:
     """Yield when each plugin began, and when all was over."""
     for line in text.splitlines():
-        match = re.match(r"(\S+ \S+),(\d+) - \*+ ?(?:Running the (\w+) plugin|Processing Complete)", line)
+        match = re.match(
+            r"(\S+ \S+),(\d+) - \*+ ?(?:Running the (\w+) plugin|Processing Complete)", line
+        )
         if match:
             moment = datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S")
             yield moment.replace(microsecond=1000 * int(match[2])), match[3] or ""

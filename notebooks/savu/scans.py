@@ -92,7 +92,11 @@ class Scan:
 
 
 def nxtomo(
-    path: Path, truth: Truth | None = None, *, rows: tuple[int, int] | None = None, beside: Path | None = None
+    path: Path,
+    truth: Truth | None = None,
+    *,
+    rows: tuple[int, int] | None = None,
+    beside: Path | None = None,
 ) -> Scan:
     """Return the scan of an NXtomo file: Diamond's, the ESRF's or your own.
 
@@ -120,13 +124,18 @@ def nxtomo(
         wanted = projections_of(key, path)
         rows_there = frames.shape[1]
         taken = chosen_rows(rows, rows_there) if rows else middle_rows(len(wanted), frames.shape)
-        kinds = {k: read_frames(frames, np.flatnonzero(key == k), taken) for k in (PROJECTION, FLAT, DARK)}
+        kinds = {
+            k: read_frames(frames, np.flatnonzero(key == k), taken)
+            for k in (PROJECTION, FLAT, DARK)
+        }
         angles = angles_of(entry, key, path)
         detector = entry["instrument/detector"]
         pixel_mm = length_mm(detector["x_pixel_size"]) if "x_pixel_size" in detector else 1.0
     notes = complete(kinds, path, beside, taken)
     if len(taken) < rows_there:
-        notes.append(f"{len(taken)} of the camera's {rows_there} rows were read, from row {taken[0]} on.")
+        notes.append(
+            f"{len(taken)} of the camera's {rows_there} rows were read, from row {taken[0]} on."
+        )
     return Scan(
         path,
         *(kinds[k].astype(np.float32) for k in (PROJECTION, FLAT, DARK)),
@@ -144,11 +153,15 @@ def tomo_entry(file: h5py.File, path: Path) -> h5py.Group:
     if NXTOMO in file:
         return file[NXTOMO]
     found: list[str] = []
-    file.visit(lambda name: found.append(name) if name.endswith("instrument/detector/image_key") else None)
+    file.visit(
+        lambda name: found.append(name) if name.endswith("instrument/detector/image_key") else None
+    )
     if not found:
         raise ScanError(
             f"{path.name} has no instrument/detector/image_key, so it isn't laid out as NXtomo: nothing says "
-            "which frames are projections, flats and darks. It has " + ", ".join(sorted(file)) + " at its top."
+            "which frames are projections, flats and darks. It has "
+            + ", ".join(sorted(file))
+            + " at its top."
         )
     return file[found[0].removesuffix("instrument/detector/image_key") or "/"]
 
@@ -157,7 +170,9 @@ def image_key(entry: h5py.Group, path: Path) -> np.ndarray:
     """Return what every frame is: (frames,) int."""
     name = "instrument/detector/image_key"
     if name not in entry:
-        raise ScanError(f"{path.name} has no {entry.name}/{name}: nothing says which frames are flats and darks.")
+        raise ScanError(
+            f"{path.name} has no {entry.name}/{name}: nothing says which frames are flats and darks."
+        )
     return np.ravel(entry[name][()]).astype(int)
 
 
@@ -170,8 +185,12 @@ def stack_of(entry: h5py.Group, path: Path) -> h5py.Dataset:
         if (found := entry.get(name)) is not None:
             return found
         missing = getattr(link, "filename", getattr(link, "path", name))
-        raise ScanError(f"The frames of {path.name} lie in {missing}, which isn't there. Put it beside the scan.")
-    raise ScanError(f"{path.name} has frames neither in {entry.name}/instrument/detector/data nor in {entry.name}/data/data.")
+        raise ScanError(
+            f"The frames of {path.name} lie in {missing}, which isn't there. Put it beside the scan."
+        )
+    raise ScanError(
+        f"{path.name} has frames neither in {entry.name}/instrument/detector/data nor in {entry.name}/data/data."
+    )
 
 
 def projections_of(key: np.ndarray, path: Path) -> np.ndarray:
@@ -221,17 +240,23 @@ def read_frames(frames: h5py.Dataset, which: np.ndarray, rows: range) -> np.ndar
     runs = np.split(which, np.flatnonzero(np.diff(which) > 1) + 1) if len(which) else []
     part = slice(rows.start, rows.stop, rows.step)
     parts = [frames[run[0] : run[-1] + 1, part] for run in runs]
-    return np.concatenate(parts) if parts else np.empty((0, len(rows), frames.shape[2]), frames.dtype)
+    return (
+        np.concatenate(parts) if parts else np.empty((0, len(rows), frames.shape[2]), frames.dtype)
+    )
 
 
 def angles_of(entry: h5py.Group, key: np.ndarray, path: Path) -> np.ndarray:
     """Return the projections' angles, degrees; they may be given for all frames or for these alone."""
     if "sample/rotation_angle" not in entry:
-        raise ScanError(f"{path.name} has no {entry.name}/sample/rotation_angle: nobody knows how the sample stood.")
+        raise ScanError(
+            f"{path.name} has no {entry.name}/sample/rotation_angle: nobody knows how the sample stood."
+        )
     dataset = entry["sample/rotation_angle"]
     angles, count = np.ravel(dataset[()]).astype(float), int((key == PROJECTION).sum())
     if len(angles) not in (len(key), count):
-        raise ScanError(f"{path.name} has {len(angles)} angles for {len(key)} frames, {count} of them projections.")
+        raise ScanError(
+            f"{path.name} has {len(angles)} angles for {len(key)} frames, {count} of them projections."
+        )
     unit = dataset.attrs.get("units", "deg")
     in_radians = (unit if isinstance(unit, str) else unit.decode()).startswith("rad")
     angles = np.degrees(angles) if in_radians else angles
@@ -267,7 +292,9 @@ def length_mm(dataset: h5py.Dataset) -> float:
     """Return a length in millimetres, whatever unit it is written in."""
     per_mm = {"m": 1e3, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "micron": 1e-3}
     unit = dataset.attrs.get("units", "mm")
-    return float(np.ravel(dataset[()])[0]) * per_mm[unit if isinstance(unit, str) else unit.decode()]
+    return (
+        float(np.ravel(dataset[()])[0]) * per_mm[unit if isinstance(unit, str) else unit.decode()]
+    )
 
 
 def simulated(files: Files) -> Scan:

@@ -56,9 +56,7 @@ def remove_zingers(transmissions: np.ndarray, threshold: float = 0.3, size: int 
 
 def remove_rings(transmissions: np.ndarray, size: int = 21) -> np.ndarray:
     """Return transmissions whose columns fit their neighbours, by sorting (Vo et al. 2018)."""
-    return each(
-        lambda sinogram: removal.remove_stripe_based_sorting(sinogram, size), transmissions
-    )
+    return each(lambda sinogram: removal.remove_stripe_based_sorting(sinogram, size), transmissions)
 
 
 def find_centre(sinogram: np.ndarray, angles_deg: np.ndarray, step: float = 0.1) -> float:

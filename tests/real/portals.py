@@ -47,13 +47,14 @@ class RunningPortal:
         prefix: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
         folder: Path | None = None,
+        program: Path = BEAMHUB,
     ) -> None:
         self.state = state
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
         self.clients: list[httpx.Client] = []
-        command = [*prefix, BEAMHUB, "serve", *(arguments or ("laptop",))]
+        command = [*prefix, program, "serve", *(arguments or ("laptop",))]
         self.process = subprocess.Popen(
             [*map(str, command), f"--port={self.port}", f"--state={state}"],
             stdout=subprocess.PIPE,

@@ -263,7 +263,7 @@ def test_two_use_cases_of_one_user_share_home_and_network(docker_portal: Running
     docker_portal.stop_server(client, "pyfai")
     assert client.get("/user/twain/pymca/api/status").status_code == 200
     docker_portal.stop_server(client, "pymca")
-    assert "Ended without you" not in client.get("/hub/home").text
+    assert "Servers that have ended" not in client.get("/hub/home").text
     # It goes last, once no way leads to an address in it.
     end = time.monotonic() + PATIENCE_S
     while "-twain\n" in said("docker", "network", "ls", "--format={{.Name}}") + "\n":
@@ -298,7 +298,7 @@ def test_a_container_that_is_killed_or_removed(docker_portal: RunningPortal) -> 
     said("docker", "kill", container("karl"))
     ended(client, "karl", "It was ended from outside of the portal, by signal 9.")
     docker_portal.start_server(client, "pyfai", size="tiny")
-    assert "Ended without you" not in client.get("/hub/home").text
+    assert "Servers that have ended" not in client.get("/hub/home").text
     said("docker", "rm", "--force", container("karl"))
     ended(client, "karl", "Its container was removed from outside of the portal.")
 
@@ -349,7 +349,7 @@ def test_memory_that_runs_out_in_the_server(
     assert violations(page) == []
     assert "pyfai" not in servers(client, "olga")
     page.goto(f"{docker_portal.url}/hub/home")
-    expect(page.get_by_text("Ended without you")).to_be_visible()
+    expect(page.get_by_text("Servers that have ended")).to_be_visible()
     shot(page, "home-ended")
     assert violations(page) == []
 
@@ -517,7 +517,7 @@ def test_a_daemon_that_is_away(
         client = started(portal, "dora")
         own_docker.stop()
         page = client.get("/user/dora/pyfai/lab").text
-        assert "This server doesn&#39;t answer" in page or "This server doesn't answer" in page
+        assert "This server is not answering" in page
         told = "/hub/error/503?url=/user/dora/pyfai/lab"  # what the page asks for by itself
         wait_for_page(client, told, "has not answered since")
         assert "has not answered since" in client.get("/hub/home").text

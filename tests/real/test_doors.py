@@ -265,7 +265,7 @@ def test_only_administrators_see_and_stop_all_servers(beamline, dorothy, ada):
         answer = dorothy.post(f"/hub/servers/{user}/pyfai/stop", data=form)
         assert answer.status_code == 403
     assert beamline.client().get("/hub/servers").url.path == "/hub/login"
-    assert "Nobody has a server at the moment." in ada.get("/hub/servers").text
+    assert "Nobody has a server right now." in ada.get("/hub/servers").text
     assert ada.get("/hub/servers/dorothy/pyfai/stop").status_code == 404
     assert "/hub/servers" not in dorothy.get("/hub/home").text
 

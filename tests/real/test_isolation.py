@@ -251,5 +251,5 @@ def test_nor_from_a_form_for_oauth(
 
 def test_the_owner_does_learn_that_it_runs(ada: httpx.Client, eve: httpx.Client) -> None:
     address = "/hub/error/503?url=/user/ada/pyfai/lab"
-    assert "The portal is looking why." in ada.get(address).text
-    assert "The portal is looking why." not in eve.get(address).text
+    assert "The portal is finding out why." in ada.get(address).text
+    assert "The portal is finding out why." not in eve.get(address).text

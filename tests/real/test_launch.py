@@ -89,7 +89,7 @@ def test_nobody_opens_servers_for_others(mallory: httpx.Client) -> None:
 def test_a_page_of_a_server_that_is_gone_says_so(mallory: httpx.Client) -> None:
     answer = mallory.get("/hub/spawn-pending/mallory/spectra")
     assert answer.status_code == 404
-    assert "There is no such page" in answer.text
+    assert "Page not found" in answer.text
 
 
 def test_jupyterhubs_own_spawn_page_starts_nothing(mallory: httpx.Client) -> None:

@@ -208,8 +208,8 @@ def test_a_server_has_the_program_exactly_while_its_terms_are_accepted(
     assert kernel.run(FOUND) == "None None\n"
     # Accepting counts from the next start, and the page says so.
     page = accept(client, "spectra").text
-    assert "You have it: accepted on" in page
-    assert "keeps the programs that it was started with" in page
+    assert "Available to you: accepted on" in page
+    assert "keeps the programs it was started with" in page
     assert kernel.run(FOUND) == "None None\n"
     kitchen.stop_server(client, "spectra")
 
@@ -361,7 +361,7 @@ def test_the_page_is_accessible_and_fits(
         if name == "open":
             page.get_by_label("I declare this for Peeler").check()
             page.get_by_role("button", name="Accept the terms of Peeler").click()
-            expect(page.get_by_text("You have it: accepted on")).to_be_visible()
+            expect(page.get_by_text("Available to you: accepted on")).to_be_visible()
         assert complaints == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         shot(page, f"licence-{name}-{scheme}-{width}")
@@ -410,9 +410,9 @@ def test_by_keyboard_with_and_without_javascript(
         box.check()
         button.click()
     page.wait_for_url("**/hub/usecases/strict#licence-peeler")
-    expect(page.get_by_text("You have it: accepted on")).to_be_visible()
+    expect(page.get_by_text("Available to you: accepted on")).to_be_visible()
     expect(page.get_by_role("button", name="Start Strict")).to_be_visible()
-    page.get_by_role("button", name="Take it back for Peeler").press("Enter")
+    page.get_by_role("button", name="Withdraw for Peeler").press("Enter")
     expect(page.locator("#licence-peeler")).to_contain_text("Not accepted")
     assert entries_of(kitchen, user) == [("peeler", "accepted"), ("peeler", "revoked")]
     context.close()

@@ -217,7 +217,7 @@ def test_a_form_that_is_sent_after_the_session_has_ended_asks_to_log_in(door, pr
     until(lambda: is_at_log_in(client.get("/hub/home")))
     page = client.post("/hub/open/pyfai", data={"_xsrf": xsrf(form.text), "size": "small"})
     assert page.status_code == 403
-    assert "You are not logged in any more" in page.text
+    assert "You are no longer logged in" in page.text
     assert "/hub/login?next=/hub/open/pyfai" in page.text
 
 
@@ -340,7 +340,7 @@ def test_log_out_ends_the_session_there_too_and_does_not_log_in_by_itself(door, 
     field = re.search(r'name="xsrf" value="([^"]+)"', page.text)[1]
     page = client.post(action, data={"xsrf": field, "logout": "yes"})
     assert page.url.path == "/hub/logged-out", page.text
-    assert "You are logged out here" in page.text
+    assert "You are logged out of this portal" in page.text
     assert is_at_log_in(client.get("/hub/home"))
     assert FORM.search(client.get("/hub/oauth_login").text)
 
@@ -448,10 +448,10 @@ def test_the_door_in_a_browser(door, provider, browser, theme):
     page.get_by_role("link", name="Log in with your facility account").click()
     page.get_by_label("Account").fill("s-guest")
     page.get_by_role("button", name="Sign in").click()
-    seen("not-allowed", "That log-in did not work")
+    seen("not-allowed", "The log-in failed")
     page.goto(f"{door.url}/hub/oauth_login?again=1&next=/hub/usecases/pyfai")
     page.get_by_role("button", name="Cancel").click()
-    seen("cancelled", "That log-in did not work")
+    seen("cancelled", "The log-in failed")
     # The provider's own change of accounts isn't what is looked at here.
     provider.set(forget=True)
     page.get_by_role("link", name="Log in again").click()
@@ -467,5 +467,5 @@ def test_the_door_in_a_browser(door, provider, browser, theme):
         page.goto(f"{door.url}/hub/home")
     page.goto(f"{door.url}/hub/logout")
     page.get_by_role("button", name="Yes, sign me out").click()
-    seen("logged-out", "You are logged out here")
+    seen("logged-out", "You are logged out of this portal")
     context.close()

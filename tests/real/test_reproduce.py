@@ -139,7 +139,7 @@ def show_it(page: Page, path: Path) -> None:
     """Send an archive, and wait for the page that tells what it is."""
     page.get_by_role("link", name="Reproduce it here").click()
     page.get_by_label("Archive, up to 50 MB").set_input_files(path)
-    page.get_by_role("button", name="Show what it is").click()
+    page.get_by_role("button", name="Show what it holds").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("small.ipynb")
 
 
@@ -178,8 +178,8 @@ def test_a_run_is_archived_and_somebody_else_reproduces_it(
     log_in(page, portal, "bob")
     show_it(page, path)
     expect(page.get_by_text("The same version of the use case")).to_be_visible()
-    expect(page.get_by_text("packages that are pinned here had the same version")).to_be_visible()
-    expect(page.get_by_text("All of its cells of code are as they were run")).to_be_visible()
+    expect(page.get_by_text("packages pinned here had the same version")).to_be_visible()
+    expect(page.get_by_text("All of its code cells are as they were run")).to_be_visible()
     expect(page.get_by_text("Small: All 2 checks passed")).to_be_visible()
     shot(page, "found-real")
     name = open_it(page, "bob")
@@ -409,11 +409,11 @@ def test_the_pages_are_accessible_and_fit(
     page.goto(f"{portal.url}/hub/reproduce")
     looks_right(page, "reproduce")
     page.get_by_label("Archive, up to").set_input_files(tmp_path / "bad.zip")
-    page.get_by_role("button", name="Show what it is").click()
+    page.get_by_role("button", name="Show what it holds").click()
     expect(page.get_by_role("alert")).to_contain_text("no archive of a notebook")
     looks_right(page, "reproduce-refused")
     page.get_by_label("Archive, up to").set_input_files(tmp_path / "good.crate.zip")
-    page.get_by_role("button", name="Show what it is").click()
+    page.get_by_role("button", name="Show what it holds").click()
     expect(page.get_by_text("Another version: 0.0.1 there")).to_be_visible()
     looks_right(page, "found")
 
@@ -430,7 +430,7 @@ def test_it_works_by_keyboard_and_without_javascript(
     page.get_by_label("Archive, up to").set_input_files(tmp_path / "good.crate.zip")
     page.get_by_label("Archive, up to").focus()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Show what it is")).to_be_focused()
+    expect(page.get_by_role("button", name="Show what it holds")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("stranger.ipynb")
     expect(page.get_by_role("button", name="Open in Powder diffraction")).to_be_visible()

@@ -147,7 +147,7 @@ def test_the_page_goes_on_through_a_restart_of_the_portal(
             number = cluster.job_of("fred")
         finally:
             first.stop(signal.SIGINT)
-        sees(page, "The portal does not answer now")
+        sees(page, "The portal is not answering")
         second = thread.submit(cluster.portal, state, port=first.port).result()
         try:
             bar = page.locator("#progress")

@@ -103,7 +103,9 @@ def step_nearer(
     columns = np.stack([(part * window).ravel() for part in parts], axis=1)
     off = ((truth - image) * window).ravel()
     found = np.linalg.lstsq(
-        np.concatenate([columns.real, columns.imag]), np.concatenate([off.real, off.imag]), rcond=None
+        np.concatenate([columns.real, columns.imag]),
+        np.concatenate([off.real, off.imag]),
+        rcond=None,
     )[0]
     return found[:2], np.clip(found[2:4], -0.5, 0.5), 1 + found[4] + 1j * found[5]
 

@@ -196,7 +196,7 @@ def read(path: Path) -> Scan:
             return readers[name](Path(path))
         except ScanError as error:
             raise ScanError(f"{Path(path).name}: {error}") from error
-        except Exception as error:  # a reader is anybody's code, given a file of any kind
+        except Exception as error:  # noqa: BLE001 - a reader is anybody's code, given a file of any kind
             reasons.append(f"  {name}: {sentence(error)}")
     raise ScanError(f"no reader knows {Path(path).name}:\n" + "\n".join(reasons))
 

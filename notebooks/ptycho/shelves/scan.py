@@ -7,6 +7,7 @@ negative phases.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,9 @@ class Scan:
             There are too few frames, or the positions fit no experiment: their unit is likely wrong.
         """
         if len(self.frames) < FEWEST:
-            raise ScanError(f"{len(self.frames)} frames are too few: ptychography needs many that overlap")
+            raise ScanError(
+                f"{len(self.frames)} frames are too few: ptychography needs many that overlap"
+            )
         at = self.positions_m / self.object_pixel_m
         low, high = at.min(axis=0), at.max(axis=0)
         extent, about = float((high - low).max()), f"pixels of {self.object_pixel_m:.3g} m"
@@ -124,7 +127,7 @@ class Scan:
         shape = 2 * np.ceil((high - low + self.edge + 4) / 2).astype(int)
         return at - (low + high) / 2 + shape // 2, (int(shape[0]), int(shape[1]))
 
-    def changed(self, **changes: object) -> "Scan":
+    def changed(self, **changes: Any) -> "Scan":
         """Return the same scan with some fields changed."""
         return replace(self, **changes)
 
@@ -184,12 +187,15 @@ class Model:
         whole = np.floor(at).astype(int)
         q = np.fft.fftfreq(edge).astype(np.float32)
         rest = (at - whole).astype(np.float32)
-        ramp = np.exp(-2j * np.pi * q * rest[:, :1])[:, :, None] * np.exp(
-            -2j * np.pi * q * rest[:, 1:]
-        )[:, None, :]
+        ramp = (
+            np.exp(-2j * np.pi * q * rest[:, :1])[:, :, None]
+            * np.exp(-2j * np.pi * q * rest[:, 1:])[:, None, :]
+        )
         patches = np.stack(
             [
-                state.sample[r - edge // 2 : r - edge // 2 + edge, c - edge // 2 : c - edge // 2 + edge]
+                state.sample[
+                    r - edge // 2 : r - edge // 2 + edge, c - edge // 2 : c - edge // 2 + edge
+                ]
                 for r, c in whole
             ]
         )

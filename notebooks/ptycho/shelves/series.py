@@ -72,7 +72,12 @@ class Report:
 
 
 def reconstruct(
-    recipe: Recipe, scan: Scan, *, start: State | None = None, watch: Watch | None = None, every: int = 5
+    recipe: Recipe,
+    scan: Scan,
+    *,
+    start: State | None = None,
+    watch: Watch | None = None,
+    every: int = 5,
 ) -> Report:
     """Run the engines of a recipe in series.
 

@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from inspect import Parameter, signature
-from typing import Annotated, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -68,7 +68,7 @@ class Shelf:
             raise KeyError(f"no {self.noun} {name!r}: {hint}")
         return self._functions[name]
 
-    def use(self, name: str, options: dict, *given: object) -> object:
+    def use(self, name: str, options: dict, *given: Any) -> Any:
         """Call a function with what its shelf gives and with the options of a recipe."""
         return self[name](*given, **self.check(name, options, len(given)))
 
@@ -98,7 +98,9 @@ class Shelf:
         for option, value in options.items():
             if option not in known:
                 near = get_close_matches(option, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"
+                hint = (
+                    f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"
+                )
                 raise ValueError(f"{self.noun} {name!r} has no option {option!r}: {hint}")
             try:
                 taken[option] = fit(types.get(option, object), value)
@@ -113,7 +115,7 @@ class Shelf:
         return [(name, (self[name].__doc__ or "").strip().splitlines()[0]) for name in self]
 
 
-def fit(kind: object, value: object) -> object:
+def fit(kind: Any, value: Any) -> Any:
     """Return a value as a kind, such as ``Count``.
 
     Raises

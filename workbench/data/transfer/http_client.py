@@ -1,6 +1,6 @@
 """One HTTP request for a part of a file, and everything a server may do instead of answering it.
 
-urllib3 takes a seventh of httpx's processor time for a gigabyte here; see docs/decisions/0013.
+urllib3 takes a seventh of httpx's processor time for a gigabyte here; see decision 0013.
 """
 
 import os

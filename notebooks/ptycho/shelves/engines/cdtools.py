@@ -1,6 +1,6 @@
 """The engine of CDTools (MIT and PSI, MIT licence): a model of the experiment, differentiated."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -77,7 +77,7 @@ def experiment(scan: Scan, state: State, loss: str, position_scale: float) -> tu
     return data, model
 
 
-def took(model: object, state: State, given_px: np.ndarray) -> State:
+def took(model: Any, state: State, given_px: np.ndarray) -> State:
     """Return what the model has now, with what the state knew before."""
     numpy = lambda tensor: tensor.detach().cpu().numpy()  # noqa: E731
     at = given_px

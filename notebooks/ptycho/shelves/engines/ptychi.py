@@ -2,8 +2,8 @@
 
 import contextlib
 import io
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def raar(
 
 
 def pie(
-    options: object, sample_step: float, probe_step: float,
+    options: Any, sample_step: float, probe_step: float,
     scan: Scan, state: State, pace: Pace, seed: int, device: str, batch: int,
 ) -> State:  # fmt: skip
     """Run one of the two that differ only in how steps are scaled."""
@@ -97,7 +97,7 @@ def pie(
 
 
 def run(
-    options: object, scan: Scan, state: State, pace: Pace, seed: int, device: str, *, batch: int
+    options: Any, scan: Scan, state: State, pace: Pace, seed: int, device: str, *, batch: int
 ) -> State:
     """Run an engine of Pty-chi from a state to a state.
 
@@ -144,7 +144,7 @@ def run(
     return state
 
 
-def took(task: object, state: State, edge: int) -> State:
+def took(task: Any, state: State, edge: int) -> State:
     """Return what the engine has now, with what the state knew before."""
     get: Callable[[str], np.ndarray] = lambda name: task.get_data_to_cpu(name, as_numpy=True)  # noqa: E731
     return State(
@@ -156,7 +156,7 @@ def took(task: object, state: State, edge: int) -> State:
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Keep the library's progress bar and log out of a notebook."""
     with contextlib.redirect_stderr(io.StringIO()):
         yield

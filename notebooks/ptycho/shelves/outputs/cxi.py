@@ -26,7 +26,9 @@ def cxi(path: Path, scan: Scan, state: State) -> None:
         image.create_dataset("data", data=state.sample, compression="gzip", shuffle=True)
         image["data_space"], image["data_type"] = "real", "transmission"
         put(image, "image_size", np.array(state.sample.shape[::-1]) * pixel, "m")
-        image["process_1/command"] = " then ".join(dict.fromkeys(name for name, _, _ in state.errors))
+        image["process_1/command"] = " then ".join(
+            dict.fromkeys(name for name, _, _ in state.errors)
+        )
         image["process_1/epoch"] = [epoch for _, epoch, _ in state.errors]
         image["process_1/error"] = [error for _, _, error in state.errors]
         source = entry.create_group("instrument_1/source_1")

@@ -7,7 +7,9 @@ from ..shelf import Count, Positive, preparations
 
 
 @preparations.put("orient")
-def orient(scan: Scan, swap: bool = False, flip_rows: bool = False, flip_columns: bool = False) -> Scan:
+def orient(
+    scan: Scan, swap: bool = False, flip_rows: bool = False, flip_columns: bool = False
+) -> Scan:
     """Turn the positions' axes: which motor direction is which is the first thing to go wrong."""
     rows, columns = scan.positions_m.T[:: -1 if swap else 1]
     signs = -1 if flip_rows else 1, -1 if flip_columns else 1

@@ -100,7 +100,9 @@ def directions(detector: h5py.Group) -> tuple[np.ndarray, np.ndarray, float]:
         basis = np.array([[0, -y, 0], [-x, 0, 0]])
     row, column = np.linalg.norm(basis, axis=1)
     if not np.isclose(row, column, rtol=1e-4):
-        raise ScanError(f"its pixels are not square, {row:g} m by {column:g} m: rebin the frames first")
+        raise ScanError(
+            f"its pixels are not square, {row:g} m by {column:g} m: rebin the frames first"
+        )
     return basis[0] / row, basis[1] / column, float(row)
 
 

@@ -108,5 +108,8 @@ def write(path: Path, scan: Scan) -> None:
         measurement.attrs["max_sum"] = np.uint32(scan.frames.sum(axis=(1, 2)).max())
         measurement["positions"] = (corner - corner.min(axis=0)).astype(np.uint32)
         measurement.create_dataset(
-            "data", data=np.fft.ifftshift(scan.frames, axes=(1, 2)), compression="gzip", shuffle=True
+            "data",
+            data=np.fft.ifftshift(scan.frames, axes=(1, 2)),
+            compression="gzip",
+            shuffle=True,
         )
