@@ -7,7 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 from fluorescence import Setup
-from PyMca5.PyMcaIO import specfilewrapper
+from own_spectra import read_spectrum
+
+from workbench.readings import Reading
 
 UNITS = {"kev": "keV", "hz": "1/s", "s": "s", "deg": "deg", "cm2": "cm2", "cm": "cm"}  # by a name's ending
 COMPRESSED = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
@@ -62,5 +64,11 @@ def write_mca(path: Path, spectrum: np.ndarray, title: str) -> None:
 
 
 def read_mca(path: Path) -> np.ndarray:
-    """Return the first spectrum of a SPEC file: (channels,) float64."""
-    return np.asarray(specfilewrapper.Specfile(str(path))[0].mca(1), float)
+    """Return the one spectrum of a file, from channel 0 on: (channels,) float64.
+
+    Channels before the file's first one hold no counts.
+    """
+    found = read_spectrum(path, Reading(path.name))
+    spectrum = np.zeros(int(found.channels[-1]) + 1)
+    spectrum[found.channels.astype(int)] = found.counts
+    return spectrum
