@@ -1,6 +1,7 @@
 """Images and geometries of your own: which frame, what is no measurement, and what doesn't fit."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import fabio
@@ -23,6 +24,7 @@ from workbench.readings import (
 )
 from workbench.readings.arrays import Pixels, by, mask_of, same_length, unusable, with_axes
 from workbench.readings.hdf5 import array, complete, dataset, numeric, place_in, unit_of
+from workbench.readings.refusals import any_of
 
 GEOMETRY = ("distance", "poni1", "poni2", "rot1", "rot2", "rot3", "wavelength")
 MANY_NEGATIVE = 0.01
@@ -123,13 +125,13 @@ def named_detector(name: str) -> Detector:
     ReadingError
         pyFAI knows none of that name.
     """
-    place = Place(name, "", "DETECTOR")
-    try:
+    place, wanted = Place(name, "", "DETECTOR"), "a name of pyFAI's list, or a NeXus detector file"
+    if name.lower() not in Detector.registry and not Path(name).is_file():
+        near = get_close_matches(name.lower(), Detector.registry, 4)
+        hint = f"Did you mean {any_of(near)}?" if near else ""
+        raise ReadingError(place, "no such detector", wanted, hint)
+    with refusing(Place(name, "", "DETECTOR"), wanted):
         return detector_factory(name)
-    except Exception as error:
-        known = sorted(n for n in Detector.registry if n[:3] == name[:3].lower())[:6]
-        hint = f"Similar: {', '.join(known)}." if known else ""
-        raise ReadingError(place, "no such detector", "a name of pyFAI's list, or a NeXus file", hint) from error
 
 
 def bad_pixels(

@@ -9,7 +9,7 @@ import numpy as np
 from fluorescence import Setup
 from own_spectra import read_spectrum
 
-from workbench.readings import Reading
+from workbench.readings import Place, Reading, ReadingError
 
 UNITS = {"kev": "keV", "hz": "1/s", "s": "s", "deg": "deg", "cm2": "cm2", "cm": "cm"}  # by a name's ending
 COMPRESSED = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
@@ -67,8 +67,15 @@ def read_mca(path: Path) -> np.ndarray:
     """Return the one spectrum of a file, from channel 0 on: (channels,) float64.
 
     Channels before the file's first one hold no counts.
+
+    Raises
+    ------
+    ReadingError
+        It isn't one whole spectrum, or leaves channels out.
     """
     found = read_spectrum(path, Reading(path.name))
+    if found.channels[-1] - found.channels[0] != len(found.channels) - 1:
+        raise ReadingError(Place(path), "channels that leave others out", "one after the other")
     spectrum = np.zeros(int(found.channels[-1]) + 1)
     spectrum[found.channels.astype(int)] = found.counts
     return spectrum

@@ -123,8 +123,9 @@ class Images(Files):
         with self.refused(QuestionError, "turned.edf", "MASK_MARKS", "bad.*good"):
             self.judged(image(), mask=turned)
         self.assertTrue(self.judged(image(), mask=turned, marks="good").passed)
-        with self.refused(ReadingError, "no pixel"):
-            self.judged(image(), mask=path, marks="good")
+        opposite = self.judged(image(), mask=path, marks="good")
+        self.assertFalse(opposite.passed, str(opposite))
+        self.assertIn("FAILED  Counts that are used", str(opposite))
         with self.refused(ReadingError, "10 x 10", "500 x 460"):
             self.judged(image(), mask=self.edf(np.zeros((10, 10), np.uint8), "mask.edf"))
 

@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 import own_spectra
 import own_stacks
+import thin_section
+from fluorescence import RESIN
 
 from workbench import Checks
 from workbench.readings import QuestionError, Reading, ReadingError
@@ -151,6 +153,58 @@ class Fits(Files):
             )
             verdicts.append(checks.passed)
         self.assertEqual(verdicts, [True, True, False])
+
+
+class Maps(Files):
+    """Faults of maps and series turn a check red; right ones pass."""
+
+    def judged(self, judge, *arguments):
+        checks = Checks("Yours")
+        judge(checks, *arguments)
+        return checks
+
+    def test_a_wrong_energy_axis_of_a_map(self):
+        made = thin_section.section(3, (6, 8))
+        total = made.spectra.sum(axis=(0, 1), dtype=float)
+        matrix = {"fractions": RESIN, "density": 1.2, "thickness": 0.0025}
+        groups = thin_section.SECTION_GROUPS
+        model = fitting.configuration(made.setup, groups, fit_kev=(2.6, 15.4), matrix=matrix)
+        model["fit"].update(continuum=4, linpolorder=4)
+        for spectrum, passed in ((total, True), (np.roll(total, 25), False)):
+            checks = self.judged(consistency.judge_fit, "Sum", fitting.fit(model, spectrum))
+            self.assertEqual(checks.passed, passed, str(checks))
+
+    def test_counts_follow_the_beam(self):
+        rng = np.random.default_rng(1)
+        monitor = 1 - 0.06 * (np.arange(120) % 24) / 24
+        counts = rng.poisson(1e6 * monitor * np.linspace(1, 0.7, 120))
+        for used, verdict in (
+            (monitor, "The check passed"),
+            (1 / monitor, "1 of 1 check failed"),
+            (np.roll(monitor, 7), "1 of 1 check failed"),
+            (np.ones(120), "No check could be judged"),
+        ):
+            checks = self.judged(consistency.judge_monitor, counts, used)
+            self.assertEqual(checks.verdict, verdict, str(checks))
+
+    def test_pixels_add_up(self):
+        areas = {"Fe K": np.random.default_rng(1).normal(1000, 30, (10, 10))}
+        sigmas = {"Fe K": np.full((10, 10), 30.0)}
+        total = areas["Fe K"].sum()
+        below = {"Fe K": np.where(np.arange(10) == 3, -500, areas["Fe K"] + 150)}
+        for used, summed, passed in (
+            (areas, total, True),
+            (areas, 1.1 * total, False),
+            (below, below["Fe K"].sum(), False),
+        ):
+            result = {"Fe K": {"fitarea": summed}}
+            checks = self.judged(consistency.judge_map, used, sigmas, result)
+            self.assertEqual(checks.passed, passed, str(checks))
+
+    def test_numbers_that_were_divided_are_no_counts(self):
+        counts = np.random.default_rng(1).poisson(50, 1000)
+        self.assertTrue(self.judged(consistency.judge_counts, counts).passed)
+        self.assertFalse(self.judged(consistency.judge_counts, counts / 0.97).passed)
 
 
 class Stacks(Files):
