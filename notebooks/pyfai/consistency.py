@@ -12,6 +12,8 @@ LARGEST_SHIFT_PX = 0.5  # of a ring's radius, as it goes around
 LARGEST_SPREAD_PERCENT = 0.1  # of the lattice parameter, from ring to ring
 LEAST_KEPT_PERCENT = 50.0
 LEAST_RINGS = 3
+STEADY = 0.005
+"""What a frame's total may differ from its neighbours' beyond counting, as a part of it."""
 
 WATER_KEV = np.array([5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100])
 WATER_PER_CM = np.array([42.58, 24.64, 10.37, 5.329, 1.673, 0.8096, 0.3756, 0.2683, 0.2269, 0.2059, 0.1837, 0.1707])
@@ -207,10 +209,15 @@ def judge_pixels(checks: Checks, counts: np.ndarray, bad: np.ndarray, marked: np
     order = np.argsort(where, kind="stable")
     groups = np.split(values[order], np.searchsorted(where[order], np.arange(1, 400)))
     middle = np.array([np.median(g) if g.size else np.nan for g in groups])[where]
-    scatter = np.array([1.4826 * np.median(np.abs(g - np.median(g))) if g.size else np.nan for g in groups])[where]
+    scatter = np.array([spread_of(g) if g.size else np.nan for g in groups])[where]
     spread = np.maximum(scatter, np.sqrt(np.clip(middle, 1, None)))
     far = 100 * np.mean(np.abs(values - middle) > 20 * spread)
     checks.below("Pixels far from all others at their radius", got=far, limit=0.1, unit="%")
+
+
+def spread_of(values: np.ndarray) -> float:
+    """Return the standard deviation that the middle half of the values tells, outliers or not."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
 def judge_halves(checks: Checks, one: np.ndarray, other: np.ndarray, sigma: np.ndarray) -> None:
@@ -229,8 +236,7 @@ def judge_halves(checks: Checks, one: np.ndarray, other: np.ndarray, sigma: np.n
         checks.not_judged(name, why="too few bins with pixels of both")
         return
     pull = (one - other)[good] / sigma[good]
-    width = 1.4826 * float(np.median(np.abs(pull - np.median(pull))))
-    checks.close(name, got=width, truth=1, within=0.5)
+    checks.close(name, got=spread_of(pull), truth=1, within=0.5)
 
 
 def water_per_cm(energy_kev: float) -> float:
@@ -268,17 +274,18 @@ def judge_alternate(checks: Checks, curves: np.ndarray, errors: np.ndarray) -> N
     ----------
     curves, errors : (frames, n)
     """
-    name = "Each frame against the mean of its neighbours, over its error: width"
+    name = "Total of a frame against the mean of its neighbours': scatter"
     if len(curves) < 5:
         checks.not_judged(name, why="fewer than five frames")
         return
-    off = curves[1:-1] - (curves[:-2] + curves[2:]) / 2
-    error = np.sqrt(errors[1:-1] ** 2 + (errors[:-2] ** 2 + errors[2:] ** 2) / 4)
-    good = np.isfinite(off) & (error > 0)
-    if not good.any():
-        checks.not_judged(name, why="no errors")
+    good = np.isfinite(curves).all(axis=0) & np.isfinite(errors).all(axis=0)
+    total, error = curves[:, good].sum(axis=1), np.sqrt((errors[:, good] ** 2).sum(axis=1))
+    if not np.median(total) > 0:
+        checks.not_judged(name, why="no counts")
         return
-    checks.close(name, got=1.4826 * float(np.median(np.abs(off[good] / error[good]))), truth=1, within=0.5)
+    off = (total[1:-1] - (total[:-2] + total[2:]) / 2) / np.median(total)
+    noise = np.sqrt(1.5) * np.median(error) / np.median(total)
+    checks.below(name, got=100 * spread_of(off), limit=100 * (STEADY + 3 * noise), unit="%")
 
 
 NO_SPLIT = ("no", "csr", "cython")

@@ -116,7 +116,7 @@ def name_of(unit: object) -> str | None:
     return next(filter(None, known), None)
 
 
-def text_of(value: object) -> str:
+def text_of(value: Any) -> str:
     """Return the text of an attribute, which files hold as text, bytes, or an array of one."""
     while hasattr(value, "tolist") or isinstance(value, list | tuple):
         value = value.tolist() if hasattr(value, "tolist") else (value[0] if value else None)
