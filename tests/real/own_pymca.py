@@ -187,6 +187,19 @@ class Maps(Files):
             checks = self.judged(consistency.judge_monitor, counts, used)
             self.assertEqual(checks.verdict, verdict, str(checks))
 
+    def test_an_energy_axis_that_is_off(self):
+        right = {"off_ev": 5, "element": "Fe", "gain": 0.01, "fitted_gain": 0.01, "stated": None}
+        for fault, passed in (
+            ({}, True),
+            ({"stated": 0.01003}, True),
+            ({"off_ev": -60}, False),
+            ({"fitted_gain": 0.0102}, False),
+            ({"stated": 0.02}, False),
+        ):
+            checks = Checks("Yours")
+            consistency.judge_axis(checks, **{**right, **fault})
+            self.assertEqual(checks.passed, passed, str(checks))
+
     def test_pixels_add_up(self):
         areas = {"Fe K": np.random.default_rng(1).normal(1000, 30, (10, 10))}
         sigmas = {"Fe K": np.full((10, 10), 30.0)}
