@@ -131,6 +131,7 @@ def test_a_report_is_written_where_the_run_asks(checks, tmp_path, monkeypatch, c
         "got": "1 Å",
         "tolerance": "± 0.1 Å",
         "passed": True,
+        "judged": True,
     }
     assert "All" not in capsys.readouterr().err
 
@@ -156,3 +157,19 @@ def test_numbers_have_six_digits_and_their_unit():
     assert quantity(1234567.0, "ppm") == "1.23457e+06 ppm"
     assert quantity(float("nan"), "m") == "nan m"
     assert quantity(2, "") == "2"
+
+
+def test_what_could_not_be_judged_is_said_and_counts_neither_way(checks):
+    checks.not_judged("Gain", why="the file states <none>", expected="1")
+    assert not checks.passed
+    assert checks.verdict == "No check could be judged"
+    checks.equal("Rings", got=7, truth=7)
+    assert checks.passed
+    assert checks.verdict == "The check passed, 1 could not be judged"
+    assert "unsure  Gain   the file states <none>" in str(checks)
+    html = checks._repr_html_()
+    assert "? could not be judged" in html
+    assert "the file states &lt;none&gt;" in html
+    checks.equal("Rings", got=7, truth=9)
+    assert not checks.passed
+    assert checks.verdict == "1 of 1 check failed, 1 could not be judged"

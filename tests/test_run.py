@@ -41,6 +41,19 @@ def test_one_failed_check_fails_the_notebook_and_is_named(results, capsys):
     assert "  FAILED Residual: 9 (expected below 1)" in outcome.text
 
 
+def test_what_could_not_be_judged_is_neither_ok_nor_failed(results, capsys):
+    checks = Checks("Fit")
+    checks.equal("Count", got=2, truth=2)
+    checks.not_judged("Gain", why="no calibration")
+    checks.report()
+    outcome = judge("a.ipynb", results, "a.ipynb")
+    assert outcome.passed
+    assert outcome.text.splitlines()[-2:] == [
+        "  unsure Gain: no calibration",
+        "  Fit: The check passed, 1 could not be judged",
+    ]
+
+
 def test_every_report_of_a_notebook_counts(results, capsys):
     for title, got in (("A bad start", 9), ("Good end", 0)):
         checks = Checks(title)

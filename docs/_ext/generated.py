@@ -24,6 +24,8 @@ from hub.software import SoftwareCatalogue, load_software
 from hub.usecases import NOTEBOOKS, load_use_cases
 from spawners.backends import BACKENDS
 from workbench.manifest import NAME_PATTERN, Manifest
+from workbench.readings.gaps import MARKS
+from workbench.readings.units import table
 from workbench.words import size_text
 
 ROOT = Path(__file__).parents[2]
@@ -352,6 +354,20 @@ def data_sets() -> str:
     return "\n".join(rows)
 
 
+def marks() -> str:
+    """Return the numbers that stand for no measurement, by type."""
+    rows = [
+        f"| `{kind}` | {number} | {why} |" for kind, m in MARKS.items() for number, why in m.items()
+    ]
+    return "\n".join(["| type | number | taken for |", "| --- | --- | --- |", *rows])
+
+
+def units() -> str:
+    """Return the units that readers know, by kind, and their other spellings."""
+    rows = [f"| {kind} | `{unit}` | {words} |" for kind, unit, words in table()]
+    return "\n".join(["| of | unit | also written |", "| --- | --- | --- |", *rows])
+
+
 def backends() -> str:
     """Return the kinds of backend, as the union names them."""
     rows = ["| Kind | What it is | Spawner class |", "| --- | --- | --- |"]
@@ -366,6 +382,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "command-line": command_line,
     "data-sets": data_sets,
     "decisions": decision_index.index,
+    "marks": marks,
     "manifest": lambda: model_reference(Manifest),
     "programs": programs,
     "routes": routes,
@@ -373,6 +390,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "sites": sites,
     "software": lambda: model_reference(SoftwareCatalogue),
     "state": state,
+    "units": units,
     "use-cases": use_cases,
     "variables": variables,
 }

@@ -4,7 +4,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +75,13 @@ def read(path: Path, names: Mapping[str, str]) -> dict[str, np.ndarray]:
 
 
 def integrate(
-    path: Path, *, poni: str, bins: int, names: Mapping[str, str], settings: Mapping[str, Any]
+    path: Path,
+    *,
+    poni: str,
+    bins: int,
+    names: Mapping[str, str],
+    settings: Mapping[str, Any],
+    mask: np.ndarray | None = None,
 ) -> Reduced:
     """Return the curve of one file's frame, divided by its monitor.
 
@@ -90,12 +96,14 @@ def integrate(
         Where the file has its ``frame``, ``mask`` and ``monitor``.
     settings : mapping
         What else ``integrate1d`` takes.
+    mask : (ny, nx) bool, optional
+        True where a pixel is bad, in place of what the file says.
     """
     found = read(path, names)
     curve = integrator(poni).integrate1d(
         np.squeeze(found["frame"]),
         bins,
-        mask=found["mask"] != 0,
+        mask=found["mask"] != 0 if mask is None else mask,
         normalization_factor=float(np.squeeze(found["monitor"])),
         method=("no", "csr", "cython"),
         **settings,
@@ -134,6 +142,7 @@ def play(
     order: list[int],
     ways: Mapping[int, Callable[[Path, bytes], None]],
     every_s: float,
+    rows: Sequence[int] | None = None,
 ) -> threading.Thread:
     """Start to write a stack's frames into a folder, a file each, and return the thread.
 
@@ -149,6 +158,8 @@ def play(
         How a frame's file is written, where not `whole`.
     every_s : float
         Pause between two frames.
+    rows : sequence of int, optional
+        Where in the stack each number is; None: at that index.
     """
 
     def write() -> None:
@@ -158,10 +169,11 @@ def play(
                 scratch = folder / "frame.tmp"
                 with h5py.File(scratch, "w") as file:
                     packed = hdf5plugin.Bitshuffle(cname="lz4")
-                    frame = source[names["frame"]][number : number + 1]
+                    row = number if rows is None else int(rows[number])
+                    frame = source[names["frame"]][row : row + 1]
                     file.create_dataset(names["frame"], data=frame, chunks=frame.shape, **packed)
                     file.create_dataset(names["mask"], data=mask, compression="gzip")
-                    file[names["monitor"]] = source[names["monitor"]][number]
+                    file[names["monitor"]] = source[names["monitor"]][row]
                 ways.get(number, whole)(folder / f"frame_{number:04d}.h5", scratch.read_bytes())
                 time.sleep(every_s)
             scratch.unlink()

@@ -53,11 +53,11 @@ def scaled(image: np.ndarray, *, percentile: float = 99.5, gamma: float = 1.0) -
     Parameters
     ----------
     image : (ny, nx) array_like
-        Any unit.
+        Any unit; NaN, where nothing was measured, is shown as nothing.
     percentile : float
         The value shown at full brightness is this percentile of the image.
     gamma : float
         Below 1 lifts what is faint, above 1 hides it.
     """
-    low, high = 0.0, float(np.percentile(image, percentile))
-    return np.clip((image - low) / (high - low or 1.0), 0, 1) ** gamma
+    low, high = 0.0, float(np.nanpercentile(image, percentile))
+    return np.clip((np.nan_to_num(image) - low) / (high - low or 1.0), 0, 1) ** gamma

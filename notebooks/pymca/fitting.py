@@ -99,7 +99,9 @@ def prepared(configuration: Mapping) -> ClassMcaTheory.McaTheory:
     return theory
 
 
-def fit(model: Mapping | ClassMcaTheory.McaTheory, spectrum: np.ndarray) -> dict:
+def fit(
+    model: Mapping | ClassMcaTheory.McaTheory, spectrum: np.ndarray, channels: np.ndarray | None = None
+) -> dict:
     """Fit one spectrum and return what PyMca's ``McaTheory`` says of it.
 
     Parameters
@@ -108,6 +110,8 @@ def fit(model: Mapping | ClassMcaTheory.McaTheory, spectrum: np.ndarray) -> dict
         A fit configuration, or what `prepared` made of it.
     spectrum : (channels,) array_like
         Counts.
+    channels : (channels,) array_like, optional
+        Their numbers; None counts from 0.
 
     Returns
     -------
@@ -117,7 +121,8 @@ def fit(model: Mapping | ClassMcaTheory.McaTheory, spectrum: np.ndarray) -> dict
         quantification needs.
     """
     theory = prepared(model) if isinstance(model, Mapping) else model
-    theory.setData(np.arange(len(spectrum)), np.asarray(spectrum, float))
+    numbers = np.arange(len(spectrum)) if channels is None else np.asarray(channels, float)
+    theory.setData(numbers, np.asarray(spectrum, float))
     theory.estimate()
     _, result = theory.startfit(digest=1)
     result["rates"] = theory._fluoRates

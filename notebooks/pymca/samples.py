@@ -1,6 +1,6 @@
 """The two mapped samples of notebook 02: their spectra, and what is known before anything is fitted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,7 +8,10 @@ import fluorescence
 import h5py
 import mda
 import numpy as np
+import own_stacks
 import thin_section
+
+from workbench.readings import Reading
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Sample:
         Groups whose errors are looked at one by one.
     stated : dict of str to float
         Areal densities that somebody else states, µg/cm²; empty for none.
+    usable : (rows, columns) bool, optional
+        Pixels that hold a spectrum; None: all.
     """
 
     spectra: np.ndarray = field(repr=False)
@@ -55,6 +60,12 @@ class Sample:
     partners: tuple[str, str]
     strong: tuple[str, ...]
     stated: Mapping[str, float] = field(default_factory=dict)
+    usable: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def good(self) -> np.ndarray:
+        """Which pixels hold a spectrum: (rows, columns) bool."""
+        return np.ones(self.spectra.shape[:2], bool) if self.usable is None else self.usable
 
     @property
     def matrix(self) -> dict:
@@ -63,10 +74,37 @@ class Sample:
         return {"fractions": self.fractions, "density": self.density, "thickness": thickness}
 
 
-def soil(path: Path, name: str = "entry/measurement/xrf") -> Sample:
-    """Return the soil's section, or your own stack, from an HDF5 file."""
+def own(
+    path: Path, name: str, reading: Reading, *, axes: Sequence[str] | None = None, detector: int | None = None
+) -> Sample:
+    """Return a map of your own, which is taken to be of the soil's elements and experiment.
+
+    Parameters
+    ----------
+    path, name, reading, axes, detector
+        As for `own_stacks.read_stack`.
+    """
+    stack = own_stacks.read_stack(path, name, reading, axes=axes, detector=detector)
+    sample = replace(_section(stack.spectra), usable=stack.good)
+    setup = sample.setup
+    reading.assumed(
+        f"the tutorial's experiment: {setup.energy_kev:g} keV, {setup.photons:.1e} photons a pixel, "
+        f"{1000 * setup.gain_kev:g} eV a channel from {setup.zero_kev:g} keV, a thin section in resin, "
+        f"{sample.pixel_um:g} µm a pixel",
+        "`own` in samples.py",
+    )
+    reading.assumed(f"the lines {', '.join(sample.groups)}", "`own` in samples.py")
+    return sample
+
+
+def soil(path: Path) -> Sample:
+    """Return the soil's section from its HDF5 file."""
     with h5py.File(path) as file:
-        spectra = file[name][()].astype(np.float32)
+        return _section(file["entry/measurement/xrf"][()].astype(np.float32))
+
+
+def _section(spectra: np.ndarray) -> Sample:
+    """Return a map with what is known of the soil's section."""
     # Energy, flux, time and geometry are known. The detector's axis and resolution are guessed.
     setup = replace(
         thin_section.SECTION_SETUP, zero_kev=0.0, gain_kev=0.0194, noise_kev=0.100, fano=0.12

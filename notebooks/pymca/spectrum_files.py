@@ -8,7 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 from fluorescence import Setup
-from PyMca5.PyMcaIO import specfilewrapper
+from own_spectra import read_spectrum
+
+from workbench.readings import Place, Reading, ReadingError
 
 UNITS = {
     "kev": "keV",
@@ -70,5 +72,18 @@ def write_mca(path: Path, spectrum: np.ndarray, title: str) -> None:
 
 
 def read_mca(path: Path) -> np.ndarray:
-    """Return the first spectrum of a SPEC file: (channels,) float64."""
-    return np.asarray(specfilewrapper.Specfile(str(path))[0].mca(1), float)
+    """Return the one spectrum of a file, from channel 0 on: (channels,) float64.
+
+    Channels before the file's first one hold no counts.
+
+    Raises
+    ------
+    ReadingError
+        It isn't one whole spectrum, or leaves channels out.
+    """
+    found = read_spectrum(path, Reading(path.name))
+    if found.channels[-1] - found.channels[0] != len(found.channels) - 1:
+        raise ReadingError(Place(path), "channels that leave others out", "one after the other")
+    spectrum = np.zeros(int(found.channels[-1]) + 1)
+    spectrum[found.channels.astype(int)] = found.counts
+    return spectrum

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from own_files import check_own_files
 from portals import BEAMHUB, ROOT
 
 from hub.cli.run import environment, variables
@@ -108,3 +109,9 @@ def test_a_mistake_at_small_angles_fails_a_check(
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"FAILED {MISTAKES[mistake]}" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_files_of_ones_own_are_read_right_or_told(state_folder: Callable[[], Path]) -> None:
+    check_own_files(PYFAI, environment(PYFAI, state_folder()), "own_pyfai")

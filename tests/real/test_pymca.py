@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from own_files import check_own_files
 from portals import ROOT
 
 from hub.cli.run import environment, variables
@@ -55,3 +56,9 @@ def test_secondary_fluorescence_is_shermans_and_the_alloy_stays_secret(
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_files_of_ones_own_are_read_right_or_told(state_folder: Callable[[], Path]) -> None:
+    check_own_files(PYMCA, environment(PYMCA, state_folder()), "own_pymca")

@@ -4,7 +4,7 @@ These need nothing but Python. `workbench.readings.arrays` needs NumPy, `workben
 h5py; both are imported by name, where a use case has them.
 """
 
-from .choices import chosen, fraction, plausible
+from .choices import chosen, fraction, named, plausible
 from .reading import Reading
 from .refusals import Place, QuestionError, ReadingError, refusing
 from .units import Conversion, conversion, quantity, quantity_of_text
@@ -18,6 +18,7 @@ __all__ = [
     "chosen",
     "conversion",
     "fraction",
+    "named",
     "plausible",
     "quantity",
     "quantity_of_text",

@@ -1,6 +1,7 @@
 """Which pixels hold no measurement, what a mask means, and which axes an array has."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from .gaps import MARKS
 from .reading import Reading
 from .refusals import Place, QuestionError, ReadingError
 
-Pixels = NDArray[np.bool_]
+Pixels: TypeAlias = NDArray[np.bool_]
 LARGEST_SHARE = 0.5
 """More than this part of a detector is not masked by anybody who wants to measure."""
 

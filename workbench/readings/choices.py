@@ -1,10 +1,18 @@
 """Which one of several, and whether a number can be what it claims to be."""
 
 import math
+from collections.abc import Sequence
 
 from .reading import Reading
-from .refusals import Place, QuestionError, ReadingError
+from .refusals import Place, QuestionError, ReadingError, any_of
 from .units import number, quantity, text_of
+
+PLURALS = {"spectrum": "spectra", "entry": "entries"}
+
+
+def several(count: int, what: str) -> str:
+    """Return how many there are: ``1 scan``, ``3 spectra``."""
+    return f"{count} {what if count == 1 else PLURALS.get(what, f'{what}s')}"
 
 
 def chosen(
@@ -39,14 +47,16 @@ def chosen(
     numbers = range(first, first + count)
     if wanted is None:
         if count > 1:
-            raise QuestionError(place, f"{count} {what}s", [str(n) for n in numbers])
+            raise QuestionError(place, several(count, what), [str(n) for n in numbers])
         return 0
     if wanted not in numbers:
         expected = f"{place.parameter} from {numbers[0]} to {numbers[-1]}"
-        raise ReadingError(place, f"{count} {what}s, but none with the number {wanted}", expected)
+        raise ReadingError(
+            place, f"{several(count, what)}, but none with the number {wanted}", expected
+        )
     if count > 1:
         reading.took(f"{what} {wanted} of {count}, counted from {first}", place.parameter)
-        reading.left_out(f"the other {count - 1} {what}s", place.parameter)
+        reading.left_out(f"the other {several(count - 1, what)}", place.parameter)
     return wanted - first
 
 
@@ -98,3 +108,35 @@ def fraction(value: object, unit: object, what: str, place: Place, reading: Read
     if not 0 < part <= 1:
         raise ReadingError(place, f"{what} {part:g}", "more than 0 and at most 1 (100 %)")
     return part
+
+
+def named(names: Sequence[str], wanted: object, what: str, place: Place, reading: Reading) -> int:
+    """Return the index of the one to take of several with names of their own.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All there are.
+    wanted : str, int or None
+        The name that was asked for by the place's parameter; None if nobody asked.
+    what, place, reading
+        As for `chosen`.
+
+    Raises
+    ------
+    QuestionError, ReadingError
+        As `chosen` does.
+    """
+    if not names:
+        raise ReadingError(place, f"no {what}", f"at least one {what}")
+    if wanted is None:
+        if len(names) > 1:
+            raise QuestionError(place, several(len(names), what), [repr(name) for name in names])
+        return 0
+    if str(wanted) not in names:
+        expected = f"{place.parameter} = {any_of([repr(name) for name in names])}"
+        raise ReadingError(place, f"no {what} {wanted}", expected)
+    if len(names) > 1:
+        reading.took(f"{what} {wanted}, one of {len(names)}", place.parameter)
+        reading.left_out(f"the other {several(len(names) - 1, what)}", place.parameter)
+    return list(names).index(str(wanted))

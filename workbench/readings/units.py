@@ -108,13 +108,15 @@ def name_of(unit: object) -> str | None:
     """Return the table's name of a unit; None of one that it hasn't, empty where none is said."""
     word = text_of(unit)
     plain = word.replace("µ", "u").replace("μ", "u").replace("⁻¹", "-1").replace("²", "2")
-    plain = plain.replace("^", "").strip(" .[]()")
+    plain = plain.replace("^", "").strip(" []()")
     if not plain:
-        return "" if not word else ("%" if "%" in word else None)
-    return EXACT.get(plain) or FOLDED.get(plain.lower())
+        return None if word else ""
+    spellings = (plain, plain.strip("."))
+    known = (EXACT.get(w) or FOLDED.get(w.lower()) for w in spellings)
+    return next(filter(None, known), None)
 
 
-def text_of(value: object) -> str:
+def text_of(value: Any) -> str:
     """Return the text of an attribute, which files hold as text, bytes, or an array of one."""
     while hasattr(value, "tolist") or isinstance(value, list | tuple):
         value = value.tolist() if hasattr(value, "tolist") else (value[0] if value else None)
