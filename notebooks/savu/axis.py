@@ -201,9 +201,10 @@ def in_view(lines: np.ndarray) -> bool:
     ----------
     lines : (projections, rows, columns) float64
     """
-    parts = (np.s_[:EDGE_PX], np.s_[EDGE_PX : 2 * EDGE_PX], np.s_[-2 * EDGE_PX : -EDGE_PX], np.s_[-EDGE_PX:])
+    half = EDGE_PX // 2
+    parts = (np.s_[:half], np.s_[half:EDGE_PX], np.s_[-EDGE_PX:-half], np.s_[-half:])
     left, left_inner, right_inner, right = (lines[..., part].mean(axis=(1, 2)) for part in parts)
-    same = np.stack([left - right, left - left_inner, right - right_inner])
+    same = np.stack([left + left_inner - right - right_inner, left - left_inner, right - right_inner])
     return bool(np.percentile(abs(same), 95) < 0.03 * np.percentile(lines, 99) + 0.02)
 
 

@@ -203,7 +203,7 @@ lost = passed * np.linspace(1, 0.6, 91)[:, None, None]
 assert "Attenuation of a whole projection, scatter over the angles" in failed(scan, lost, found)[0]
 off = replace(found, ways={**found.ways, axis.VO: found.centre_px + 4})
 assert any(name.startswith("Axis by") for name in failed(scan, passed, off)[0])
-noisy = passed * np.random.default_rng(3).normal(1, 0.04, passed.shape)
+noisy = passed * np.random.default_rng(3).normal(1, 0.03, passed.shape)
 assert "Noise beside the sample, over that of the flats" in failed(scan, noisy, found)[0]
 wide, cut = scan_of(half, 66.6, wide=1.8)
 names, checks = failed(wide, cut, axis.find(cut, half))
