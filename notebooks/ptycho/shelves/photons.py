@@ -27,6 +27,9 @@ class Fit:
         can't be, unless what is fitted are no photons.
     over_mean : float
         The same over that of the mean pattern, which knows nothing of the sample.
+    unexplained : float
+        The latter with what photon noise leaves taken off both: the share of what changes from frame
+        to frame that the model doesn't know.
     worst_frame : float
         The largest of any frame over the median of all.
     counted : float
@@ -37,6 +40,7 @@ class Fit:
 
     over_photons: float
     over_mean: float
+    unexplained: float
     worst_frame: float
     counted: float
     whole: bool
@@ -72,10 +76,13 @@ def fit_of(scan: Scan, state: State, counts_per_photon: float = 1.0) -> Fit:
     off = np.sum((amplitudes - measured) ** 2, axis=1)
     allowed = np.sum(left_by_photons(amplitudes**2), axis=1)
     mean = np.sqrt(np.mean(measured**2, axis=0))
+    by_mean = float(np.sum((mean - measured) ** 2))
+    changes = max(by_mean - float(allowed.sum()), 1e-12)
     by_frame = off / np.maximum(allowed, 1e-12)
     return Fit(
         over_photons=float(off.sum() / max(allowed.sum(), 1e-12)),
-        over_mean=float(off.sum() / max(np.sum((mean - measured) ** 2), 1e-12)),
+        over_mean=float(off.sum() / max(by_mean, 1e-12)),
+        unexplained=max(0.0, float(off.sum() - allowed.sum())) / changes,
         worst_frame=float(by_frame.max() / max(np.median(by_frame), 1e-12)),
         counted=float(np.sum(amplitudes**2) / max(np.sum(measured**2), 1e-12)),
         whole=bool((scan.frames == np.rint(scan.frames)).all()),
@@ -85,14 +92,17 @@ def fit_of(scan: Scan, state: State, counts_per_photon: float = 1.0) -> Fit:
 def judge(checks: Checks, scan: Scan, state: State, counts_per_photon: float = 1.0) -> None:
     """Add the checks of a reconstruction that need no truth."""
     fit = fit_of(scan, state, counts_per_photon)
+    unknown = "Changes from frame to frame that the model doesn't know, photon noise apart"
     least, most = "Distance to the data over what photon noise leaves: not less", "Distance to the data over what photon noise leaves"
     if fit.whole or counts_per_photon != 1:
         checks.above(least, got=fit.over_photons, limit=0.5)
-        checks.below(most, got=fit.over_photons, limit=6)
+        checks.below(most, got=fit.over_photons, limit=5)
+        checks.below(unknown, got=100 * fit.unexplained, limit=20, unit="%")
     else:
         why = "counts aren't whole photons: set COUNTS_PER_PHOTON"
-        checks.not_judged(most, why=why, expected="0.5 to 6")
-    checks.below("Distance to the data over that of the mean pattern", got=fit.over_mean, limit=0.6)
+        checks.not_judged(most, why=why, expected="0.5 to 5")
+        checks.not_judged(unknown, why=why, expected="below 20 %")
+    checks.below("Distance to the data over that of the mean pattern", got=fit.over_mean, limit=0.5)
     checks.below("Worst frame over the usual one", got=fit.worst_frame, limit=6)
     checks.close("Light of the model over that measured", got=fit.counted, truth=1, within=0.1)
     checks.below("Middle of the light, away from the frame's", got=off_centre(scan), limit=scan.edge / 8, unit="px")
