@@ -1,18 +1,16 @@
 """The steps from a scan to a volume, on Algotom and the ASTRA Toolbox, and how their results are judged."""
 
 import os
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import algotom.prep.calculation as calculation
 import algotom.prep.correction as correction
 import algotom.prep.removal as removal
 import algotom.rec.reconstruction as reconstruction
 import astra
 import numpy as np
-from scipy.ndimage import map_coordinates, median_filter
+from scipy.ndimage import map_coordinates, median_filter, shift
 
 LEAST_TRANSMISSION = 1e-3  # below it is noise, and a logarithm needs something above 0
 
@@ -41,9 +39,23 @@ def each(function: Callable[[np.ndarray], np.ndarray], sinograms: np.ndarray) ->
 
 
 def correct(projections: np.ndarray, flats: np.ndarray, darks: np.ndarray) -> np.ndarray:
-    """Return transmissions: (frames, rows, columns) float32, no unit."""
-    made = correction.flat_field_correction(projections, flats.mean(axis=0), darks.mean(axis=0))
-    return np.clip(made, LEAST_TRANSMISSION, None).astype(np.float32)
+    """Return transmissions: (frames, rows, columns) float32, no unit.
+
+    Pixels that see no light, or hold no number, are filled from their neighbours in the row.
+    """
+    flat, dark = flats.mean(axis=0), darks.mean(axis=0)
+    made = correction.flat_field_correction(projections, flat, dark)
+    unknown = ~np.isfinite(made) | (flat <= dark)
+    return np.clip(filled(made, unknown), LEAST_TRANSMISSION, None).astype(np.float32)
+
+
+def filled(stack: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Return a stack whose unknown pixels lie on straight lines between their neighbours in a row."""
+    stack, columns = stack.copy(), np.arange(stack.shape[-1])
+    for frame, row in np.argwhere(unknown.any(axis=-1)):
+        line, bad = stack[frame, row], unknown[frame, row]
+        line[bad] = 1 if bad.all() else np.interp(columns[bad], columns[~bad], line[~bad])
+    return stack
 
 
 def remove_zingers(transmissions: np.ndarray, threshold: float = 0.3, size: int = 1) -> np.ndarray:
@@ -57,47 +69,6 @@ def remove_zingers(transmissions: np.ndarray, threshold: float = 0.3, size: int 
 def remove_rings(transmissions: np.ndarray, size: int = 21) -> np.ndarray:
     """Return transmissions whose columns fit their neighbours, by sorting (Vo et al. 2018)."""
     return each(lambda sinogram: removal.remove_stripe_based_sorting(sinogram, size), transmissions)
-
-
-def find_centre(sinogram: np.ndarray, angles_deg: np.ndarray, step: float = 0.1) -> float:
-    """Return the column of the axis by Vo's method, px.
-
-    It is looked for within a sixteenth of the width about the middle, and within a quarter where it
-    seems to lie at the end of that. Half pixels come before the fine step, which is a third of
-    the work of taking the fine step all along.
-
-    Parameters
-    ----------
-    sinogram : (projections, columns) float32
-        Transmissions.
-    angles_deg : (projections,) float64
-        Over half a turn; of a scan that goes on, the first half turn is used.
-    step : float
-        Of the fine search, px.
-    """
-    half_turn = sinogram[abs(angles_deg - angles_deg[0]) < 180.1]
-    columns = sinogram.shape[1]
-    for reach in (columns // 16, columns // 4):
-        first, last = columns // 2 - reach, columns // 2 + reach
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is at the end: said by the next round
-            near = calculation.find_center_vo(half_turn, first, last, step=0.5, ncore=cores())
-        if first + 5 < near < last - 5:  # further than the 4 px that half pixels are tried over
-            break
-    return float(calculation.fine_search_cor(half_turn, near, 0.5, step, ncore=cores()))
-
-
-def centre_of_mass(sinogram: np.ndarray, angles_deg: np.ndarray) -> float:
-    """Return the column of the axis from the attenuation's centre of mass, px.
-
-    The centre of mass of a body that turns draws centre + x cos(angle) + y sin(angle). It holds only
-    where no projection is cut off at the camera's edges.
-    """
-    attenuation = -np.log(np.clip(sinogram, LEAST_TRANSMISSION, None))
-    mass = attenuation @ np.arange(sinogram.shape[1]) / attenuation.sum(axis=1)
-    angle = np.radians(angles_deg)
-    design = np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], axis=1)
-    return float(np.linalg.lstsq(design, mass, rcond=None)[0][0])
 
 
 def reconstruct(
@@ -190,6 +161,31 @@ def reconstruct_directly(
         astra.data2d.delete([into, of])
     astra.projector.delete(projector)
     return np.stack(slices).astype(np.float32) / np.float32(pixel_mm)
+
+
+def project(slices: np.ndarray, columns: int, centre_px: float, angles_deg: np.ndarray) -> np.ndarray:
+    """Return the line integrals of slices by the ASTRA Toolbox: (projections, rows, columns) float32.
+
+    Parameters
+    ----------
+    slices : (rows, side, side) float32
+        In 1/pixel.
+    columns : int
+        Of the camera.
+    centre_px : float
+        Column of the axis.
+    angles_deg : (projections,) float64
+    """
+    beams = astra.create_proj_geom("parallel", 1.0, columns, np.radians(angles_deg))
+    grid = astra.create_vol_geom(slices.shape[1], slices.shape[2])
+    projector = astra.create_projector("line", beams, grid)
+    made = []
+    for image in slices:
+        of, sinogram = astra.create_sino(np.ascontiguousarray(image), projector)
+        made.append(shift(sinogram, (0, centre_px - (columns - 1) / 2), order=1))
+        astra.data2d.delete(of)
+    astra.projector.delete(projector)
+    return np.stack(made, axis=1)
 
 
 # ---------------------------------------------------------------------------- judging

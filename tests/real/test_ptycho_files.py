@@ -117,7 +117,7 @@ says("not (positions, 3)", lambda: load(put(where, moved.T)))
 says("Positions must be in metres", lambda: load(put(where, moved * 1e6)))
 says("Positions must be in metres", lambda: load(put(where, moved * 1e-3)))
 says("are no numbers", lambda: load(put(where, np.where(moved > 1e-6, np.nan, moved))))
-says("known are m, mm", lambda: load(put(where, moved, units="steps")))
+says("known are km, m, cm, mm", lambda: load(put(where, moved, units="steps")))
 told = load(put(where, moved * 1e6, units="um"))
 assert np.abs(told.positions_m - scan.positions_m).max() < 1e-15
 scaled = load(put(where, moved * 1e6), preparations=[{"use": "affine", "scale": 1e-6}])

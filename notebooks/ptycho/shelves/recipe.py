@@ -6,9 +6,12 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from workbench.told import ToldError
+
 from .device import Wanted
 from .scan import Scan, ScanError, State
 from .shelf import Shelf, engines, outputs, preparations, readers, starts
+from .trust import trusted
 
 WORDS = {"missing": "is missing", "extra_forbidden": "a recipe has no such part"}
 
@@ -137,8 +140,8 @@ class Recipe(BaseModel):
             return self.prepare(read(path)).checked()
         existing(path)
         try:
-            return self.prepare(readers.use(name, self.reader.options, Path(path))).checked()
-        except (KeyError, OSError, ValueError) as error:
+            return self.prepare(trusted(readers.use(name, self.reader.options, Path(path)))).checked()
+        except Exception as error:  # a reader is anybody's code, given a file of any kind
             raise ScanError(f"{Path(path).name} by reader {name!r}: {sentence(error)}") from error
 
     def prepare(self, scan: Scan) -> Scan:
@@ -193,8 +196,8 @@ def read(path: Path) -> Scan:
     reasons = []
     for name in readers:
         try:
-            return readers[name](Path(path))
-        except ScanError as error:
+            return trusted(readers[name](Path(path)))
+        except ToldError as error:
             raise ScanError(f"{Path(path).name}: {error}") from error
         except Exception as error:  # noqa: BLE001 - a reader is anybody's code, given a file of any kind
             reasons.append(f"  {name}: {sentence(error)}")

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from workbench.readings import Reading
+from workbench.told import ToldError
+
 POSSIBLE_M = {
     "wavelength_m": ((1e-12, 2e-6), "Is it in nm or Å, or was an energy in eV taken for joules?"),
     "distance_m": ((1e-4, 200.0), "Is it in mm?"),
@@ -20,7 +23,7 @@ FEWEST = 4  # frames that can tell sample and probe apart at all
 LARGEST_PX = 16384  # along an object's edge: 2 GiB of complex numbers, beyond any scan of today
 
 
-class ScanError(ValueError):
+class ScanError(ToldError):
     """A file of a known kind, or its scan, that can't be right: what is wrong, and what to do."""
 
 
@@ -42,6 +45,10 @@ class Scan:
         A probe that came with the data.
     origin : str
         Where all this comes from.
+    bad : (positions, rows, columns) bool or None
+        Pixels that the file calls bad in some frames only; `trust` settles them.
+    reading : Reading or None
+        What was read, assumed and left out.
     """
 
     frames: np.ndarray
@@ -52,6 +59,8 @@ class Scan:
     pixel_m: float
     probe: np.ndarray | None = None
     origin: str = ""
+    bad: np.ndarray | None = None
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 3 or not self.frames.size:

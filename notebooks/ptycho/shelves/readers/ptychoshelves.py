@@ -14,6 +14,8 @@ import h5py
 import hdf5plugin  # noqa: F401  # for compressed frames
 import numpy as np
 
+from workbench.readings import Reading
+
 from ..scan import Scan, ScanError
 from ..shelf import Positive, readers
 
@@ -37,15 +39,20 @@ def ptychoshelves(
         good = np.zeros(frames.shape[1:], bool)
         for rows, columns, top, left in pairs(detector["modules"][()], 4):
             good[top : top + rows, left : left + columns] = True
+        reading = Reading("Your scan")
         for group in (detector, measurement):  # a pixel that is bad in one frame is left out of all
             if "bad_pixels" in group and group["bad_pixels"].size:
                 bad = pairs(group["bad_pixels"][()], 2)
                 good[bad[:, 0], bad[:, 1]] = False
+        if measurement.get("bad_pixels") is not None and measurement["bad_pixels"].size:
+            reading.left_out(f"{len(bad)} pixels of all frames, which the file calls bad in some")
+        reading.took(f"scan {scan}: {len(frames)} frames of {frames.shape[1]} × {frames.shape[2]} pixels")
+        reading.assumed("positions are whole pixels, as PtychoShelves prepares them")
     object_pixel = wavelength_m * distance_m / (frames.shape[1] * pixel_m)
     frames, good = np.fft.fftshift(frames, axes=(1, 2)), np.fft.fftshift(good)
     return Scan(
-        np.where(good, frames, 0), good, corner * object_pixel, wavelength_m, distance_m, pixel_m,
-        origin=Path(path).name,
+        frames, good, corner * object_pixel, wavelength_m, distance_m, pixel_m,
+        origin=Path(path).name, reading=reading,
     )  # fmt: skip
 
 
