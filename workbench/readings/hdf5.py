@@ -135,9 +135,11 @@ def unwritten(item: h5py.Dataset) -> list[int]:
         return []
     step = item.chunks[0]
     written: set[int] = set()
-    for i in range(item.id.get_num_chunks()):
-        first = item.id.get_chunk_info(i).chunk_offset[0]
-        written.update(range(first, first + step))
+
+    def note(chunk: Any) -> None:
+        written.update(range(chunk.chunk_offset[0], chunk.chunk_offset[0] + step))
+
+    item.id.chunk_iter(note)  # by their index they would be looked up one by one, from the first
     return [i for i in range(item.shape[0]) if i not in written]
 
 
