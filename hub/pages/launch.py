@@ -80,15 +80,15 @@ class Open(Page):
         """Start the server; a start that failed, however soon, is told by the pending page."""
         user = self.current_user
         title = self.deployment.use_cases[name].manifest.title
-        spawner = user.get_or_create_spawner(name, title, replace_failed=True)
-        if spawner._spawn_future and spawner._spawn_future.done():
-            spawner._spawn_future = None
+        user.get_or_create_spawner(name, title, replace_failed=True)
         options = {key: getattr(asked, key) for key in OPTIONS if getattr(asked, key)}
         start = asyncio.ensure_future(self.spawn_single_user(user, name, title, options=options))
         await asyncio.wait([start], timeout=1)
         if start.done() and not start.cancelled() and (error := start.exception()):
-            if not spawner._failed:  # it wasn't even begun: too many at once, for example
-                raise error
+            # Looked up only now: in the place of a spawner that has failed there is another.
+            spawner = user.spawners.get(name)
+            if spawner is None or not spawner._failed:
+                raise error  # it wasn't even begun: too many at once, for example
             self.log.warning("%s did not start: %s", spawner._log_name, error)
 
     def pending_page(self, name: str, page: str) -> str:
