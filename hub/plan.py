@@ -19,7 +19,9 @@ from .sizing import NOTHING, Holding, choose_size, granted, refuse_over_limit
 from .surroundings import environment, mounts, program_paths
 from .usecases import UseCase
 
-OPTIONS = ("size", "notebook", "app")
+OPTIONS = ("size", "notebook", "app", "safe")
+SAFE = "yes"
+"""The one value of `safe`; `workbench.home` says what becomes of such a start."""
 FOR_THE_NEXT = ("licence", "bound", "members")
 """Refusals that end nothing: an acceptance or a group was taken back, or a limit was set."""
 
@@ -36,11 +38,14 @@ class Asked:
         The tutorial to begin with.
     app : str or None
         The program with a window to begin with, instead of a notebook.
+    safe : str or None
+        `SAFE` for a start that takes nothing of what lies in the user's home.
     """
 
     size: str | None = None
     notebook: str | None = None
     app: str | None = None
+    safe: str | None = None
 
 
 def ask(options: Mapping[str, object]) -> Asked:
@@ -54,7 +59,7 @@ def ask(options: Mapping[str, object]) -> Asked:
     Raises
     ------
     Refused
-        There is an option that doesn't exist, stands twice or isn't a text.
+        There is an option that doesn't exist, stands twice or isn't a text that it can be.
     """
     unknown = sorted(str(key) for key in options if key not in OPTIONS)
     if unknown:
@@ -62,7 +67,10 @@ def ask(options: Mapping[str, object]) -> Asked:
             f"There is no option {quoted(unknown[0])}. Possible are {', '.join(OPTIONS)}.",
             reason="option",
         )
-    return Asked(**{key: single(key, value) for key, value in options.items()})
+    asked = Asked(**{key: single(key, value) for key, value in options.items()})
+    if asked.safe not in (None, SAFE):
+        raise Refused(f"The option 'safe' can only be '{SAFE}'.", reason="option")
+    return asked
 
 
 def single(key: str, value: object) -> str | None:
@@ -137,6 +145,7 @@ def plan(
             "BEAMHUB_IMAGE": image,
             **environment(use_case, size_name, size, site),
             **program_paths(opened, site),
+            **({"BEAMHUB_SAFE_START": SAFE} if asked.safe else {}),
         },
         mounts=(*mounts(site), *(gate.mount for gate in opened)),
     )
@@ -226,6 +235,8 @@ def programs_of(found: Iterable[Gate], state: str) -> str:
 def beginning(use_case: UseCase, asked: Asked, site: SiteProfile) -> tuple[str, list[str]]:
     """Return the page of the server to begin with, and the programs that have to be there."""
     programs = use_case.manifest.programs
+    if asked.safe:
+        return "/lab", []
     if asked.app is not None:
         return f"/beamhub/app/{check_app(use_case, asked.app, site)}", programs
     notebook = choose_notebook(use_case, asked.notebook, site)

@@ -83,6 +83,13 @@ def test_the_notebook_asked_for_is_what_opens(use_cases):
     assert launch.start_page == "/lab/tree/beamhub/pyfai/02_integrate.ipynb"
 
 
+def test_a_safe_start_takes_nothing_from_the_home_and_opens_no_notebook(use_cases):
+    launch = launch_of(use_cases, safe="yes", notebook="01_calibrate.ipynb")
+    assert launch.environment["BEAMHUB_SAFE_START"] == "yes"
+    assert (launch.start_page, launch.programs) == ("/lab", ())
+    assert "BEAMHUB_SAFE_START" not in launch_of(use_cases).environment
+
+
 def test_empty_options_are_none(use_cases):
     assert launch_of(use_cases, size="", notebook=[""]) == launch_of(use_cases)
 
@@ -415,7 +422,7 @@ def test_a_value_of_the_wrong_type_is_refused(use_cases, option, value):
 )
 def test_an_option_that_does_not_exist_is_refused_and_named(use_cases, option):
     message = refusal(use_cases, **{option: "x"}).message
-    assert message == f"There is no option '{option}'. Possible are size, notebook, app."
+    assert message == f"There is no option '{option}'. Possible are size, notebook, app, safe."
 
 
 def test_one_good_option_does_not_carry_a_bad_one(use_cases):

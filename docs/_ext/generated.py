@@ -62,6 +62,8 @@ VARIABLES = {
     "BEAMHUB_SIZE": "In a server: the name of the size that was chosen.",
     "BEAMHUB_MEMORY_GIB": "In a server: the memory that the size grants, in GiB.",
     "BEAMHUB_GPUS": "In a server: the number of GPUs that the size grants.",
+    "BEAMHUB_BUSY_H": "In a server: for how many hours computing counts as use, `limits.busy_h`.",
+    "BEAMHUB_SAFE_START": "In a server: `yes` if it was started without its user's own settings.",
     "BEAMHUB_DATA_ROOTS": "In a server: the site's data folders, with colons between them.",
     "BEAMHUB_DATA_CACHE": "In a server, or set by you: the folder that holds what is fetched.",
     "BEAMHUB_DATA_MIRRORS": "In a server, or set by you: addresses of mirrors, with spaces between "

@@ -63,6 +63,7 @@ class AboutAServer(StrictPolicy):
             "ending": ending_of(user, server),
             "log_tail": "\n".join(last_output(log).splitlines()[-LOG_TAIL_LINES:]),
             "failed_message": reason_of(names.get("exception")),
+            "may_start_safely": getattr(names.get("exception"), "reason", "") == "ended",
             "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
             "own_server": user is self.current_user,
             "elapsed_seconds": elapsed(names.get("spawner")),
