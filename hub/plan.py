@@ -22,6 +22,8 @@ from .usecases import UseCase
 OPTIONS = ("size", "notebook", "app", "safe")
 SAFE = "yes"
 """The one value of `safe`; `workbench.home` says what becomes of such a start."""
+LIKE_OURS = 0.8
+"""How much a name is like one of `OPTIONS`, of 1, if it was meant to be that."""
 FOR_THE_NEXT = ("licence", "bound", "members")
 """Refusals that end nothing: an acceptance or a group was taken back, or a limit was set."""
 
@@ -71,6 +73,19 @@ def ask(options: Mapping[str, object]) -> Asked:
     if asked.safe not in (None, SAFE):
         raise Refused(f"The option 'safe' can only be '{SAFE}'.", reason="option")
     return asked
+
+
+def of_link(options: Mapping[str, object]) -> dict[str, object]:
+    """Return what of a link is for the portal.
+
+    Mail and social sites put options of their own behind the links that pass through them. What
+    looks like one of ours stays, so that `ask` refuses it: a notebook must not be lost by a typo.
+    """
+    return {
+        key: value
+        for key, value in options.items()
+        if get_close_matches(key[:20].lower(), OPTIONS, n=1, cutoff=LIKE_OURS)
+    }
 
 
 def single(key: str, value: object) -> str | None:

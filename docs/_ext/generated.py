@@ -17,6 +17,7 @@ from tornado.web import RequestHandler, StaticFileHandler
 
 from hub.cli import app as command_line_app
 from hub.pages import handlers
+from hub.pages.base import WithoutSlash
 from hub.pages.words import licence_text
 from hub.site import SiteProfile, load_site, shipped_sites
 from hub.software import SoftwareCatalogue, load_software
@@ -242,6 +243,8 @@ def routes() -> str:
     """Return the addresses that BeamHub's own handlers answer."""
     lines = []
     for pattern, handler, *_ in handlers():
+        if handler is WithoutSlash:
+            continue
         functions = {m.upper(): getattr(handler, m) for m in METHODS if answers(handler, m)}
         static = issubclass(handler, StaticFileHandler)
         about = "Style sheet, scripts and logo." if static else first_sentence(handler.__doc__)

@@ -126,3 +126,12 @@ class Page(StrictPolicy, BaseHandler):
     def server_page(self, name: str, page: str = "") -> str:
         """Return the address of the user's server, or of a page inside it."""
         return str(self.current_user.server_url(name)) + page.lstrip("/")
+
+
+class WithoutSlash(StrictPolicy, BaseHandler):
+    """The address of a page with a slash behind it, as people and programs complete it."""
+
+    def get(self, *_: str, **__: str) -> None:
+        """Go to the page."""
+        query = f"?{self.request.query}" if self.request.query else ""
+        self.redirect(self.request.path.rstrip("/") + query)
