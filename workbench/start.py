@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from . import kernel_sockets
+from . import kernel_sockets, kernels
 from .here import setting
 from .home import CANNOT_START, is_safe_start, obstacle, own_places
 from .tutorials import NOTEBOOKS_VARIABLE, own_folder, place
@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> None:
     if problem := obstacle(Path.home(), use_case):
         sys.exit(CANNOT_START + " ".join(problem.split()))
     os.environ[kernel_sockets.VARIABLE] = kernel_sockets.make_folder()
+    os.environ[kernels.VARIABLE] = kernels.environment_first()
     os.environ["PATH"] = with_programs(os.environ.get("PATH", os.defpath))
     own = begin_safely() if is_safe_start() else begin(use_case)
     command = str(Path(sys.executable).with_name("jupyterhub-singleuser"))
@@ -42,6 +43,8 @@ def main(arguments: list[str]) -> None:
         # Where it listens, if the portal says so; what its kernels have listened at goes with it.
         "--ServerApp.jpserver_extensions=workbench.handed_socket=True",
         "--ServerApp.jpserver_extensions=workbench.kernel_sockets=True",
+        # What a kernel of the user's own lacks to start, in words.
+        "--ServerApp.jpserver_extensions=workbench.kernels=True",
         # What JupyterLab shows of the server's time, and lets it save at the end.
         "--ServerApp.jpserver_extensions=workbench.ending=True",
         f"--LabApp.extra_labextensions_path={LAB_EXTENSIONS}",
