@@ -11,6 +11,7 @@ from pydantic import (
     AnyUrl,
     Field,
     HttpUrl,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     field_validator,
@@ -195,6 +196,11 @@ def usable_mirror(url: AnyUrl) -> AnyUrl:
         raise ValueError("an address must not hold a space")
     return url
 
+    busy_h: NonNegativeFloat = Field(
+        24,
+        description="A busy kernel, or a program in a terminal, counts as use for so long after "
+        "somebody used the server last; 0: never",
+    )
 
 class Data(Declared):
     """Where reference data lie at the site, and where to fetch what doesn't."""

@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> None:
         "--ServerApp.jpserver_extensions=workbench.kernel_sockets=True",
         # What a kernel of the user's own lacks to start, in words.
         "--ServerApp.jpserver_extensions=workbench.kernels=True",
+        # What computes without a word is use too.
+        "--ServerApp.jpserver_extensions=workbench.busy=True",
         # What JupyterLab shows of the server's time, and lets it save at the end.
         "--ServerApp.jpserver_extensions=workbench.ending=True",
         f"--LabApp.extra_labextensions_path={LAB_EXTENSIONS}",
