@@ -56,7 +56,9 @@ class Serving(Declared):
         description="Containers reach the hub at the one 81 above; jobs of a cluster dial in at "
         "the one 82 above",
     )
-    public_url: HttpUrl | None = Field(None, description="What users type, behind a TLS proxy")
+    public_url: HttpUrl | None = Field(
+        None, description="What users type, behind a TLS proxy; an address without a path"
+    )
     tls: Literal["none", "proxy", "own"] = Field(
         "none", description="'proxy': a reverse proxy ends TLS; 'own': with certificate and key"
     )
@@ -73,6 +75,19 @@ class Serving(Declared):
         description="The proxy runs apart, as 'beamhub proxy'. It listens at every address of its "
         "container, and 'bind' is where the machine publishes its port",
     )
+
+    @field_validator("public_url")
+    @classmethod
+    def _has_no_path(cls, value: HttpUrl | None) -> HttpUrl | None:
+        if value is not None and (value.path or "/") != "/":
+            raise ValueError(
+                "'public_url' has a path, and a portal can't be below one: its pages and cookies "
+                "are at the root of a host. Give it a host name of its own, or a port, such as "
+                f"{value.scheme}://beamhub.example.org"
+            )
+        if value is not None and (value.query or value.fragment or value.username):
+            raise ValueError("'public_url' is an address without user, password, '?' and '#'")
+        return value
 
     @model_validator(mode="after")
     def _tls_is_complete(self) -> Self:
@@ -181,6 +196,11 @@ class Limits(Declared):
         None, description="Over all servers; None for no limit"
     )
     idle_h: PositiveFloat = Field(4, description="A server that nobody uses is stopped after this")
+    busy_h: NonNegativeFloat = Field(
+        24,
+        description="A busy kernel, or a program in a terminal, counts as use for so long after "
+        "somebody used the server last; 0: never",
+    )
     token_days: PositiveInt = Field(
         90, description="Tokens that users make for the REST interface end after at most this"
     )
@@ -196,11 +216,6 @@ def usable_mirror(url: AnyUrl) -> AnyUrl:
         raise ValueError("an address must not hold a space")
     return url
 
-    busy_h: NonNegativeFloat = Field(
-        24,
-        description="A busy kernel, or a program in a terminal, counts as use for so long after "
-        "somebody used the server last; 0: never",
-    )
 
 class Data(Declared):
     """Where reference data lie at the site, and where to fetch what doesn't."""
