@@ -59,8 +59,10 @@ def test_what_is_in_the_way_is_named(
 
 def test_a_safe_start_leads_out_of_all_of_it(portal: RunningPortal, hugo: httpx.Client) -> None:
     home = home_of(portal)
-    (home / ".jupyter").mkdir(exist_ok=True)
-    (home / ".jupyter/jupyter_server_config.py").write_text(CONFIG)
+    settings, owner = home / ".jupyter", home.stat()
+    settings.mkdir(exist_ok=True)
+    os.chown(settings, owner.st_uid, owner.st_gid)
+    (settings / "jupyter_server_config.py").write_text(CONFIG)
     page = hugo.get(SAFE_LINK)
     assert "It will start without anything of your own" in page.text
     portal.start_server(hugo, "pyfai", size="small", safe="yes")
