@@ -103,8 +103,8 @@ class Serving(Declared):
             raise ValueError("tls: proxy needs the 'public_url' that users type, with https://")
         if self.user_subdomains and not has_subdomains(self.public_url):
             raise ValueError(
-                "user_subdomains needs the 'public_url' that users type, with a host name and no "
-                "path: users' servers are at names below it"
+                "user_subdomains needs the 'public_url' that users type, with a host name: "
+                "users' servers are at names below it"
             )
         return self
 
@@ -157,7 +157,7 @@ def is_localhost(url: HttpUrl) -> bool:
 
 def has_subdomains(url: HttpUrl | None) -> bool:
     """Return whether there can be names below that of an address, with the same portal."""
-    if url is None or (url.path or "/") != "/":
+    if url is None:
         return False
     try:
         ip_address((url.host or "").strip("[]"))
