@@ -7,14 +7,20 @@ from typing import Any
 from jupyterhub.auth import Authenticator
 from traitlets import Unicode
 
+from .doors.people import NotLetInError
 from .terminal import terminal
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without the letters and digits that people mistake for each other."""
+NAME_PATTERN = r"[a-z][a-z0-9._@-]{0,30}\Z"
+NAME_RULE = (
+    "That can't be a name here. It begins with a letter and has at most 31 of a to z, 0 to 9 and "
+    ". _ @ -, without spaces and accents. The code was not looked at, so it still works."
+)
 
 
 class CodeAuthenticator(Authenticator):
-    """Anybody who sees the terminal may log in, under any name; each code works once."""
+    """Anybody who sees the terminal may log in, under a name of their choice; a code works once."""
 
     code = Unicode(help="The code that works next")
 
@@ -24,9 +30,9 @@ class CodeAuthenticator(Authenticator):
 
     async def authenticate(self, handler: Any, data: Mapping[str, str]) -> str | None:
         """Return the name if it and the code are right, and replace the code."""
-        del handler
         name = data.get("username", "")
         if not self.validate_username(self.normalize_username(name)):
+            handler.refusal = NotLetInError(NAME_RULE)
             return None
         given = data.get("password", "").strip().lower()
         if not secrets.compare_digest(given.encode(), self.code.encode()):

@@ -16,6 +16,7 @@ from spawners import PortalContext, child_processes
 from spawners.server_socket import socket_url
 
 from .audit import note_start
+from .codes import NAME_PATTERN
 from .crates import Shelf
 from .culling import API_URL
 from .deployment import Deployment
@@ -170,7 +171,7 @@ def configure_login(c: Config, deployment: Deployment) -> None:
     login = deployment.site.login
     if isinstance(login, Codes):
         c.JupyterHub.authenticator_class = "hub.codes.CodeAuthenticator"
-        c.Authenticator.username_pattern = r"[a-z][a-z0-9._@-]{0,30}\Z"
+        c.Authenticator.username_pattern = NAME_PATTERN
         c.Authenticator.allow_all = True
     elif isinstance(login, Pam):
         configure_door(c, login, deployment.site)

@@ -18,6 +18,7 @@ import stat
 import sys
 import tempfile
 import time
+import unicodedata
 import zipfile
 import zlib
 from contextlib import suppress
@@ -46,6 +47,8 @@ KEPT_S = 24 * 3600
 RUN, NOTEBOOK, WANTED, PLACED = "run.json", "notebook.ipynb", "wanted", "placed"
 REFUSED, OUT_OF_MEMORY = 2, 3
 LONGEST_SENTENCE = 4096
+UTF8 = 1 << 11
+"""The flag of a zip's entry that says how its name is written; else it is IBM's code page 437."""
 # -I: neither the folder it stands in nor a variable has a say in what is imported.
 READER_COMMAND = (sys.executable, "-I", "-X", "utf8", "-m", "hub.crates")
 TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -82,7 +85,7 @@ def read_crate(given: IO[bytes]) -> tuple[Archived, bytes]:
         raise CrateError(f"The file is larger than {size_text(LARGEST)}.")
     try:
         with zipfile.ZipFile(given) as packed:
-            entries = checked_entries(packed)
+            entries = as_packed(checked_entries(packed))
             about = read_about(member(packed, entries, RUN, LARGEST_RECORD))
             notebook = member(packed, entries, about.notebook.name, LARGEST_NOTEBOOK)
     except BROKEN:
@@ -102,10 +105,10 @@ def checked_entries(packed: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     Only two of its files are ever read, and none is unpacked. Whatever else is odd about it still
     says that somebody means ill.
     """
-    listed = packed.infolist()
+    listed = [entry for entry in packed.infolist() if not added_by_macos(entry.filename)]
     if len(listed) > MOST_FILES:
         raise CrateError(f"The archive has more than {MOST_FILES} files.")
-    entries = {entry.filename: entry for entry in listed}
+    entries = {name_of(entry): entry for entry in listed}
     if len(entries) != len(listed):
         raise CrateError("The archive has two files of the same name.")
     for entry in listed:
@@ -121,11 +124,44 @@ def checked_entries(packed: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return entries
 
 
+def added_by_macos(name: str) -> bool:
+    """Return whether a file is one that macOS puts beside others when it packs them."""
+    first, *_ = parts = PurePosixPath(name).parts or ("",)
+    return first == "__MACOSX" or parts[-1] == ".DS_Store" or parts[-1].startswith("._")
+
+
+def name_of(entry: zipfile.ZipInfo) -> str:
+    """Return a file's name; macOS parts letters from their accents, and says no encoding."""
+    name = entry.filename
+    if not entry.flag_bits & UTF8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return unicodedata.normalize("NFC", name)
+
+
+def as_packed(entries: dict[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
+    """Return the files of an archive by the names that BeamHub gave them.
+
+    Who unpacks an archive and packs it again often packs the folder around it too.
+    """
+    found = [PurePosixPath(name) for name in entries if PurePosixPath(name).name == RUN]
+    depth = min((len(path.parts) for path in found), default=1)
+    nearest = [path for path in found if len(path.parts) == depth]
+    if len(nearest) > 1:
+        raise CrateError("There are several archives in this file. Send one of them.")
+    folder = f"{nearest[0].parent}/" if nearest and depth > 1 else ""
+    return {
+        name.removeprefix(folder): entry
+        for name, entry in entries.items()
+        if name.startswith(folder)
+    }
+
+
 def member(
     packed: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], name: str, largest: int
 ) -> bytes:
     """Return one file of the archive, never more of it than is allowed."""
-    entry = entries.get(name)
+    entry = entries.get(unicodedata.normalize("NFC", name))
     if entry is None:
         raise CrateError(
             f"There is no '{name}' in this file, so it is no archive of BeamHub. Archives are made "

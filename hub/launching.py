@@ -43,7 +43,8 @@ def prepare(spawner: Spawner, options: dict[str, Any], deployment: Deployment) -
         setattr(spawner, trait, value)
     # Kept with the server, so that its time left and the user's share can be told later.
     size = launch.environment["BEAMHUB_SIZE"]
-    spawner.user_options = spawner.orm_spawner.user_options = {**options, "size": size}
+    kept = {key: value for key, value in options.items() if key != "safe"}  # it is for once
+    spawner.user_options = spawner.orm_spawner.user_options = {**kept, "size": size}
 
 
 def requester_of(user: Any, deployment: Deployment) -> Requester:

@@ -19,7 +19,11 @@ from .sizing import NOTHING, Holding, choose_size, granted, refuse_over_limit
 from .surroundings import environment, mounts, program_paths
 from .usecases import UseCase
 
-OPTIONS = ("size", "notebook", "app")
+OPTIONS = ("size", "notebook", "app", "safe")
+SAFE = "yes"
+"""The one value of `safe`; `workbench.home` says what becomes of such a start."""
+LIKE_OURS = 0.8
+"""How much a name is like one of `OPTIONS`, of 1, if it was meant to be that."""
 FOR_THE_NEXT = ("licence", "bound", "members")
 """Refusals that end nothing: an acceptance or a group was taken back, or a limit was set."""
 
@@ -36,11 +40,14 @@ class Asked:
         The tutorial to begin with.
     app : str or None
         The program with a window to begin with, instead of a notebook.
+    safe : str or None
+        `SAFE` for a start that takes nothing of what lies in the user's home.
     """
 
     size: str | None = None
     notebook: str | None = None
     app: str | None = None
+    safe: str | None = None
 
 
 def ask(options: Mapping[str, object]) -> Asked:
@@ -54,7 +61,7 @@ def ask(options: Mapping[str, object]) -> Asked:
     Raises
     ------
     Refused
-        There is an option that doesn't exist, stands twice or isn't a text.
+        There is an option that doesn't exist, stands twice or isn't a text that it can be.
     """
     unknown = sorted(str(key) for key in options if key not in OPTIONS)
     if unknown:
@@ -62,7 +69,23 @@ def ask(options: Mapping[str, object]) -> Asked:
             f"There is no option {quoted(unknown[0])}. Possible are {', '.join(OPTIONS)}.",
             reason="option",
         )
-    return Asked(**{key: single(key, value) for key, value in options.items()})
+    asked = Asked(**{key: single(key, value) for key, value in options.items()})
+    if asked.safe not in (None, SAFE):
+        raise Refused(f"The option 'safe' can only be '{SAFE}'.", reason="option")
+    return asked
+
+
+def of_link(options: Mapping[str, object]) -> dict[str, object]:
+    """Return what of a link is for the portal.
+
+    Mail and social sites put options of their own behind the links that pass through them. What
+    looks like one of ours stays, so that `ask` refuses it: a notebook must not be lost by a typo.
+    """
+    return {
+        key: value
+        for key, value in options.items()
+        if get_close_matches(key[:20].lower(), OPTIONS, n=1, cutoff=LIKE_OURS)
+    }
 
 
 def single(key: str, value: object) -> str | None:
@@ -137,6 +160,7 @@ def plan(
             "BEAMHUB_IMAGE": image,
             **environment(use_case, size_name, size, site),
             **program_paths(opened, site),
+            **({"BEAMHUB_SAFE_START": SAFE} if asked.safe else {}),
         },
         mounts=(*mounts(site), *(gate.mount for gate in opened)),
     )
@@ -226,6 +250,8 @@ def programs_of(found: Iterable[Gate], state: str) -> str:
 def beginning(use_case: UseCase, asked: Asked, site: SiteProfile) -> tuple[str, list[str]]:
     """Return the page of the server to begin with, and the programs that have to be there."""
     programs = use_case.manifest.programs
+    if asked.safe:
+        return "/lab", []
     if asked.app is not None:
         return f"/beamhub/app/{check_app(use_case, asked.app, site)}", programs
     notebook = choose_notebook(use_case, asked.notebook, site)

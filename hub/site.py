@@ -11,6 +11,7 @@ from pydantic import (
     AnyUrl,
     Field,
     HttpUrl,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     field_validator,
@@ -55,7 +56,9 @@ class Serving(Declared):
         description="Containers reach the hub at the one 81 above; jobs of a cluster dial in at "
         "the one 82 above",
     )
-    public_url: HttpUrl | None = Field(None, description="What users type, behind a TLS proxy")
+    public_url: HttpUrl | None = Field(
+        None, description="What users type, behind a TLS proxy; an address without a path"
+    )
     tls: Literal["none", "proxy", "own"] = Field(
         "none", description="'proxy': a reverse proxy ends TLS; 'own': with certificate and key"
     )
@@ -73,6 +76,19 @@ class Serving(Declared):
         "container, and 'bind' is where the machine publishes its port",
     )
 
+    @field_validator("public_url")
+    @classmethod
+    def _has_no_path(cls, value: HttpUrl | None) -> HttpUrl | None:
+        if value is not None and (value.path or "/") != "/":
+            raise ValueError(
+                "'public_url' has a path, and a portal can't be below one: its pages and cookies "
+                "are at the root of a host. Give it a host name of its own, or a port, such as "
+                f"{value.scheme}://beamhub.example.org"
+            )
+        if value is not None and (value.query or value.fragment or value.username):
+            raise ValueError("'public_url' is an address without user, password, '?' and '#'")
+        return value
+
     @model_validator(mode="after")
     def _tls_is_complete(self) -> Self:
         try:
@@ -87,8 +103,8 @@ class Serving(Declared):
             raise ValueError("tls: proxy needs the 'public_url' that users type, with https://")
         if self.user_subdomains and not has_subdomains(self.public_url):
             raise ValueError(
-                "user_subdomains needs the 'public_url' that users type, with a host name and no "
-                "path: users' servers are at names below it"
+                "user_subdomains needs the 'public_url' that users type, with a host name: "
+                "users' servers are at names below it"
             )
         return self
 
@@ -141,7 +157,7 @@ def is_localhost(url: HttpUrl) -> bool:
 
 def has_subdomains(url: HttpUrl | None) -> bool:
     """Return whether there can be names below that of an address, with the same portal."""
-    if url is None or (url.path or "/") != "/":
+    if url is None:
         return False
     try:
         ip_address((url.host or "").strip("[]"))
@@ -180,6 +196,11 @@ class Limits(Declared):
         None, description="Over all servers; None for no limit"
     )
     idle_h: PositiveFloat = Field(4, description="A server that nobody uses is stopped after this")
+    busy_h: NonNegativeFloat = Field(
+        24,
+        description="A busy kernel, or a program in a terminal, counts as use for so long after "
+        "somebody used the server last; 0: never",
+    )
     token_days: PositiveInt = Field(
         90, description="Tokens that users make for the REST interface end after at most this"
     )

@@ -12,10 +12,13 @@ from .gates import Gate
 from .site import SiteProfile, Size
 from .usecases import UseCase
 
+TOLD_S = 300
+"""How often servers tell of their use, by JupyterHub's own choice."""
+
 
 def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile) -> dict[str, str]:
     """Return what the server is told of its place; `workbench` reads it."""
-    data = site.data
+    data, limits = site.data, site.limits
     told = {
         "BEAMHUB_SITE": site.title,
         "BEAMHUB_USE_CASE": use_case.name,
@@ -23,6 +26,9 @@ def environment(use_case: UseCase, size_name: str, size: Size, site: SiteProfile
         "BEAMHUB_SIZE": size_name,
         "BEAMHUB_MEMORY_GIB": f"{size.memory_gib:g}",
         "BEAMHUB_GPUS": str(size.gpus),
+        "BEAMHUB_BUSY_H": f"{limits.busy_h:g}",
+        # How often a server tells the hub of its use: more often than it could be stopped for none.
+        "JUPYTERHUB_ACTIVITY_INTERVAL": str(min(TOLD_S, round(limits.idle_h * 3600 / 4) or 1)),
         "BEAMHUB_DATA_ROOTS": os.pathsep.join(map(str, data.roots)),
         "BEAMHUB_DATA_CACHE": str(data.cache or ""),
         "BEAMHUB_DATA_MIRRORS": " ".join(map(str, data.mirrors)),

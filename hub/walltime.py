@@ -29,6 +29,18 @@ def seconds_left(spawner: Any, deployment: Deployment, now: datetime) -> float |
     return None if end is None else max(0.0, (end - now).total_seconds())
 
 
+def unused_end(spawner: Any, deployment: Deployment, now: datetime) -> datetime | None:
+    """Return when a server is stopped that nobody has used lately (UTC, without zone).
+
+    None where it was used in the first half of that time: whoever uses it needs no warning.
+    """
+    longest = timedelta(hours=deployment.site.limits.idle_h)
+    used: datetime | None = spawner.orm_spawner.last_activity
+    if not spawner.ready or used is None or now - used < longest / 2:
+        return None
+    return used + longest
+
+
 def grants_longer(spawner: Any, deployment: Deployment) -> bool:
     """Return whether this site has a size that grants more time than a server's."""
     sizes = deployment.site.sizes

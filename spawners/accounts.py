@@ -11,10 +11,10 @@ from pathlib import Path
 from jupyterhub.slugs import safe_slug
 
 from . import child_processes
+from .first_person import first_person
 from .people import FILE, People, Person
 
-FIRST_PERSON = 1000
-"""System accounts below this number belong to services, never to people (Debian's convention)."""
+FIRST_PERSON = first_person()
 
 
 class AccountError(Exception):

@@ -39,6 +39,11 @@ from workbench.__main__ import app
 app(prog_name="beamhub")
 """
 """The command's part for servers, on the PATH of every terminal in JupyterLab."""
+NO_PIP = """\
+from workbench.no_pip import main
+
+main()
+"""
 LAB_SETTINGS = "overrides.json"
 """JupyterLab's settings for everybody, beside the workbench's modules."""
 BASH = "kernel.json"
@@ -103,7 +108,7 @@ class Recipe:
     def name(self) -> str:
         """A name that changes with anything that goes in."""
         digest = hashlib.sha256()
-        for part in (sys.version, sys.base_prefix, COMMAND, *server_requirements()):
+        for part in (sys.version, sys.base_prefix, COMMAND, NO_PIP, *server_requirements()):
             digest.update(part.encode() + b"\0")
         for path in (self.requirements, self.constraints):
             digest.update((path.read_bytes() if path else b"") + b"\0")
@@ -187,10 +192,23 @@ async def build(environment: Path, recipe: Recipe, report: Report) -> None:
     command = environment / "bin/beamhub"
     command.write_text(COMMAND.format(python=python), encoding="utf-8")
     command.chmod(0o755)
+    stand_in_for_pip(environment, packages)
     settings = environment / "share/jupyter/lab/settings"
     copy_for_all(recipe.workbench, [recipe.workbench / LAB_SETTINGS], settings)
     kernels = environment / "share/jupyter/kernels/bash"
     copy_for_all(recipe.workbench, [recipe.workbench / BASH], kernels)
+
+
+def stand_in_for_pip(environment: Path, packages: Path) -> None:
+    """Let ``pip``, which has no place here, say what to do; a use case may bring its own."""
+    if (packages / "pip").exists():
+        return
+    shared_folder(packages / "pip")
+    (packages / "pip/__main__.py").write_text(NO_PIP, encoding="utf-8")
+    (packages / "pip/__main__.py").chmod(0o644)
+    command = environment / "bin/pip"
+    command.write_text(f"#!{environment / 'bin/python'} -P\n{NO_PIP}", encoding="utf-8")
+    command.chmod(0o755)
 
 
 def holds_torch(requirements: Path) -> bool:

@@ -32,9 +32,17 @@ from .process_end import end_of
 from .server_log import bounded_log
 from .server_socket import listening_socket, socket_url
 from .shared_data import own_data_folder
-from .telling import TellingSpawner, ending_by_status, last_output, memory_full_text
+from .telling import (
+    TellingSpawner,
+    ending_by_status,
+    last_output,
+    memory_full_text,
+    said_reason,
+)
 
 KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
+WORDS_LOOKS = 10
+"""Tenths of a second for which the last words of a server that has ended may be on their way."""
 PROXY_VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
 
 
@@ -127,15 +135,19 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         try:
             await asyncio.wait([answer, end], return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                raise SpawnException(
-                    "JupyterLab ended by itself while it was starting.",
-                    reason="ended",
-                    status_code=500,
-                )
+                raise SpawnException(await self._why_ended(), reason="ended", status_code=500)
             answer.result()
         finally:
             answer.cancel()
             end.cancel()
+
+    async def _why_ended(self) -> str:
+        """Return why a server ended that was starting; its words come by another process."""
+        for _ in range(WORDS_LOOKS):
+            if said := said_reason(last_output(self.log_file)):
+                return said
+            await asyncio.sleep(0.1)
+        return "JupyterLab ended by itself while it was starting."
 
     async def _answer(self) -> None:
         """Ask the server until it answers: a question waits at its socket until it takes it."""
@@ -224,7 +236,9 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
                 os.setgroups(groups)
                 os.setuid(account.uid)
             os.umask(0o077)
-            os.chdir(account.home)
+            # A home that can't be entered is said by the server itself, in words.
+            with suppress(OSError):
+                os.chdir(account.home)
 
         return preexec
 

@@ -13,6 +13,9 @@ from traitlets.config import LoggingConfigurable
 
 LOG_TAIL_BYTES = 65_536
 LOG_LARGEST_BYTES = 1 << 20
+CANNOT_START = "BeamHub can't start: "
+"""How `workbench.start` begins the line by which it tells why no server can run."""
+SAID_CHARACTERS_MAX = 500
 ENDING = "ending"
 NOTICE = "notice"
 
@@ -113,13 +116,29 @@ def ending_by_status(status: int, output: str = "") -> str:
     output : str, optional
         What it said last.
     """
-    if status > 0 and re.search("No space left on device|Disk quota exceeded", output):
-        return "The disk that holds your files is full. Ask for room, or have old files removed."
+    if status > 0 and (why := said_reason(output)):
+        return why
     if status < 0:
         return f"It was ended from outside of the portal, by signal {-status}."
     if status:
         return f"JupyterLab ended by itself, with exit status {status}."
     return "JupyterLab was shut down from inside."
+
+
+def said_reason(output: str) -> str:
+    """Return why a server ended in words, as far as what it said last tells; else empty."""
+    said = [line for line in output.splitlines() if CANNOT_START in line]
+    if said:
+        return said[-1].partition(CANNOT_START)[2][:SAID_CHARACTERS_MAX]
+    if re.search("No space left on device|Disk quota exceeded", output):
+        return "The disk that holds your files is full. Ask for room, or have old files removed."
+    if found := re.search(r"Bad config encountered during initialization: (.*)", output):
+        return (
+            "JupyterLab could not use a setting. Most likely it is one of your own, in ~/.jupyter, "
+            "and names something that this use case's software doesn't have: "
+            f"{found[1][: SAID_CHARACTERS_MAX // 2]}"
+        )
+    return ""
 
 
 def memory_full_text(at: datetime, memory_gib: float) -> str:

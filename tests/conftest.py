@@ -2,14 +2,17 @@
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import settings
 from jupyterhub import orm
@@ -23,12 +26,33 @@ from hub.launching import launcher
 from hub.tunnels.process import serving
 from hub.usecases import NOTEBOOKS, load_use_cases
 from spawners.tunnels import Tunnels
+from tests.strays import Watch
 
 OWN = "0123456789abcdef"
 """The name of a server's way in."""
 
 settings.register_profile("beamhub", deadline=None, derandomize=True, database=None)
 settings.load_profile("beamhub")
+
+
+STRAYS = Watch()
+
+
+def pytest_sessionstart() -> None:
+    """Watch from the beginning what is started."""
+    STRAYS.begin()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that leaves processes behind: so would a portal on a user's machine."""
+    if left := STRAYS.left():
+        lines = "\n".join(left)
+        sys.stderr.write(f"\nLeft behind by this run, and ended now:\n{lines}\n")
+        for process in left.values():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import re
+from types import SimpleNamespace
 
 import pytest
 from traitlets.config import Config
@@ -27,9 +28,10 @@ def authenticator(laptop) -> CodeAuthenticator:
     return CodeAuthenticator(config=c)
 
 
-def log_in(authenticator, username: str, password: str):
+def log_in(authenticator, username: str, password: str, page=None):
     data = {"username": username, "password": password}
-    return asyncio.run(authenticator.get_authenticated_user(None, data))
+    page = page or SimpleNamespace(refusal=None)
+    return asyncio.run(authenticator.get_authenticated_user(page, data))
 
 
 def test_a_code_can_be_read_aloud():
@@ -73,8 +75,10 @@ def test_without_a_code_nobody_comes_in(authenticator):
 @pytest.mark.parametrize("name", ["", "../root", "a b", "a\nb", "-x", "x" * 40, "<b>", "1a"])
 def test_a_name_that_could_be_anything_else_is_refused(authenticator, said, name):
     before = authenticator.code
-    assert log_in(authenticator, name, before) is None
+    page = SimpleNamespace(refusal=None)
+    assert log_in(authenticator, name, before, page) is None
     assert authenticator.code == before
+    assert page.refusal.message.startswith("That can't be a name here. It begins with a letter")
 
 
 def test_a_name_is_a_persons_in_any_case(authenticator, said):

@@ -8,6 +8,7 @@ import stat
 import struct
 import sys
 import time
+import unicodedata
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -51,6 +52,9 @@ def zipped(files: dict, *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
         for name, data in files.items():
             target.writestr(name, data if isinstance(data, bytes | str) else json.dumps(data))
     return buffer.getvalue()
+
+
+PACKED = {"run.json": about(), "a.ipynb": NOTEBOOK}
 
 
 def good(**more) -> bytes:
@@ -115,7 +119,12 @@ HOSTILE = {
     "only an end": b"PK\x05\x06" + b"\0" * 18,
     "no record": zipped({"a.ipynb": NOTEBOOK}),
     "no notebook": zipped({"run.json": about()}),
-    "record in a folder": zipped({"x/run.json": about(), "x/a.ipynb": NOTEBOOK}),
+    "several in folders": zipped(
+        {f"{x}/{name}": data for x in "xy" for name, data in PACKED.items()}
+    ),
+    "record and notebook in different folders": zipped(
+        {"x/run.json": about(), "y/a.ipynb": NOTEBOOK}
+    ),
     "two records": None,
     "too many files": good(**{f"f{i}": "" for i in range(400)}),
     "a bomb in the record": zipped({"run.json": b"[" * (30 << 20), "a.ipynb": NOTEBOOK}),
@@ -175,6 +184,50 @@ def test_a_good_one_is_read():
     found, notebook = read_crate(BytesIO(good(**{"ro-crate-metadata.json": "{}", "sub/x.py": "1"})))
     assert notebook == NOTEBOOK
     assert (found.record.use_case, found.notebook.name) == ("pyfai", "a.ipynb")
+
+
+def by_macos(files: dict) -> dict:
+    """What macOS makes of files that it packs in their folder."""
+    beside = {f"__MACOSX/x/._{name}": b"\0\5\x16\7" for name in files}
+    inside = {f"x/{name}": data for name, data in files.items()}
+    return {"x/": "", "x/.DS_Store": b"\0", **inside, "__MACOSX/._x": b"\0", **beside}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"x/run.json": about(), "x/a.ipynb": NOTEBOOK, "x/sub/run.json": "{}"},
+        {"x/": "", "x/y/": "", "x/y/run.json": about(), "x/y/a.ipynb": NOTEBOOK},
+        by_macos(PACKED),
+        {**PACKED, "__MACOSX/._a.ipynb": b"\0", "._run.json": b"\0", ".DS_Store": b"\0"},
+        by_macos({**PACKED, **{f"f{i}": "" for i in range(250)}}),
+    ],
+)
+def test_one_that_was_unpacked_and_packed_again_is_read(files):
+    _, notebook = read_crate(BytesIO(zipped(files)))
+    assert notebook == NOTEBOOK
+
+
+@pytest.mark.parametrize("says_its_encoding", [True, False])
+def test_accents_that_macos_writes_in_two_parts_are_read(says_its_encoding):
+    name = "für Größe.ipynb"
+    data = zipped(
+        {"x/run.json": about(name=name), f"x/{unicodedata.normalize('NFD', name)}": NOTEBOOK}
+    )
+    if not says_its_encoding:
+        for signature, place in ((b"PK\x03\x04", 7), (b"PK\x01\x02", 9)):
+            data = without_flag(data, signature, place)
+    found, notebook = read_crate(BytesIO(data))
+    assert (found.notebook.name, notebook) == (name, NOTEBOOK)
+
+
+def without_flag(data: bytes, signature: bytes, place: int) -> bytes:
+    """Take the flag of UTF-8 from all of a zip's entries."""
+    changed, at = bytearray(data), data.find(signature)
+    while at >= 0:
+        changed[at + place] &= ~0x08
+        at = data.find(signature, at + 1)
+    return bytes(changed)
 
 
 @pytest.mark.parametrize("what", HOSTILE)

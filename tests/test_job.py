@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from workbench import job
+from workbench.home import MISSING_TEXT
 
 
 @pytest.fixture
@@ -42,27 +43,16 @@ def test_a_hub_that_is_away_is_told_again(monkeypatch, hub):
     assert 600 <= sum(waited) < 620
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_home_that_can_not_be_written_as_anybody(tmp_path, monkeypatch):
-    tmp_path.chmod(0o500)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert "Permission denied" in job.home_problem()
-    tmp_path.chmod(0o700)
-
-
-def test_a_home_that_is_missing_or_full_is_said(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert job.home_problem() == ""
-    assert not list(tmp_path.iterdir())
+def test_a_home_that_lets_no_server_run_is_reported_and_none_is_begun(hub, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
-    assert "No such file or directory" in job.home_problem()
+    assert job.main() == 1
+    [(_, _, told)] = hub
+    assert told == {"problem": MISSING_TEXT.format(home=tmp_path / "nowhere")}
 
-    def full(_):
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(job.os, "fsync", full)
-    assert "No space left on device" in job.home_problem()
+def test_what_is_reported_fits_what_the_portal_takes():
+    assert job.plain("a\nb\x1f c  d") == "a b c d"
+    assert len(job.plain("x" * 1000)) == job.PROBLEM_CHARACTERS_MAX
 
 
 def test_a_server_that_ends_by_itself_is_reported_with_its_last_words(hub, monkeypatch, tmp_path):
@@ -93,8 +83,3 @@ def test_what_the_kernel_ended_is_counted_in_both_versions_of_control_groups(
     path.parent.mkdir(parents=True)
     path.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
     assert job.memory_kills(table, tmp_path) == 3
-
-
-def test_a_home_that_was_full_when_the_server_ended_is_said():
-    said = job.ending(1, "OSError: [Errno 28] No space left on device: 'x'")
-    assert "your home folder (No space left on device)" in said

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import HttpUrl
 
 from hub.gates import NOBODY, Standing
-from hub.plan import OPTIONS, Asked, ask, plan
+from hub.plan import OPTIONS, Asked, ask, of_link, plan
 from hub.refusal import Refused, quoted
 from hub.site import Data, LicensedProgram, load_site
 from hub.sizing import Holding, fits, words
@@ -81,6 +81,13 @@ def test_the_size_asked_for_is_what_is_granted(use_cases):
 def test_the_notebook_asked_for_is_what_opens(use_cases):
     launch = launch_of(use_cases, notebook="02_integrate.ipynb")
     assert launch.start_page == "/lab/tree/beamhub/pyfai/02_integrate.ipynb"
+
+
+def test_a_safe_start_takes_nothing_from_the_home_and_opens_no_notebook(use_cases):
+    launch = launch_of(use_cases, safe="yes", notebook="01_calibrate.ipynb")
+    assert launch.environment["BEAMHUB_SAFE_START"] == "yes"
+    assert (launch.start_page, launch.programs) == ("/lab", ())
+    assert "BEAMHUB_SAFE_START" not in launch_of(use_cases).environment
 
 
 def test_empty_options_are_none(use_cases):
@@ -415,7 +422,20 @@ def test_a_value_of_the_wrong_type_is_refused(use_cases, option, value):
 )
 def test_an_option_that_does_not_exist_is_refused_and_named(use_cases, option):
     message = refusal(use_cases, **{option: "x"}).message
-    assert message == f"There is no option '{option}'. Possible are size, notebook, app."
+    assert message == f"There is no option '{option}'. Possible are size, notebook, app, safe."
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["utm_source", "utm_medium", "fbclid", "gclid", "mc_cid", "ref", "src", "si", "site", "_hsenc"],
+)
+def test_what_others_put_behind_a_link_is_passed_over(foreign):
+    assert of_link({foreign: ["x"], "size": ["small"]}) == {"size": ["small"]}
+
+
+@pytest.mark.parametrize("option", ["Size", "sizes", "notebok", "NOTEBOOK", "note_book", "apps"])
+def test_an_option_of_a_link_that_is_meant_to_be_ours_is_refused(use_cases, option):
+    assert "no option" in refusal(use_cases, **of_link({option: ["x"]})).message
 
 
 def test_one_good_option_does_not_carry_a_bad_one(use_cases):

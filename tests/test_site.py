@@ -1,5 +1,6 @@
 """Site profiles: the shipped ones, and what is never served."""
 
+import re
 from ipaddress import ip_address
 
 import pytest
@@ -160,6 +161,21 @@ def test_tls_is_complete_or_refused():
         Serving(tls="proxy", public_url="http://hub.example.org")
     with pytest.raises(ValidationError, match="public_url"):
         Serving(tls="proxy")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://example.org/beamhub", "has a path, and a portal can't be below one"),
+        ("https://example.org/beamhub/", "https://beamhub.example.org"),
+        ("https://example.org/?a=b", "without user, password"),
+        ("https://example.org/#a", "without user, password"),
+        ("https://user:word@example.org", "without user, password"),
+    ],
+)
+def test_a_public_address_at_which_no_page_would_work_is_refused(url, words):
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        Serving(tls="proxy", public_url=url)
 
 
 APART = {"proxy_socket": "/run/s", "proxy_token": {"env": "TOKEN"}}

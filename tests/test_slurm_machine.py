@@ -8,7 +8,7 @@ from spawners.slurm.used import used_of
 from spawners.slurm.values import amount, megabytes, minutes_of
 
 PARTITION = (
-    "PartitionName=short AllowGroups=staff,beam AllowAccounts=science,Phys AllowQos=ALL "
+    "PartitionName=short AllowGroups=staff,domain users AllowAccounts=science,Phys AllowQos=ALL "
     "AllocNodes=ALL Default=YES QoS=N/A DefaultTime=NONE MaxNodes=UNLIMITED "
     "MaxTime=1-04:00:00 MinNodes=0 MaxCPUsPerNode=UNLIMITED Nodes=node[1-2] State=UP "
     "TotalCPUs=16 TotalNodes=2 JobDefaults=(null) DefMemPerNode=UNLIMITED MaxMemPerCPU=4000 "
@@ -25,7 +25,7 @@ ClusterName             = beamhub
 def test_a_partition():
     [short] = partitions_of(f"*** banner ***\n{PARTITION}\n").values()
     assert (short.name, short.state, short.minutes) == ("short", "UP", 28 * 60)
-    assert short.groups == {"staff", "beam"}
+    assert short.groups == {"staff", "domain users"}
     assert short.allowed == {"Accounts": {"science", "phys"}, "Qos": frozenset()}
     assert short.denied == {"Accounts": frozenset(), "Qos": frozenset()}
     assert (short.memory_mb_per_core, short.memory_mb_per_node) == (4000, None)

@@ -58,6 +58,14 @@ def test_an_end_that_somebody_wanted_is_no_surprise(spawner):
         (2, "Traceback", "with exit status 2"),
         (1, "cp: error writing 'x': No space left on device", "disk that holds your files is full"),
         (1, "OSError: [Errno 122] Disk quota exceeded", "disk that holds your files is full"),
+        (1, "x\nBeamHub can't start: ~/beamhub is a file.\n", "~/beamhub is a file."),
+        (
+            1,
+            "[C] Bad config encountered during initialization: The 'contents_manager_class' trait "
+            "of a ServerApp instance must be a type, but 'lost.Manager' could not be imported",
+            "your own, in ~/.jupyter, and names something that this use case's software doesn't "
+            "have: The 'contents_manager_class' trait",
+        ),
     ],
 )
 def test_how_a_process_ended_in_words(status, output, words):

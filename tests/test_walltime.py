@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from hub.deployment import load_deployment
-from hub.walltime import ends_at, grants_longer, seconds_left, stop_one
+from hub.walltime import ends_at, grants_longer, seconds_left, stop_one, unused_end
 
 STARTED = datetime(2026, 6, 1, 12)
 
@@ -67,3 +67,13 @@ async def test_who_comes_back_is_told_that_the_time_was_over(spawner):
     await stop_one(app, SimpleNamespace(stop=stop), spawner)
     assert stopped == ["pyfai"]
     assert "time was over" in spawner.ending
+
+
+@pytest.mark.parametrize(("hours", "told"), [(0, False), (1.9, False), (2.1, True), (3.9, True)])
+def test_an_end_for_lack_of_use_is_told_before_it_comes(laptop, hours, told):
+    assert laptop.site.limits.idle_h == 4
+    unused = SimpleNamespace(ready=True, orm_spawner=SimpleNamespace(last_activity=STARTED))
+    end = unused_end(unused, laptop, STARTED + timedelta(hours=hours))
+    assert end == (STARTED + timedelta(hours=4) if told else None)
+    unused.ready = False
+    assert unused_end(unused, laptop, STARTED + timedelta(hours=hours)) is None

@@ -21,6 +21,7 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from .here import setting
+from .home import obstacle
 from .tunnel import Portal, Tunnel, origin, private_folder
 
 TUNNEL_VARIABLE = "BEAMHUB_TUNNEL"
@@ -30,11 +31,8 @@ PATIENCE_S = 600
 """How long a hub that is away is told again: it may be updated just now."""
 REPORT_S = 20.0
 LOOK_S = 5.0
-NO_HOME = (
-    "The job could not write into your home folder ({reason}), so JupyterLab can't run. Make room "
-    "there, or ask whoever runs the file system."
-)
-FULL = re.compile("No space left on device|Disk quota exceeded")
+PROBLEM_CHARACTERS_MAX = 500
+"""The portal takes no more."""
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -63,9 +61,8 @@ def begin_tunnel(folder: Path) -> Tunnel:
 
 def run_server(tunnel: Tunnel) -> int:
     """Run the server until it ends, and return its exit status."""
-    problem = home_problem()
-    if problem:
-        report({"problem": problem})
+    if problem := obstacle(Path.home(), setting("USE_CASE")):
+        report({"problem": plain(problem)})
         return 1
     limit_memory()
     listen = f"--ServerApp.sock={tunnel.server_socket}"
@@ -85,20 +82,15 @@ def run_server(tunnel: Tunnel) -> int:
         status = watch(server)
         if status > 0:
             output = tail(log)
-            report({"problem": home_problem() or ending(status, output), "output": output})
+            problem = obstacle(Path.home(), setting("USE_CASE"))
+            told = problem or f"JupyterLab ended by itself, with exit status {status}."
+            report({"problem": plain(told), "output": output})
     return status
 
 
-def home_problem() -> str:
-    """Return why nothing can be written at home, empty where all is well."""
-    try:
-        with tempfile.TemporaryFile(dir=Path.home()) as file:
-            file.write(bytes(65_536))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        return NO_HOME.format(reason=error.strerror)
-    return ""
+def plain(text: str) -> str:
+    """Return a text as the portal takes it: on one line, and not too long."""
+    return " ".join(text.split())[:PROBLEM_CHARACTERS_MAX]
 
 
 def limit_memory() -> None:
@@ -167,13 +159,6 @@ def kills_in(file: Path) -> int:
     except OSError:
         return 0
     return int(found[1]) if found else 0
-
-
-def ending(status: int, output: str) -> str:
-    """Return in words how the server ended by itself."""
-    if reason := FULL.search(output):
-        return NO_HOME.format(reason=reason[0])
-    return f"JupyterLab ended by itself, with exit status {status}."
 
 
 def tail(log: IO[bytes]) -> str:

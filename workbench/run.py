@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from . import kernels
 from .checks import RESULTS_VARIABLE, Check
 from .parameters import set_parameters
 from .steps import Steps
@@ -152,6 +153,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("target", type=Path)
     parser.add_argument("notebook", nargs="*")
     asked = parser.parse_args(arguments)
+    os.environ[kernels.VARIABLE] = kernels.environment_first()
     outcomes = []
     steps = Steps(len(asked.settings) * len(asked.notebook), sys.stdout)
     for values in asked.settings:

@@ -8,8 +8,9 @@ import re
 import sys
 from pathlib import Path
 
-from . import kernel_sockets
+from . import kernel_sockets, kernels
 from .here import setting
+from .home import CANNOT_START, is_safe_start, obstacle, own_places
 from .tutorials import NOTEBOOKS_VARIABLE, own_folder, place
 
 NAMES = Path("/var/lib/extrausers")
@@ -20,15 +21,13 @@ LAB_EXTENSIONS = Path(__file__).with_name("labextensions")
 def main(arguments: list[str]) -> None:
     """Place the tutorials and replace this process by ``jupyterhub-singleuser``."""
     name_account(NAMES)
-    source = os.environ.get(NOTEBOOKS_VARIABLE)
     use_case = setting("USE_CASE")
-    if source and use_case:
-        place(Path(source), own_folder(use_case))
+    if problem := obstacle(Path.home(), use_case):
+        sys.exit(CANNOT_START + " ".join(problem.split()))
     os.environ[kernel_sockets.VARIABLE] = kernel_sockets.make_folder()
+    os.environ[kernels.VARIABLE] = kernels.environment_first()
     os.environ["PATH"] = with_programs(os.environ.get("PATH", os.defpath))
-    # Tabs that were open come back in the use case they belong to, not in another's JupyterLab.
-    workspaces = Path.home() / ".jupyter/lab/workspaces" / (use_case or "none")
-    os.environ.setdefault("JUPYTERLAB_WORKSPACES_DIR", str(workspaces))
+    own = begin_safely() if is_safe_start() else begin(use_case)
     command = str(Path(sys.executable).with_name("jupyterhub-singleuser"))
     fixed = [
         # Environments never change: what a user installs goes into their own.
@@ -44,11 +43,35 @@ def main(arguments: list[str]) -> None:
         # Where it listens, if the portal says so; what its kernels have listened at goes with it.
         "--ServerApp.jpserver_extensions=workbench.handed_socket=True",
         "--ServerApp.jpserver_extensions=workbench.kernel_sockets=True",
+        # What a kernel of the user's own lacks to start, in words.
+        "--ServerApp.jpserver_extensions=workbench.kernels=True",
+        # What computes without a word is use too.
+        "--ServerApp.jpserver_extensions=workbench.busy=True",
         # What JupyterLab shows of the server's time, and lets it save at the end.
         "--ServerApp.jpserver_extensions=workbench.ending=True",
         f"--LabApp.extra_labextensions_path={LAB_EXTENSIONS}",
     ]
-    os.execv(command, [command, *fixed, *arguments])  # noqa: S606
+    os.execv(command, [command, *fixed, *own, *arguments])  # noqa: S606
+
+
+def begin(use_case: str) -> list[str]:
+    """Place the tutorials, and return the arguments of a server with its user's own settings."""
+    source = os.environ.get(NOTEBOOKS_VARIABLE)
+    if source and use_case:
+        place(Path(source), own_folder(use_case))
+    # Tabs that were open come back in the use case they belong to, not in another's JupyterLab.
+    workspaces = Path.home() / ".jupyter/lab/workspaces" / (use_case or "none")
+    os.environ.setdefault("JUPYTERLAB_WORKSPACES_DIR", str(workspaces))
+    return []
+
+
+def begin_safely() -> list[str]:
+    """Let nothing of the home be read or written, and return the arguments of such a server.
+
+    What is deleted goes at once: a trash can takes room on a disk that may be full.
+    """
+    os.environ.update(own_places(f"{os.environ[kernel_sockets.VARIABLE]}/safe"))
+    return ["--FileContentsManager.delete_to_trash=False"]
 
 
 def name_account(folder: Path) -> None:

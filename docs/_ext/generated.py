@@ -18,6 +18,7 @@ from tornado.web import RequestHandler, StaticFileHandler
 
 from hub.cli import app as command_line_app
 from hub.pages import handlers
+from hub.pages.base import WithoutSlash
 from hub.pages.words import licence_text
 from hub.site import SiteProfile, load_site, shipped_sites
 from hub.software import SoftwareCatalogue, load_software
@@ -65,6 +66,8 @@ VARIABLES = {
     "BEAMHUB_SIZE": "In a server: the name of the size that was chosen.",
     "BEAMHUB_MEMORY_GIB": "In a server: the memory that the size grants, in GiB.",
     "BEAMHUB_GPUS": "In a server: the number of GPUs that the size grants.",
+    "BEAMHUB_BUSY_H": "In a server: for how many hours computing counts as use, `limits.busy_h`.",
+    "BEAMHUB_SAFE_START": "In a server: `yes` if it was started without its user's own settings.",
     "BEAMHUB_DATA_ROOTS": "In a server: the site's data folders, with colons between them.",
     "BEAMHUB_DATA_CACHE": "In a server, or set by you: the folder that holds what is fetched.",
     "BEAMHUB_DATA_MIRRORS": "In a server, or set by you: addresses of mirrors, with spaces between "
@@ -243,6 +246,8 @@ def routes() -> str:
     """Return the addresses that BeamHub's own handlers answer."""
     lines = []
     for pattern, handler, *_ in handlers():
+        if handler is WithoutSlash:
+            continue
         functions = {m.upper(): getattr(handler, m) for m in METHODS if answers(handler, m)}
         static = issubclass(handler, StaticFileHandler)
         about = "Style sheet, scripts and logo." if static else first_sentence(handler.__doc__)

@@ -212,7 +212,7 @@ def greet(deployment: Deployment, code: str, log_file: Path | None) -> None:
     """Say where the portal is and how to log in."""
     terminal.say(f"The portal is ready: {deployment.site.serving.url}")
     if code:
-        terminal.say(f"Log in with any name and this code, which works once: {code}")
+        terminal.say(f"Log in with a name of your choice and this code, which works once: {code}")
     what = (
         "it, and servers go on"
         if deployment.site.backend.outlives_hub

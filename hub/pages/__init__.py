@@ -22,6 +22,7 @@ from . import (
     usecases,
 )
 from .announcements import Announcements
+from .base import Page, WithoutSlash
 from .words import NAMES
 
 MODULES = (
@@ -44,7 +45,10 @@ STATIC = Path(__file__).parents[1] / "static"
 def handlers() -> Iterator[tuple[Any, ...]]:
     """Yield every page's pattern and handler."""
     for module in MODULES:
-        yield from module.HANDLERS
+        for pattern, handler in module.HANDLERS:
+            yield pattern, handler
+            if issubclass(handler, Page):
+                yield f"{pattern}/", WithoutSlash
     yield r"/beamhub/(.*)", StaticFileHandler, {"path": str(STATIC)}
 
 

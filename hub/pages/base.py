@@ -63,6 +63,7 @@ class AboutAServer(StrictPolicy):
             "ending": ending_of(user, server),
             "log_tail": "\n".join(last_output(log).splitlines()[-LOG_TAIL_LINES:]),
             "failed_message": reason_of(names.get("exception")),
+            "may_start_safely": getattr(names.get("exception"), "reason", "") == "ended",
             "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
             "own_server": user is self.current_user,
             "elapsed_seconds": elapsed(names.get("spawner")),
@@ -125,3 +126,12 @@ class Page(StrictPolicy, BaseHandler):
     def server_page(self, name: str, page: str = "") -> str:
         """Return the address of the user's server, or of a page inside it."""
         return str(self.current_user.server_url(name)) + page.lstrip("/")
+
+
+class WithoutSlash(StrictPolicy, BaseHandler):
+    """The address of a page with a slash behind it, as people and programs complete it."""
+
+    def get(self, *_: str, **__: str) -> None:
+        """Go to the page."""
+        query = f"?{self.request.query}" if self.request.query else ""
+        self.redirect(self.request.path.rstrip("/") + query)

@@ -1,6 +1,7 @@
 """From a wish to a running server: the link, the question, the wait, the failure."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -14,7 +15,7 @@ from tornado.httputil import url_concat
 from spawners import Launch
 
 from ..launching import requester_of
-from ..plan import FOR_THE_NEXT, OPTIONS, Asked, ask
+from ..plan import FOR_THE_NEXT, OPTIONS, Asked, ask, of_link
 from ..refusal import Refused
 from .base import AboutAServer, Page
 from .usecases import use_case_names
@@ -34,7 +35,7 @@ class Open(Page):
         """Go to the running server, or ask whether to start one."""
         spawner = self.current_user.spawners.get(name)
         try:
-            asked, launch = self.planned(name, self.request.query_arguments)
+            asked, launch = self.planned(name, of_link(texts(self.request.query_arguments)))
         except Refused as refusal:
             if refusal.reason in FOR_THE_NEXT and spawner is not None and spawner.ready:
                 # What runs goes on until it's stopped.
@@ -56,7 +57,7 @@ class Open(Page):
         if not await self.has_standing():
             return
         try:
-            asked, launch = self.planned(name, self.request.body_arguments)
+            asked, launch = self.planned(name, texts(self.request.body_arguments))
         except Refused as refusal:
             await self.show_refusal(refusal)
             return
@@ -65,14 +66,9 @@ class Open(Page):
             await self.begin(name, asked)
         self.redirect(self.pending_page(name, launch.start_page))
 
-    def planned(self, name: str, arguments: dict[str, list[bytes]]) -> tuple[Asked, Launch]:
+    def planned(self, name: str, options: Mapping[str, object]) -> tuple[Asked, Launch]:
         """Return what the user asked for and its launch, or refuse before anything is started."""
-        sent = {
-            key: [value.decode("utf-8", "replace") for value in values]
-            for key, values in arguments.items()
-            if key != "_xsrf"  # JupyterHub's own
-        }
-        asked = ask(sent)
+        asked = ask(options)
         requester = requester_of(self.current_user, self.deployment)
         return asked, self.deployment.plan_for(requester, name, asked)
 
@@ -80,15 +76,15 @@ class Open(Page):
         """Start the server; a start that failed, however soon, is told by the pending page."""
         user = self.current_user
         title = self.deployment.use_cases[name].manifest.title
-        spawner = user.get_or_create_spawner(name, title, replace_failed=True)
-        if spawner._spawn_future and spawner._spawn_future.done():
-            spawner._spawn_future = None
+        user.get_or_create_spawner(name, title, replace_failed=True)
         options = {key: getattr(asked, key) for key in OPTIONS if getattr(asked, key)}
         start = asyncio.ensure_future(self.spawn_single_user(user, name, title, options=options))
         await asyncio.wait([start], timeout=1)
         if start.done() and not start.cancelled() and (error := start.exception()):
-            if not spawner._failed:  # it wasn't even begun: too many at once, for example
-                raise error
+            # Looked up only now: in the place of a spawner that has failed there is another.
+            spawner = user.spawners.get(name)
+            if spawner is None or not spawner._failed:
+                raise error  # it wasn't even begun: too many at once, for example
             self.log.warning("%s did not start: %s", spawner._log_name, error)
 
     def pending_page(self, name: str, page: str) -> str:
@@ -96,6 +92,15 @@ class Open(Page):
         user = self.current_user
         url = url_path_join(self.hub.base_url, "spawn-pending", user.escaped_name, name)
         return str(url_concat(url, {"next": self.server_page(name, page)}))
+
+
+def texts(arguments: Mapping[str, list[bytes]]) -> dict[str, object]:
+    """Return what came with a link or by a form, without JupyterHub's own."""
+    return {
+        key: [value.decode("utf-8", "replace") for value in values]
+        for key, values in arguments.items()
+        if key != "_xsrf"
+    }
 
 
 class Progress(SpawnProgressAPIHandler):

@@ -13,7 +13,7 @@ from ..config import IDLE_CULLER
 from ..launching import size_of
 from ..plan import find
 from ..refusal import Refused
-from ..walltime import ends_at
+from ..walltime import ends_at, unused_end
 from .base import Page, ending_of
 from .words import number_text
 
@@ -27,12 +27,14 @@ class Home(Page):
     async def get(self) -> None:
         """Show the running servers."""
         user, deployment = self.current_user, self.deployment
+        now = utcnow(with_tz=False)
         rows = [
             {
                 "use_case": deployment.use_cases.get(spawner.name),
                 "spawner": spawner,
                 "size": deployment.site.sizes.get(size_of(spawner)),
                 "end": ends_at(spawner, deployment),
+                "unused_end": unused_end(spawner, deployment, now),
                 "label": LABELS[server_state(spawner)],
             }
             for spawner in user.spawners.values()
@@ -49,7 +51,7 @@ class Home(Page):
             changing=any(self.is_changing(row) for row in rows),
             ended=ended,
             use_cases=deployment.use_cases,
-            now=utcnow(with_tz=False),
+            now=now,
         )
 
     def is_changing(self, row: dict[str, Any]) -> bool:

@@ -53,10 +53,16 @@ def partition_of(line: str) -> Partition:
         whole(about.get("MaxMemPerCPU", "")),
         "" if ENDLESS.fullmatch(qos) else qos.lower(),
         amount(about.get("TRESBillingWeights", "")),
-        names(about.get("AllowGroups", "")),
+        names(groups_in(line)),
         {kind: names(about.get(f"Allow{kind}", "").lower()) for kind in ("Accounts", "Qos")},
         {kind: names(about.get(f"Deny{kind}", "").lower()) for kind in ("Accounts", "Qos")},
     )
+
+
+def groups_in(line: str) -> str:
+    """Return the groups of a partition's line: names of groups may have spaces in them."""
+    found = re.search(r"\sAllowGroups=(.*?)(?=\s\w+=|$)", line)
+    return found[1] if found else ""
 
 
 def enforced_by(output: str) -> tuple[frozenset[str], str]:

@@ -13,7 +13,7 @@ from traitlets import Bool, Float, Instance, Integer, List, Unicode
 
 from ..accounts import AccountError, person
 from ..environments import BuildError, Recipe
-from ..telling import TellingSpawner, ending_by_status, memory_full_text
+from ..telling import TellingSpawner, ending_by_status, memory_full_text, said_reason
 from ..times import KeptTimes
 from ..tunnels import Tunnels
 from .commands import CommandError, run_as
@@ -251,7 +251,7 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
         if memory_full:
             self.notice = memory_full_text(datetime.now(UTC), self._memory_mb / 1024)
             return
-        self._problem = problem
+        self._problem = said_reason(output) or problem
         self._up = self._up or listening
         self._stirred_at = time.monotonic()
         self._stirred.set()

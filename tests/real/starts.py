@@ -13,6 +13,7 @@ def failing_start(
     """Return the text of the page that tells why a use case did not start."""
     page = client.get(f"/hub/open/{use_case}")
     answer = client.post(f"/hub/open/{use_case}", data={"_xsrf": xsrf(page.text), "size": "small"})
+    assert "/spawn-pending/" in str(answer.url), answer.text
     end = time.monotonic() + seconds
     while "did not start" not in answer.text:
         assert time.monotonic() < end and "/lab" not in answer.url.path, answer.text

@@ -312,7 +312,7 @@ def test_a_home_that_can_not_be_written_is_said_from_inside(
         page = failing_start(apptainer_portal.login("olaf"), "pyfai", "olaf")
     finally:
         home.chmod(0o700)
-    assert "could not write into your home folder (Permission denied)" in page
+    assert "is yours, but its mode forbids you to use it. Change that: chmod u+rwx" in page
 
 
 def check(cluster: Cluster, folder: Path, offered: list[str]) -> str:

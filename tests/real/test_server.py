@@ -85,6 +85,39 @@ def test_its_software_and_the_workbench_are_there(server: Started) -> None:
     assert server.kernel.run(code).strip() == version
 
 
+def test_who_wants_to_install_a_package_is_told_how(server: Started) -> None:
+    for said in (
+        server.kernel.run("%pip install lmfit"),
+        in_a_terminal(server.portal, server.client, server.base, "pip install lmfit"),
+    ):
+        assert "There is no pip here" in said
+
+
+def test_the_use_cases_kernel_comes_first_whatever_a_home_holds(server: Started) -> None:
+    made = """
+import json
+from pathlib import Path
+for name, program in (("python3", "/usr/bin/python3"), ("bash", "/nowhere"), ("mine", "/nowhere")):
+    folder = Path.home() / ".local/share/jupyter/kernels" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    argv = [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Mine", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+"""
+    assert server.kernel.run(made) == ""
+    mine = Kernel(server.portal, server.client, server.base)
+    assert mine.run("import pyFAI, sys; print(sys.prefix)") == server.kernel.run(
+        "print(sys.prefix)"
+    )
+    listed = server.client.get(f"{server.base}api/kernelspecs").json()["kernelspecs"]
+    assert listed["bash"]["spec"]["display_name"] == "Bash"
+    token = {"X-XSRFToken": server.client.cookies.get("_xsrf", path=server.base) or ""}
+    answer = server.client.post(f"{server.base}api/kernels", headers=token, json={"name": "mine"})
+    assert answer.status_code == 409
+    assert "The kernel 'mine' can't start: /nowhere: No such file" in answer.json()["message"]
+    server.kernel.run("import shutil; shutil.rmtree(Path.home() / '.local/share/jupyter/kernels')")
+
+
 def test_a_terminal_finds_what_a_notebook_finds(server: Started) -> None:
     found = server.kernel.run("import shutil; print(shutil.which('python'))").strip()
     said = in_a_terminal(server.portal, server.client, server.base, "command -v python")

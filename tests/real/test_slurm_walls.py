@@ -40,8 +40,8 @@ def test_a_home_that_can_not_be_written_is_said(
     try:
         client = slurm_portal.login("sue")
         begin(client, size="small")
-        page = wait_for_page(client, pending("sue"), "could not write into your home folder")
-        assert "Permission denied" in page
+        page = wait_for_page(client, pending("sue"), "chmod u+rwx")
+        assert "is yours, but its mode forbids" in page
     finally:
         home.chmod(0o700)
 
@@ -67,7 +67,7 @@ def test_a_home_that_is_full_before_or_after_the_start_is_said(
     for client in clients.values():
         begin(client, size="small")
     for name, client in clients.items():
-        page = wait_for_page(client, pending(name), "could not write into your home folder")
+        page = wait_for_page(client, pending(name), "disk that holds your files is full")
         assert "No space left on device" in page
         wait_until(lambda: cluster.job_of(name) == "", "the end of the job")  # noqa: B023
 
