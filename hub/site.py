@@ -377,6 +377,13 @@ class SiteProfile(Declared):
                 raise ValueError(problem)
         return self
 
+    @model_validator(mode="after")
+    def _folders_can_be_shown(self) -> Self:
+        for one in self._shown():
+            for problem in self.backend.unshown([one.mount]):
+                raise ValueError(f"{one.key}: {problem}")
+        return self
+
     def _shown(self) -> Iterator[Shown]:
         """Yield the folders that servers in containers see, or can see."""
         for number, mount in enumerate(self.storage):
