@@ -69,6 +69,8 @@ def configure_serving(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.proxy_class = LastingRoutes
     c.JupyterHub.bind_url = f"{serving.own_url}/"
     c.JupyterHub.hub_bind_url = hub_url(deployment)
+    if site.backend.hub_connect_url:
+        c.JupyterHub.hub_connect_url = site.backend.hub_connect_url
     # Users' servers on this machine connect to its socket; nobody can put another in its place.
     # So does the proxy, which is not the hub's account where that is root.
     by_others = site.backend.on_this_machine or os.geteuid() == 0

@@ -22,7 +22,7 @@ from spawners import Mount, Resources
 from spawners.backends import AnyBackend
 from spawners.launch import absolute
 from workbench.declared import Declared
-from workbench.documents import DocumentError, load
+from workbench.documents import Document, DocumentError, contents, find_parent, load, read
 from workbench.manifest import Name, RelativePath
 
 from .logins import Codes, Login
@@ -398,6 +398,13 @@ class SiteProfile(Declared):
                 raise ValueError(problem)
         return self
 
+    @model_validator(mode="after")
+    def _folders_can_be_shown(self) -> Self:
+        for one in self._shown():
+            for problem in self.backend.unshown([one.mount]):
+                raise ValueError(f"{one.key}: {problem}")
+        return self
+
     def _shown(self) -> Iterator[Shown]:
         """Yield the folders that servers in containers see, or can see."""
         for number, mount in enumerate(self.storage):
@@ -434,7 +441,23 @@ def load_site(name: str) -> SiteProfile:
     DocumentError
         There is no such profile, or it doesn't fit; see `workbench.documents.load`.
     """
-    return load(profile_path(name), SiteProfile, parents=PROFILES)
+    path = profile_path(name)
+    site = load(path, SiteProfile, parents=PROFILES)
+    return site.model_copy(update={"template": left_to_fill(path)}) if site.template else site
+
+
+def left_to_fill(path: Path) -> list[str]:
+    """Return what is still to fill in: a profile that extends a template does so by its keys."""
+    document = read(path, parents=PROFILES)
+    asking, _ = document.lines["template",]
+    nearer, file = set(), path
+    while file != asking:
+        nearer.add(file)
+        body, lines = contents(file)
+        file = find_parent(Document(file, body, lines), body["extends"], PROFILES)
+    found = {".".join(map(str, place)): file for place, (file, _) in document.lines.items()}
+    sentences: list[str] = document.body["template"]
+    return [s for s in sentences if found.get(s.partition(":")[0]) not in nearer]
 
 
 def profile_path(name: str) -> Path:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
@@ -27,7 +27,7 @@ from .docker_words import NO_DOCKER, ending_of, refusal_of
 from .homes import HomeError, have_home
 from .labels import NotOursError, Owner
 from .networks import NetworkError
-from .numbers import Numbers, numbers_of
+from .numbers import Numbers, account
 from .obtaining import ObtainingError, obtain, split
 from .people import FILE, People, Person, users_by_age
 from .shield import ShieldError, Walls, raise_walls
@@ -406,14 +406,6 @@ class ContainerSpawner(TellingSpawner, DockerSpawner):
             await self._daemon.end(
                 lambda client: networks.remove_unused(client, name, companions, owner)
             )
-
-
-def account(
-    people: People, user: str, earlier: Iterable[str], kind: str, first: int
-) -> tuple[Person, Numbers]:
-    """Return a user's name on this machine, and the numbers of their containers."""
-    person = people.of(user, lambda: earlier)
-    return person, numbers_of(person, people, kind, first)
 
 
 def runs(client: Any, container: str) -> bool:

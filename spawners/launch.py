@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -237,6 +237,11 @@ class Backend(Declared, ABC):
         return "127.0.0.1"
 
     @property
+    def hub_connect_url(self) -> str:
+        """Where servers reach the hub, if not where it listens; empty for there."""
+        return ""
+
+    @property
     def tunnel_address(self) -> str:
         """The address of this machine at which servers elsewhere dial in; empty where none do."""
         return ""
@@ -277,6 +282,11 @@ class Backend(Declared, ABC):
         """
         del spawners, portal, state
         return 0
+
+    def unshown(self, mounts: Iterable[Mount]) -> list[str]:
+        """Return why folders of the site can't be shown to servers, a sentence each."""
+        del mounts
+        return []
 
     def obstacles(self, launch: Launch) -> list[str]:
         """Return why this machine can't start the launch, a sentence each; empty where it can."""

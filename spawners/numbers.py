@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .accounts import AccountError, person
@@ -33,6 +34,14 @@ class Numbers:
     def __str__(self) -> str:
         """Return user and group as Docker wants them."""
         return f"{self.uid}:{self.gid}"
+
+
+def account(
+    people: People, user: str, earlier: Iterable[str], kind: str, first: int
+) -> tuple[Person, Numbers]:
+    """Return a user's name on this machine, and the numbers of their containers."""
+    person = people.of(user, lambda: earlier)
+    return person, numbers_of(person, people, kind, first)
 
 
 def numbers_of(found: Person, people: People, kind: str, first: int) -> Numbers:

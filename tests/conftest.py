@@ -85,6 +85,21 @@ def change() -> Callable[..., Deployment]:
     return changed
 
 
+@pytest.fixture
+def cluster_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster's address that nothing answers: enough to build pods, not to start them."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: t\n"
+        "clusters: [{name: t, cluster: {server: 'https://127.0.0.1:1'}}]\n"
+        "users: [{name: t, user: {}}]\ncontexts: [{name: t, context: {cluster: t, user: t}}]\n"
+    )
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setattr(
+        "kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path)
+    )
+
+
 @pytest.fixture(scope="session")
 def database() -> Iterator[Any]:
     """JupyterHub's own database, in memory."""

@@ -22,19 +22,7 @@ USE_CASES = load_use_cases([NOTEBOOKS])
 SITES = {name: load_site(name) for name in shipped_sites()}
 
 
-@pytest.fixture(autouse=True)
-def kubeconfig(tmp_path, monkeypatch):
-    """A cluster address that nothing answers: enough to build pods, not to start them."""
-    path = tmp_path / "kubeconfig"
-    path.write_text(
-        "apiVersion: v1\nkind: Config\ncurrent-context: t\n"
-        "clusters: [{name: t, cluster: {server: 'https://127.0.0.1:1'}}]\n"
-        "users: [{name: t, user: {}}]\ncontexts: [{name: t, context: {cluster: t, user: t}}]\n"
-    )
-    monkeypatch.setenv("KUBECONFIG", str(path))
-    monkeypatch.setattr(
-        "kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path)
-    )
+pytestmark = pytest.mark.usefixtures("cluster_address")
 
 
 @pytest.fixture(params=SITES)
@@ -48,6 +36,18 @@ def ready(use_cases: dict) -> dict:
         name: UseCase(name, case.folder, case.manifest.model_copy(update={"coming": []}))
         for name, case in use_cases.items()
     }
+
+
+def holding(site: SiteProfile, *folders: str) -> Backend:
+    """Return the site's backend, which shows these folders if it has to be told of each."""
+    if site.backend.kind != "kubernetes":
+        return site.backend
+    volumes = {
+        f"v{n}": {"kind": "host", "path": folder, "holds": folder}
+        for n, folder in enumerate(folders)
+    }
+    given = site.backend.model_dump(mode="json", exclude_unset=True)
+    return type(site.backend).model_validate({**given, "volumes": volumes})
 
 
 def set_up(deployment_user, site, launch, name):
@@ -130,6 +130,7 @@ def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user)
         Mount(source="/w", target="/w", read_only=False),
     ]
     update = {"sizes": {"gpu": size}, "storage": mounts, "data": Data()}
+    update["backend"] = holding(site, "/gpfs", "/w")
     changed = site.model_copy(update=update)
     deployment = Deployment("x", changed, USE_CASES, NOTEBOOKS)
 
@@ -154,7 +155,8 @@ def test_gpus_and_folders_reach_every_kind_of_site_with_containers(site, a_user)
         assert {"--nv", "--bind=/gpfs/data:/data:ro", "--bind=/w:/w"} <= set(traits["command"])
     else:
         assert traits["extra_resource_limits"] == {"nvidia.com/gpu": "2"}
-        assert [m["readOnly"] for m in traits["volume_mounts"][1:]] == [True, False]
+        shown = {m["mountPath"]: m.get("readOnly") for m in traits["volume_mounts"]}
+        assert (shown["/data"], shown["/w"]) == (True, False)
 
 
 def test_a_restricted_program_reaches_every_kind_of_site_and_takes_no_place(site, a_user):
@@ -163,7 +165,8 @@ def test_a_restricted_program_reaches_every_kind_of_site_and_takes_no_place(site
     manifest = case.manifest.model_copy(update={"licence_gates": [terms]})
     use_cases = {**USE_CASES, "pyfai": UseCase("pyfai", case.folder, manifest)}
     program = LicensedProgram(source="/sw/restricted", bin="bin", vouched_groups=["mx"])
-    changed = site.model_copy(update={"programs": {terms.name: program}})
+    update = {"programs": {terms.name: program}, "backend": holding(site, "/sw")}
+    changed = site.model_copy(update=update)
     deployment = Deployment("x", changed, use_cases, NOTEBOOKS)
 
     async def traits_for(standing):
@@ -181,23 +184,6 @@ def test_a_restricted_program_reaches_every_kind_of_site_and_takes_no_place(site
     if site.backend.kind != "local":
         shown = {name: value for name, value in opened.items() if name != "environment"}
         assert "/sw/restricted" in repr(shown)
-
-
-def test_a_pod_is_what_kubernetes_would_be_asked_for(a_user):
-    site = SITES["cloud"]
-    deployment = Deployment("cloud", site, USE_CASES, NOTEBOOKS)
-
-    async def pod():
-        launch = plan("pyfai", Asked(size="small"), use_cases=USE_CASES, site=site, user="ada")
-        spawner = set_up(a_user(deployment), site, launch, "pyfai")
-        return await spawner.get_pod_manifest()
-
-    made = asyncio.run(pod())
-    [container] = made.spec.containers
-    assert container.image == f"{site.registry}/pyfai:{USE_CASES['pyfai'].manifest.version}"
-    assert container.resources.limits["memory"] == site.sizes["small"].memory_gib * 2**30
-    assert container.security_context["allowPrivilegeEscalation"] is False
-    assert made.spec.automount_service_account_token is False
 
 
 def test_the_profile_offers_every_backend_there_is():

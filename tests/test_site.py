@@ -65,6 +65,26 @@ def test_the_houses_profiles_are_templates_until_their_admins_have_filled_them_i
         assert key in SiteProfile.model_fields, sentence
 
 
+def test_what_a_profile_fills_in_is_off_the_list_of_its_parents(tmp_path):
+    (tmp_path / "house.yaml").write_text(
+        "extends: cloud\nlogin: {issuer: https://login.house.example}\n"
+        "backend: {hub_url: http://192.0.2.10:8081}\n"
+    )
+    (tmp_path / "ours.yaml").write_text(
+        "extends: house\nserving: {public_url: https://ours.example}\n"
+    )
+    (tmp_path / "theirs.yaml").write_text("extends: house\ntemplate: ['contact: whom to ask']\n")
+    (tmp_path / "last.yaml").write_text("extends: theirs\ntitle: Last\n")
+    assert len(load_site("cloud").template) == 3
+    [left] = load_site(str(tmp_path / "house.yaml")).template
+    assert left.startswith("serving.public_url")
+    assert load_site(str(tmp_path / "ours.yaml")).template == []
+    asked = ["contact: whom to ask"]
+    assert load_site(str(tmp_path / "theirs.yaml")).template == asked
+    # What its parent says can't have been meant as an answer.
+    assert load_site(str(tmp_path / "last.yaml")).template == asked
+
+
 def test_sizes_grow_as_they_are_listed(site):
     amounts = [(s.cores, s.memory_gib) for n, s in site.sizes.items() if not s.gpus]
     assert amounts == sorted(amounts)

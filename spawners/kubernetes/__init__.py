@@ -1,0 +1,5 @@
+"""Kubernetes: each server is a pod of a cluster."""
+
+from .backend import KubernetesBackend
+
+__all__ = ["KubernetesBackend"]
