@@ -71,4 +71,5 @@ def round_length(most: float) -> float:
 
 def grey_limits(image: np.ndarray, low: float = 1.0, high: float = 99.7) -> tuple[float, float]:
     """Return between which values an image is drawn from black to white."""
-    return tuple(float(value) for value in np.percentile(image, (low, high)))
+    dark, bright = np.percentile(image, (low, high))
+    return float(dark), float(bright)
