@@ -5,8 +5,8 @@ import os
 import pwd
 from dataclasses import dataclass
 
-from .accounts import AccountError, person
 from .people import People, Person
+from .system_accounts import AccountError, person
 
 TRIES = 100
 
