@@ -5,13 +5,15 @@ import os
 import pwd
 import subprocess
 import time
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from spawners.reserved_accounts import HUB, PROXY
 from spawners.rights import wire
+from spawners.rights.asking import Asking, Child, HelperError, settle
 from spawners.rights.helper import Helper
 from spawners.rights.parts import account_name
 from spawners.rights.records import Records, Running, began
@@ -332,8 +334,6 @@ def test_what_root_says_arrives_whole(tmp_path):
 
 
 def test_asking_outlives_no_helper():
-    from spawners.rights.asking import Asking, HelperError
-
     hub, helper = wire.pair()
     asking = Asking(hub)
     helper.close()
@@ -341,11 +341,23 @@ def test_asking_outlives_no_helper():
         asking.ask("present")
 
 
+def test_a_child_that_has_ended_is_looked_at_as_often_as_one_likes():
+    """As JupyterHub does, which closes it at each look."""
+
+    class Answers:
+        def ask(self, kind, **said):
+            assert (kind, said) == ("status", {"name": "part-1"})
+            return {"status": process.wait(), "running": False}
+
+    with subprocess.Popen(["false"]) as process:
+        child = Child(cast(Asking, Answers()), "part-1", process.pid)
+        for _ in range(2):
+            assert child.wait() == child.poll() == 1
+            with child:
+                assert child.returncode == 1
+
+
 def test_an_account_error_reaches_the_user_as_one():
-    from concurrent.futures import Future
-
-    from spawners.rights.asking import HelperError, settle
-
     for key, kind in (("no_account", AccountError), ("refused", HelperError)):
         answer = Future()
         settle(answer, {key: "why"})

@@ -123,7 +123,8 @@ class Child:
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait for its end, at most so many seconds, and return its exit status then."""
-        select.select([self._end], [], [], timeout)
+        if self.returncode is None:
+            select.select([self._end], [], [], timeout)
         return self.poll()
 
     def send_signal(self, number: int) -> None:
