@@ -75,7 +75,7 @@ def test_none_of_it_is_run(state_folder: Callable[[], Path], tmp_path: Path) -> 
             for child in psutil.Process(portal.process.pid).children(recursive=True)
             if child.uids().real in (os.geteuid(), HUB, PROXY, LOG_KEEPER)
             # The hub is the process that was started here, gone on without its rights.
-            and "serve" not in child.cmdline()
+            and child != portal.hub
         ]
         names = [" ".join(child.cmdline()) for child in children]
         for part in ("hub.culling", "configurable-http-proxy"):

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 from accounts import PASSWORD, PLAIN, Machine
 from conftest import lacking
@@ -289,8 +288,6 @@ def test_a_user_works_under_the_account_of_the_machine_and_no_web_page_is_roots(
         portal.stop_server(client, "pyfai")
         assert log.read_text().splitlines()[1:] == [f"close_session {name}"]
         assert "refused" not in "".join(portal.lines)
-        found = psutil.Process(portal.process.pid).children(recursive=True)
-        (hub,) = [child for child in found if "serve" in child.cmdline()]
-        assert hub.uids() == (HUB, HUB, HUB)
+        assert portal.hub.uids() == (HUB, HUB, HUB)
     finally:
         portal.stop()

@@ -255,10 +255,7 @@ def test_the_hub_has_no_rights_of_roots(ada: Victim) -> None:
     portal, state = ada.portal, ada.portal.state
     if "runs with root's rights" in "".join(portal.lines):
         pytest.skip("an account without rights can't read the portal's code")
-    children = psutil.Process(portal.process.pid).children()
-    (hub,) = [child for child in children if "serve" in child.cmdline()]
-    assert_no_rights(hub, HUB, [PROXY])
-    for process in hub.children(recursive=True):
+    for process in (portal.hub, *portal.hub.children(recursive=True)):
         assert_no_rights(process, HUB, [PROXY])
     # The helper listens nowhere and has no code of the web's.
     helper = psutil.Process(portal.process.pid)
