@@ -13,6 +13,8 @@ from traitlets.utils.importstring import import_item
 
 import workbench
 from spawners import PortalContext, child_processes
+from spawners.rights import asking
+from spawners.rights.asking import has_roots_rights
 from spawners.server_socket import socket_url
 
 from .audit import note_start
@@ -21,6 +23,7 @@ from .crates import Shelf
 from .culling import API_URL
 from .deployment import Deployment
 from .entrance import Entrance
+from .helped_proxy import HelpedProxy
 from .images.plan import repository
 from .launching import launcher
 from .logins import Codes, Ldap, Oidc, Pam
@@ -66,14 +69,14 @@ def configure_serving(c: Config, deployment: Deployment) -> None:
     """Set where the portal listens: at one port, and at sockets wherever they do."""
     site, sockets = deployment.site, sockets_of(deployment.state)
     serving = site.serving
-    c.JupyterHub.proxy_class = LastingRoutes
+    c.JupyterHub.proxy_class = HelpedProxy if asking.helper else LastingRoutes
     c.JupyterHub.bind_url = f"{serving.own_url}/"
     c.JupyterHub.hub_bind_url = hub_url(deployment)
     if site.backend.hub_connect_url:
         c.JupyterHub.hub_connect_url = site.backend.hub_connect_url
     # Users' servers on this machine connect to its socket; nobody can put another in its place.
     # So does the proxy, which is not the hub's account where that is root.
-    by_others = site.backend.on_this_machine or os.geteuid() == 0
+    by_others = site.backend.on_this_machine or has_roots_rights()
     c.JupyterHub.hub_socket_mode = 0o666 if by_others else 0o600
     if serving.apart:
         configure_apart(c, serving.apart)

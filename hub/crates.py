@@ -30,6 +30,8 @@ from typing import IO, Any, NoReturn
 from pydantic import ValidationError
 
 from spawners import child_processes
+from spawners.process_end import end_of
+from spawners.rights import asking
 from workbench.record import Archived
 from workbench.words import size_text
 
@@ -51,6 +53,8 @@ UTF8 = 1 << 11
 """The flag of a zip's entry that says how its name is written; else it is IBM's code page 437."""
 # -I: neither the folder it stands in nor a variable has a say in what is imported.
 READER_COMMAND = (sys.executable, "-I", "-X", "utf8", "-m", "hub.crates")
+PART = "reader"
+"""What the helper calls it, see `spawners.rights`."""
 TOKEN = re.compile(r"[0-9a-f]{32}")
 BROKEN = (
     zipfile.BadZipFile,
@@ -334,14 +338,53 @@ async def read_apart(given: IO[bytes], folder: Path) -> None:
     given.flush()
     given.seek(0)
     with (folder / f".{RUN}").open("wb") as run, (folder / NOTEBOOK).open("wb") as notebook:
-        process = await child_processes.start(
-            [*READER_COMMAND, str(run.fileno()), str(notebook.fileno())],
-            pass_fds=(run.fileno(), notebook.fileno()),
-            stdin=given,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={},
-        )
+        if asking.helper is not None:
+            status, said = await read_by_helper(given, run, notebook)
+        else:
+            status, said = await read_by_child(given, run, notebook)
+    if status == REFUSED:
+        raise CrateError(said.decode("utf-8", "replace").strip())
+    if status != 0:
+        raise CrateError("Reading this file takes more memory or time than an archive can need.")
+    # Once the record is there, so is the notebook.
+    (folder / f".{RUN}").rename(folder / RUN)
+
+
+async def read_by_helper(
+    given: IO[bytes], run: IO[bytes], notebook: IO[bytes]
+) -> tuple[int | None, bytes]:
+    """Have the helper start the process, which needs root's rights; see `read_by_child`."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as told:
+        files = (given.fileno(), writing, 2, run.fileno(), notebook.fileno())
+        try:
+            child = await asyncio.to_thread(asking.begin, PART, files)
+        finally:
+            os.close(writing)
+        try:
+            async with asyncio.timeout(3 * SECONDS):
+                await end_of(child.pid)
+        except TimeoutError:
+            pass
+        finally:
+            await asyncio.to_thread(child.kill)
+            status = await asyncio.to_thread(child.wait)
+            child.close()
+        return status, told.read(LONGEST_SENTENCE)
+
+
+async def read_by_child(
+    given: IO[bytes], run: IO[bytes], notebook: IO[bytes]
+) -> tuple[int | None, bytes]:
+    """Return the exit status of the process that reads, None where it took too long, and words."""
+    process = await child_processes.start(
+        [*READER_COMMAND, str(run.fileno()), str(notebook.fileno())],
+        pass_fds=(run.fileno(), notebook.fileno()),
+        stdin=given,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={},
+    )
     try:
         assert process.stdout is not None
         async with asyncio.timeout(3 * SECONDS):
@@ -353,12 +396,7 @@ async def read_apart(given: IO[bytes], folder: Path) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    if status == REFUSED:
-        raise CrateError(said.decode("utf-8", "replace").strip())
-    if status != 0:
-        raise CrateError("Reading this file takes more memory or time than an archive can need.")
-    # Once the record is there, so is the notebook.
-    (folder / f".{RUN}").rename(folder / RUN)
+    return status, said
 
 
 def main(arguments: list[str]) -> int:

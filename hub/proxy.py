@@ -11,6 +11,7 @@ from pathlib import Path
 from spawners.child_processes import unprivileged
 from spawners.payload import readable_by_others
 from spawners.reserved_accounts import PROXY
+from spawners.rights.asking import has_roots_rights
 from spawners.start_unprivileged import handed_path
 
 from .site import Apart, Serving
@@ -71,11 +72,12 @@ def proxy_of_hub(serving: Serving) -> HubsProxy:
     command = proxy_command()
     files = [serving.certificate, serving.key] if serving.tls == "own" else []
     given = [file for file in files if file]
-    if os.geteuid() != 0 or unreadable(command):
+    if not has_roots_rights() or unreadable(command):
         places = list(map(str, given))
     else:
         places = [handed_path(index) for index, _ in enumerate(given)]
-        command = unprivileged(command, PROXY, given)
+        if os.geteuid() == 0:
+            command = unprivileged(command, PROXY, given)
     return HubsProxy(command, *(places or ["", ""]))
 
 

@@ -1,10 +1,11 @@
 """Secrets: profiles name where one lies, never what it is."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from workbench.declared import Declared
 
@@ -29,6 +30,35 @@ class SecretRef(Declared):
         return f"from {self.env or self.file}"
 
 
+kept: dict[SecretRef, str] = {}
+"""What was read by a process that has given up the rights to read it again."""
+
+
+def keep_secrets(declared: BaseModel) -> None:
+    """Read all secrets that a profile names, for this process to have them later.
+
+    Raises
+    ------
+    SecretError
+        See `read_secret`.
+    """
+    kept.update((reference, read_secret(reference)) for reference in secrets_in(declared))
+
+
+def secrets_in(value: object) -> Iterator[SecretRef]:
+    """Yield every secret that is named anywhere in a profile."""
+    if isinstance(value, SecretRef):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from secrets_in(getattr(value, name))
+    elif isinstance(value, dict):
+        yield from secrets_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from secrets_in(part)
+
+
 def read_secret(reference: SecretRef) -> str:
     """Return the secret that `reference` names.
 
@@ -37,6 +67,8 @@ def read_secret(reference: SecretRef) -> str:
     SecretError
         It isn't there, is empty, or lies in a file that others can read.
     """
+    if reference in kept:
+        return kept[reference]
     if reference.env is not None:
         value = os.environ.get(reference.env, "")
         where = f"the environment variable {reference.env}"

@@ -14,7 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from spawners.reserved_accounts import HUB
+from spawners.rights.asking import has_roots_rights
 from spawners.server_socket import PATH_BYTES_MAX, is_dead, open_to_proxy, socket_url
+from spawners.system_accounts import FOLDER
 
 from .deployment import Deployment
 
@@ -57,7 +60,7 @@ class Sockets:
 def sockets_of(state: Path) -> Sockets:
     """Return where the sockets of the portal with this state folder lie."""
     own = hashlib.sha256(str(state).encode()).hexdigest()[:16]
-    if os.geteuid() == 0:
+    if has_roots_rights():
         return Sockets(Path(f"/run/beamhub-{own}"))
     inside = Sockets(state / "run")
     if fits(inside):
@@ -101,7 +104,7 @@ def ready_sockets(sockets: Sockets) -> Iterator[None]:
         They can't be made, or are somebody else's.
     """
     # Root's servers run under accounts of their users; all others' are of the portal's account.
-    passed_by = 0o711 if os.geteuid() == 0 else 0o700
+    passed_by = 0o711 if has_roots_rights() else 0o700
     try:
         refuse_replaceable(sockets.folder)
         own_folder(sockets.folder, passed_by)
@@ -128,6 +131,36 @@ def ready_sockets(sockets: Sockets) -> Iterator[None]:
     for folder in (sockets.servers, sockets.folder):
         with suppress(OSError):
             folder.rmdir()
+
+
+def give_sockets_to_hub(folder: Path) -> None:
+    """Let the hub's own account have the folder of the sockets, and those of servers that run.
+
+    Raises
+    ------
+    SocketError
+        It can't be made, or is somebody else's.
+    """
+    try:
+        refuse_replaceable(folder)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o711)
+        top = os.open(folder, FOLDER)
+        try:
+            owner = os.fstat(top).st_uid
+            if owner not in (0, HUB):
+                raise SocketError(f"{folder} is not the portal's, so nothing is put into it.")
+            # The last proxy could leave anything in its folder, which only root can take away.
+            shutil.rmtree("proxy", ignore_errors=True, dir_fd=top)
+            if owner == 0:
+                for _, folders, files, inside in os.fwalk(".", dir_fd=top):
+                    for name in (*folders, *files):
+                        os.chown(name, HUB, -1, dir_fd=inside, follow_symlinks=False)
+                os.fchown(top, HUB, HUB)
+        finally:
+            os.close(top)
+    except OSError as error:
+        raise SocketError(f"The portal can't make {folder}: {error.strerror}.") from None
 
 
 @contextmanager

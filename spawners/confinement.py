@@ -138,10 +138,15 @@ class Confined:
         return count
 
 
+def name_of_start(server: str) -> str:
+    """Return a name for a start of a server: starts are told apart by chance."""
+    return f"{re.sub('[^A-Za-z0-9-]+', '-', server)}.{secrets.token_hex(4)}"
+
+
 def confined(
     found: Offer,
     portal: str,
-    server: str,
+    name: str,
     *,
     memory_bytes: int,
     processes_max: int,
@@ -156,8 +161,8 @@ def confined(
         What the machine can give.
     portal : str
         What tells this portal from others.
-    server : str
-        What tells the server from others of the portal; starts are told apart by chance.
+    name : str
+        What tells this start of the server from others of the portal, see `name_of_start`.
     memory_bytes, processes_max, cores : int or float
         Its limits.
     named : iterable of str
@@ -168,7 +173,6 @@ def confined(
     GroupError
         Its control groups can't be made.
     """
-    name = f"{re.sub('[^A-Za-z0-9-]+', '-', server)}.{secrets.token_hex(4)}"
     own = restored(found, portal, name)
     own.group.make(memory_bytes=memory_bytes, processes_max=processes_max, cores=cores)
     root_alone(own.folder.parent)

@@ -19,7 +19,6 @@ from jupyterhub.utils import maybe_future
 from traitlets import Dict, Enum, Integer, List, Unicode, default
 
 from . import networks
-from .accounts import AccountError
 from .asking import Daemon
 from .docker import HOME, NAMES
 from .docker_client import SILENT
@@ -31,6 +30,7 @@ from .numbers import Numbers, account
 from .obtaining import ObtainingError, obtain, split
 from .people import FILE, People, Person, users_by_age
 from .shield import ShieldError, Walls, raise_walls
+from .system_accounts import AccountError
 from .telling import TellingSpawner, memory_full_text
 
 Answer = TypeVar("Answer")

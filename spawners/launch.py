@@ -174,6 +174,8 @@ class Backend(Declared, ABC):
     """Whether servers go on when the portal ends."""
     on_this_machine: ClassVar[bool] = False
     """Whether servers are processes beside the hub, so that they and it need no port to meet."""
+    has_helper: ClassVar[bool] = False
+    """Whether the hub of a portal that root starts has no rights itself, see `spawners.rights`."""
     fills_cache: ClassVar[bool] = True
     """Whether servers may write what they fetch into the cache that all users share."""
     sees_mounts_only: ClassVar[bool] = False
@@ -213,6 +215,10 @@ class Backend(Declared, ABC):
     @abstractmethod
     def traits(self, launch: Launch) -> dict[str, Any]:
         """Return the spawner's trait values for this launch."""
+
+    def helper_settings(self) -> dict[str, Any]:
+        """Return what the helper of a hub without rights has to know of servers."""
+        return {}
 
     def configured(self, portal: PortalContext) -> dict[str, Any]:
         """Return the spawner's trait values that are the same for all servers."""

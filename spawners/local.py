@@ -12,6 +12,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from .launch import Backend, BackendError, Free, Launch, PortalContext
 from .payload import readable_by_others
+from .rights import asking
 
 DATA = "data"
 """Below the state folder: what all users share of fetched data."""
@@ -24,6 +25,7 @@ class LocalBackend(Backend):
     title: ClassVar[str] = "Processes on one machine"
     outlives_hub: ClassVar[bool] = False
     on_this_machine: ClassVar[bool] = True
+    has_helper: ClassVar[bool] = True
     kind: Literal["local"]
     accounts: Literal["portal", "system"] = Field(
         "portal",
@@ -88,7 +90,7 @@ class LocalBackend(Backend):
     @property
     def shares_account(self) -> bool:
         """Whether all servers run under the portal's account, which is no root's."""
-        return os.geteuid() != 0
+        return not asking.has_roots_rights()
 
     def data_folder(self, state: Path) -> Path:
         """Return a folder beside the homes: all servers are on this machine."""
@@ -123,13 +125,28 @@ class LocalBackend(Backend):
                 "\n".join(["backend.confinement is 'required', which can't be had here.", *lacking])
             )
 
+    def helper_settings(self) -> dict[str, Any]:
+        """Return what the helper of a hub without rights has to know of servers."""
+        from . import confinement
+
+        confined = self.confinement != "off"
+        offer = confinement.offer() if confined else confinement.NOTHING
+        return {
+            "accounts": self.accounts,
+            "confined": confined,
+            "processes_max": self.processes_max,
+            "limits": {name: str(folder) for name, folder in offer.trees.limits.items()},
+            "unified": str(offer.trees.unified or ""),
+            "lacking": dict(offer.lacking),
+        }
+
     def walls_lacking(self) -> list[str]:
         """Return what the machine can't give of the confinement of servers, a sentence each."""
         from . import confinement
 
         if self.confinement == "off":
             return confinement.told(confinement.NOTHING)
-        if os.geteuid() != 0:
+        if not asking.has_roots_rights():
             return confinement.told(confinement.ORDINARY)
         return confinement.told(confinement.offer())
 
@@ -138,14 +155,17 @@ class LocalBackend(Backend):
         from . import confinement
 
         del state
-        if self.confinement == "off" or os.geteuid() != 0:
+        if self.confinement == "off" or not asking.has_roots_rights():
             return 0
-        found = confinement.offer()
+        helper, found = asking.helper, confinement.offer()
         # First those that are there: what starts meanwhile is known then.
-        there = confinement.present(found, portal)
+        there = set(await helper.asked("present")) if helper else confinement.present(found, portal)
         strays = there - {spawner.confined_as for spawner in spawners}
         for name in strays:
-            await asyncio.to_thread(confinement.restored(found, portal, name).end)
+            if helper:
+                await helper.asked("finish", name=name)
+            else:
+                await asyncio.to_thread(confinement.restored(found, portal, name).end)
         return len(strays)
 
     def obstacles(self, launch: Launch) -> list[str]:
@@ -186,4 +206,18 @@ def missing(programs: Iterable[str], environment: Mapping[str, str]) -> list[str
     """Return which programs a server with that environment would not have on its PATH."""
     more = environment.get("BEAMHUB_PATHS", "")
     path = os.pathsep.join(filter(None, [os.environ.get("PATH", os.defpath), more]))
-    return [program for program in programs if shutil.which(program, path=path) is None]
+    lacking = [program for program in programs if shutil.which(program, path=path) is None]
+    # A hub without rights can't look into what is for some accounts only: the user's may be one.
+    return [] if lacking and any(map(closed, path.split(os.pathsep))) else lacking
+
+
+def closed(folder: str) -> bool:
+    """Return whether a folder is there, and not for this hub, whose servers have other accounts."""
+    if asking.helper is None:
+        return False
+    try:
+        return Path(folder).is_dir() and not os.access(folder, os.X_OK)
+    except PermissionError:
+        return True
+    except OSError:
+        return False

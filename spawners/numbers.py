@@ -6,8 +6,8 @@ import pwd
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .accounts import AccountError, person
 from .people import People, Person
+from .system_accounts import AccountError, person
 
 TRIES = 100
 

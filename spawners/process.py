@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import random
-import resource
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,22 +14,29 @@ from jupyterhub.httpclient import fetch
 from jupyterhub.spawner import LocalProcessSpawner, SpawnException
 from jupyterhub.utils import maybe_future, url_path_join
 from tornado.ioloop import IOLoop
+from traitlets import Any as AnyTrait
 from traitlets import Enum, Integer, List, Unicode
 
 from . import confinement, environments
-from .accounts import Account, AccountError, account_for
+from .accounts import account_for, parts_of
 from .confine import Walls
 from .confinement import Confined
 from .control_groups import GroupError
+from .entering import Entry, groups_of, some_cores
 from .environments import BuildError, Recipe
-from .leftovers import end_processes, marks_of
+from .leftovers import end_processes
 from .local import DATA, missing
+from .marks import marks_of
 from .payload import payload
-from .people import users_by_age
+from .people import FILE, People, users_by_age
 from .process_end import end_of
+from .rights import asking
+from .rights.asking import Child, HelperError
+from .rights.readying import readied
 from .server_log import bounded_log
 from .server_socket import listening_socket, socket_url
 from .shared_data import own_data_folder
+from .system_accounts import Account, AccountError
 from .telling import (
     TellingSpawner,
     ending_by_status,
@@ -60,6 +65,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
     sockets_folder = Unicode(help="Where servers' sockets lie").tag(config=True)
     programs = List(Unicode(), help="Programs that must be on the PATH")
     accounts = Enum(["portal", "system"], "portal", help="See LocalBackend.accounts")
+    proc = AnyTrait(None, allow_none=True, help="The server's process, if this hub has started it")
 
     confinement = Enum(
         ["required", "available", "off"], "off", help="See LocalBackend.confinement"
@@ -80,6 +86,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self._socket = ""
         self._handed = -1
         self._confined: Confined | None = None
+        self._start_name = ""
         self._memory_kills = 0
         self._watch: asyncio.Future[None] | None = None
 
@@ -88,10 +95,8 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self.begin_telling()
         self._refuse_missing_programs()
         try:
-            environment = await self._environment()
-            self._account = account_for(
-                self.user.name, self.accounts, self._state / "homes", lambda: users_by_age(self.db)
-            )
+            environment, notebooks = await self._made_ready()
+            self._account = await self._account_of_user()
         except BuildError as error:
             self.log.error("Building for %s failed:\n%s", self._log_name, error.log)
             self.keep_log(error.log.encode())
@@ -99,7 +104,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         except AccountError as error:
             raise SpawnException(str(error), reason="account", status_code=403) from None
         self.report(90, "Starting JupyterLab")
-        self._prepare(environment, self._account)
+        self._prepare(environment, notebooks, self._account)
         self._confine(self._account)
         # The process has its own copy then, and ends what is behind the address when it ends.
         with (
@@ -108,9 +113,13 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         ):
             self._take_address(listener.getsockname())
             self._handed = listener.fileno()
-            files = {"stdout": log, "stderr": log, "pass_fds": (self._handed,)}
-            self.popen_kwargs = {**files, "cwd": "/"}
-            await super().start()
+            if asking.helper is None:
+                files = {"stdout": log, "stderr": log, "pass_fds": (self._handed,)}
+                self.popen_kwargs = {**files, "cwd": "/"}
+                await super().start()
+            else:
+                self.proc = await self._started_by(asking.helper, environment, log.fileno())
+                self.pid = self.proc.pid
         self._pid_created = created(self.pid)
         self._marks = marks_of(self.get_env())
         await self._wait_for_answer()
@@ -169,6 +178,13 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
                 status_code=503,
             )
 
+    async def _made_ready(self) -> tuple[Path, Path]:
+        """Return where the environment and the notebooks lie, made where they aren't there yet."""
+        use_case = Path(self.use_case_folder)
+        if asking.helper is not None:
+            return await readied(use_case.name, self.report)
+        return await self._environment(), payload(self._state / "usecases", use_case)
+
     async def _environment(self) -> Path:
         recipe = Recipe.of(
             Path(self.use_case_folder),
@@ -179,13 +195,68 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         folder = (self._state / "environments").resolve()
         return await environments.ensure(folder, recipe, self.report)
 
-    def _prepare(self, environment: Path, account: Account) -> None:
+    async def _account_of_user(self) -> Account:
+        """Return the account, with its home and its folder in the cache of data."""
+        if asking.helper is None:
+            account = account_for(
+                self.user.name, self.accounts, self._state / "homes", lambda: users_by_age(self.db)
+            )
+            own_data_folder(self._state / DATA, account)
+            return account
+        made = await asking.helper.asked("account", **self._owner())
+        return Account(made["name"], made["uid"], made["gid"], Path(made["home"]))
+
+    def _owner(self) -> dict[str, Any]:
+        """Return what the helper has to know of the user."""
+        people = People(self._state / FILE)
+        found = people.of(self.user.name, lambda: users_by_age(self.db))
+        return {
+            "user": self.user.name,
+            "slug": found.slug,
+            "short": parts_of(found)[0],
+            "number": found.number,
+        }
+
+    async def _started_by(self, helper: asking.Asking, environment: Path, log: int) -> Child:
+        """Have the server started by the helper, which puts the walls around it."""
+        # Known before it's there: what nobody knows is ended.
+        self._start_name = confinement.name_of_start(f"{self.user.id}-{self.name}")
+        self.log.info("Spawning %s as %s", self._log_name, self._start_name)
+        try:
+            started = await helper.asked(
+                "start",
+                (self._handed, log),
+                **self._owner(),
+                server=self._start_name,
+                environment=environment.name,
+                arguments=self.get_args(),
+                variables=self.get_env(),
+                memory_bytes=int(self.mem_limit or 0),
+                cores=float(self.cpu_limit or 1),
+            )
+        except HelperError as error:
+            self.log.error("The helper did not start %s: %s", self._log_name, error)
+            raise SpawnException(
+                "This machine could not start a server for you. An administrator finds the reason "
+                "in the portal's log.",
+                reason="helper",
+                status_code=503,
+            ) from None
+        self._watch_memory()
+        return Child(helper, self._start_name, started["pid"])
+
+    def _watch_memory(self) -> None:
+        """Find the control groups of the server as the helper calls it."""
+        if self.confinement != "off" and self._start_name:
+            found = confinement.offer()
+            self._confined = confinement.restored(found, self.portal, self._start_name)
+            self._memory_kills = self._confined.group.memory_kills
+
+    def _prepare(self, environment: Path, notebooks: Path, account: Account) -> None:
         """Set what the process runs and sees."""
-        notebooks = payload(self._state / "usecases", Path(self.use_case_folder))
         path = os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)])
         self.env_keep = [*KEPT_VARIABLES, *harmless(PROXY_VARIABLES)]
         self.notebook_dir = str(account.home)
-        own_data_folder(self._state / DATA, account)
         # -P: a file in the home must not stand in for a module of Python.
         self.cmd = [str(environment / "bin/python"), "-P", "-m", "workbench.start"]
         self.environment = {
@@ -220,27 +291,13 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         del name
         account = self._account
         assert account is not None
-        cores = some_cores(max(1, round(self.cpu_limit)))
-        groups = os.getgrouplist(account.name, account.gid) if os.geteuid() == 0 else []
-        memory_bytes = int(self.mem_limit or 0)
-
-        walls = self._confined.walls if self._confined else Walls()
-
-        def preexec() -> None:
-            walls.enter()
-            os.sched_setaffinity(0, cores)
-            if memory_bytes:
-                resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-            if groups:
-                os.setgid(account.gid)
-                os.setgroups(groups)
-                os.setuid(account.uid)
-            os.umask(0o077)
-            # A home that can't be entered is said by the server itself, in words.
-            with suppress(OSError):
-                os.chdir(account.home)
-
-        return preexec
+        return Entry(
+            account,
+            groups_of(account),
+            self._confined.walls if self._confined else Walls(),
+            some_cores(max(1, round(self.cpu_limit))),
+            int(self.mem_limit or 0),
+        )
 
     def _confine(self, account: Account) -> None:
         """Make the server's control groups and what it has of its own."""
@@ -252,7 +309,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             self._confined = confinement.confined(
                 confinement.offer(),
                 self.portal,
-                f"{self.user.id}-{self.name}",
+                confinement.name_of_start(f"{self.user.id}-{self.name}"),
                 memory_bytes=int(self.mem_limit or 0),
                 processes_max=self.processes_max,
                 cores=self.cpu_limit or 1,
@@ -268,8 +325,8 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
 
     @property
     def confined_as(self) -> str:
-        """The name of the server's control groups, empty where it has none."""
-        return self._confined.group.server if self._confined else ""
+        """The name of the server's control groups, or of its start; empty where it has none."""
+        return self._confined.group.server if self._confined else self._start_name
 
     def _tell_memory(self) -> bool:
         """Tell where something in the server was ended since its memory was full."""
@@ -294,7 +351,11 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self._marks = state.get("marks", {})
         if path := state.get("socket", ""):
             self._take_address(path)
-        if name := state.get("confined_as", ""):
+        name = state.get("confined_as", "")
+        if asking.helper is not None:
+            self._start_name = name
+            self._watch_memory()
+        elif name:
             found = confinement.offer()
             self._confined = confinement.restored(found, self.portal, name)
             self._memory_kills = self._confined.group.memory_kills
@@ -305,13 +366,37 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         However the server came to its end.
         """
         self._give_up_address()
-        count = await asyncio.to_thread(end_processes, self._marks)
-        if self._confined is not None:
-            count += await asyncio.to_thread(self._confined.end)
-            self._confined = None
+        count = await self._end_the_rest()
+        self._confined = None
         if count:
             self.log.info("Ended %i processes that %s had left", count, self._log_name)
         await maybe_future(super().run_post_stop_hook())
+
+    async def _end_the_rest(self) -> int:
+        """End what is left of the server, and return how many processes ran."""
+        if asking.helper is None:
+            count = await asyncio.to_thread(end_processes, self._marks)
+            return count + (await asyncio.to_thread(self._confined.end) if self._confined else 0)
+        if not self._start_name:
+            return 0
+        name, self._start_name = self._start_name, ""
+        try:
+            return int(await asking.helper.asked("finish", name=name))
+        except HelperError as error:
+            self.log.error("The helper did not end what %s left: %s", self._log_name, error)
+            return 0
+
+    async def _signal(self, sig: int) -> bool:
+        """Return whether the server's process is there; it gets a signal."""
+        if asking.helper is None:
+            return bool(await super()._signal(sig))
+        try:
+            said = await asking.helper.asked("signal", name=self._start_name, number=int(sig))
+        except HelperError as error:
+            # One of before this hub had a helper, which knows nothing of it.
+            self.log.error("The helper did not signal %s: %s", self._log_name, error)
+            return psutil.pid_exists(self.pid)
+        return bool(said["running"])
 
     def start_polling(self) -> None:
         """Look at the process now and then, and at once when it has ended."""
@@ -353,12 +438,6 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
 def harmless(names: list[str]) -> list[str]:
     """Return the variables that hold no password: those of a proxy can."""
     return [name for name in names if "@" not in os.environ.get(name, "@")]
-
-
-def some_cores(count: int) -> list[int]:
-    """Return so many of the cores that this process may use, spread over all of them by chance."""
-    usable = sorted(os.sched_getaffinity(0))
-    return random.sample(usable, min(count, len(usable)))
 
 
 def created(pid: int) -> float:

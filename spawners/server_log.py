@@ -22,6 +22,8 @@ LAST_BYTES = 1 << 20
 PIECE_BYTES = 64 << 10
 PAUSE_S = 0.005
 """After each round: a server that floods has to wait for its own output, at some 10 MB/s."""
+PART = "log keeper"
+"""What the helper calls it, see `spawners.rights`."""
 LEFT_OUT = b"\n[... what was said here is left out: it was too much ...]\n"
 
 
@@ -49,21 +51,22 @@ class Keeper:
     def _start(self) -> None:
         # Not where this file is run by its path, without packages.
         from .reserved_accounts import LOG_KEEPER
+        from .rights import asking
 
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-I", "-S", __file__),
-                    *(str(theirs.fileno()), str(LOG_KEEPER)),
-                ],
-                stdin=subprocess.DEVNULL,
-                env={},
-                cwd="/",
-                pass_fds=(theirs.fileno(),),
-                # Ctrl-C at the portal's terminal is not for it: servers have last words.
-                start_new_session=True,
-            )
+        with theirs, Path(os.devnull).open("rb") as nothing:
+            if asking.helper is not None:
+                asking.begin(PART, (nothing.fileno(), 1, 2, theirs.fileno()))
+            else:
+                self._process = subprocess.Popen(
+                    [*keeper_command(LOG_KEEPER), str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    env={},
+                    cwd="/",
+                    pass_fds=(theirs.fileno(),),
+                    # Ctrl-C at the portal's terminal is not for it: servers have last words.
+                    start_new_session=True,
+                )
         if self._control is not None:
             self._control.close()
         self._control = ours
@@ -150,7 +153,12 @@ def received(control: socket.socket) -> Kept | None:
     return Kept(pipe, file)
 
 
-def main(control: int, number: int) -> None:
+def keeper_command(number: int) -> list[str]:
+    """Return the command of the process, before the number of the socket to the portal."""
+    return [sys.executable, "-I", "-S", __file__, str(number)]
+
+
+def main(number: int, control: int) -> None:
     """Keep what the portal hands over at a socket, with no rights of root's but as a number."""
     if os.geteuid() == 0:
         os.setgroups([])

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .reserved_accounts import PROXY
+from .rights.asking import has_roots_rights
 
 PATH_BYTES_MAX = 107
 """Of a Unix socket's path, on Linux."""
@@ -48,7 +49,8 @@ def open_to_proxy(path: Path, mode: int) -> None:
     mode : int
         What the proxy's group may do is in it.
     """
-    if os.geteuid() == 0:
+    if has_roots_rights():
+        # A hub without rights is in the proxy's group.
         os.chown(path, -1, PROXY)
         path.chmod(mode)
 

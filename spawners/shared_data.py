@@ -5,10 +5,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from .accounts import Account
 from .payload import shared_folder
-
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from .system_accounts import FOLDER, Account
 
 
 def own_data_folder(cache: Path, account: Account) -> None:

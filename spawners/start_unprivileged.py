@@ -7,11 +7,13 @@ finds the contents of the files, which may be root's alone, at `handed_path`.
 import ctypes
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 FIRST = 10
 """The descriptor of the first file; those below may be Python's while this script runs."""
-PR_SET_NO_NEW_PRIVS = 38
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
+CAPABILITIES_MOST = 64
 
 
 def handed_path(index: int) -> str:
@@ -50,13 +52,24 @@ def hand_over(file: str, descriptor: int) -> None:
     os.close(copy)
 
 
-def give_up_rights(number: int) -> None:
-    """Become an account that has nothing, for good."""
-    os.setgroups([])
+def give_up_rights(number: int, groups: Sequence[int] = ()) -> None:
+    """Become an account that has nothing, for good.
+
+    Parameters
+    ----------
+    number : int
+        The account's, and its group's.
+    groups : sequence of int, optional
+        Others that it's in.
+    """
+    system = ctypes.CDLL(None)
+    for capability in range(CAPABILITIES_MOST):
+        system.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    os.setgroups(groups)
     os.setresgid(number, number, number)
     os.setresuid(number, number, number)
     # From another account than root's it takes all capabilities; and nothing may give any back.
-    if ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or os.geteuid() == 0:
+    if system.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or os.geteuid() == 0:
         sys.exit("This process still has rights of root's.")
 
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jupyterhub.slugs import safe_slug
 
-from spawners.accounts import AccountError, account_for, own_account, own_name
+from spawners.accounts import account_for, own_account, own_name
+from spawners.system_accounts import AccountError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes accounts, which only root can do")
 no_root = pytest.mark.skipif(os.geteuid() == 0, reason="is about portals of ordinary accounts")

@@ -33,6 +33,14 @@ ALLOWED = {
     ("spawners/start_child.py", "os.execve"),
     # Becomes the proxy, without root's rights.
     ("spawners/start_unprivileged.py", "os.execv"),
+    # The helper of a hub without rights: a server as its user's account; parts by root's commands.
+    ("spawners/rights/servers.py", "subprocess.Popen"),
+    ("spawners/rights/parts.py", "subprocess.Popen"),
+    # Ends what a server has left, beside the helper's other work; it has no threads.
+    ("spawners/rights/helper.py", "os.fork"),
+    # A start parts into hub and helper, before there is a thread.
+    ("hub/parting.py", "os.fork"),
+    ("hub/parting.py", "os.execv"),
     # Goes on when the portal is killed: with -I, in '/', without an environment or root's rights.
     ("spawners/server_log.py", "subprocess.Popen"),
     # Tries each wall in a process that ends with it; a script of its own, without threads.

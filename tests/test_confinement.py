@@ -39,7 +39,8 @@ def server(machine: Offer, tmp_path: Path) -> Iterator[Confined]:
 
 def make(machine: Offer, *named: object) -> Confined:
     limits = {"memory_bytes": 256 * MB, "processes_max": 40, "cores": 1}
-    return confinement.confined(machine, "tests", "1-pyfai", **limits, named=map(str, named))
+    name = confinement.name_of_start("1-pyfai")
+    return confinement.confined(machine, "tests", name, **limits, named=map(str, named))
 
 
 def inside(server: Confined, code: str, shell: bool = False) -> "subprocess.Popen[str]":

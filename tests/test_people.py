@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from jupyterhub.slugs import safe_slug
 
-from spawners.accounts import AccountError
 from spawners.numbers import is_taken, machine_numbers, numbers_of
 from spawners.people import FILE, People
+from spawners.system_accounts import AccountError
 
 TWINS = ("eve..@@-_-@._x", "eve._@___@..-x")
 """Found in a second: JupyterHub's short names for them are the same."""

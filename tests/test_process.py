@@ -17,12 +17,14 @@ from jupyterhub.spawner import SpawnException
 import workbench
 from hub.plan import Asked, plan
 from spawners import environments
-from spawners.accounts import Account, own_account
+from spawners.accounts import own_account
 from spawners.environments import BuildError
+from spawners.payload import payload
 from spawners.process import EnvironmentSpawner, created
 from spawners.server_log import bounded_log
 from spawners.server_socket import listening_socket
 from spawners.shared_data import own_data_folder
+from spawners.system_accounts import Account
 
 
 @pytest.fixture
@@ -133,13 +135,21 @@ def test_more_cores_than_the_machine_has_are_all_that_it_has(spawner, account):
     assert int(said.stdout) == len(os.sched_getaffinity(0))
 
 
+def prepare(spawner, account) -> Path:
+    """Set what the server of a use case runs, in an environment that isn't there."""
+    state = Path(spawner.state_folder)
+    notebooks = payload(state / "usecases", Path(spawner.use_case_folder))
+    own_data_folder(state / "data", account)
+    spawner._prepare(state / "environments/abc", notebooks, account)
+    return state / "environments/abc"
+
+
 def test_a_server_sees_its_environment_and_none_of_the_portals(spawner, account, monkeypatch):
     monkeypatch.setenv("OIDC_SECRET", "hunter2")
     monkeypatch.setenv("PYTHONPATH", "/portal")
     monkeypatch.setenv("LANG", "C.UTF-8")
     spawner._account = account
-    environment = Path(spawner.state_folder) / "environments/abc"
-    spawner._prepare(environment, account)
+    environment = prepare(spawner, account)
     env = spawner.user_env({k: os.environ[k] for k in spawner.env_keep if k in os.environ})
     env |= spawner.environment
     assert env["PATH"].split(os.pathsep)[0] == str(environment / "bin")
@@ -155,7 +165,7 @@ def test_a_server_sees_its_environment_and_none_of_the_portals(spawner, account,
 
 
 def test_servers_share_a_folder_for_data_in_which_each_account_has_its_own(spawner, account):
-    spawner._prepare(Path(spawner.state_folder) / "environments/abc", account)
+    prepare(spawner, account)
     shared = Path(spawner.environment["BEAMHUB_DATA_CACHE"])
     assert shared == Path(spawner.state_folder) / "data"
     assert stat.S_IMODE(shared.stat().st_mode) == 0o755
@@ -193,7 +203,7 @@ def test_what_others_left_in_the_place_of_an_accounts_folder_is_set_aside(tmp_pa
 
 def test_a_folder_for_data_that_the_site_names_is_taken_instead(spawner, account):
     spawner.environment = {"BEAMHUB_DATA_CACHE": "/gpfs/data"}
-    spawner._prepare(Path(spawner.state_folder) / "environments/abc", account)
+    prepare(spawner, account)
     assert spawner.environment["BEAMHUB_DATA_CACHE"] == "/gpfs/data"
 
 
@@ -202,7 +212,7 @@ def test_servers_are_told_of_a_proxy_only_if_its_address_holds_no_password(
 ):
     monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@proxy:3128")
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
-    spawner._prepare(Path(spawner.state_folder) / "environments/abc", account)
+    prepare(spawner, account)
     assert "http_proxy" in spawner.env_keep
     assert "HTTPS_PROXY" not in spawner.env_keep
 

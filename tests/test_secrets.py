@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from hub.secrets import SecretError, SecretRef, read_secret
+from hub import secrets
+from hub.secrets import SecretError, SecretRef, keep_secrets, read_secret
+from workbench.declared import Declared
 
 SECRET = "hunter2-Xq9"
 
@@ -73,3 +75,29 @@ def test_a_reference_names_one_place(reference):
 def test_a_reference_can_be_shown():
     assert str(SecretRef(env="OIDC_SECRET")) == "from OIDC_SECRET"
     assert str(SecretRef(file="/run/secrets/oidc")) == "from /run/secrets/oidc"
+
+
+class Inner(Declared):
+    password: SecretRef
+
+
+class Outer(Declared):
+    one: SecretRef | None = None
+    several: list[Inner] = []
+    named: dict[str, Inner] = {}
+
+
+def test_a_hub_that_gives_up_its_rights_has_read_every_secret_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(secrets, "kept", {})
+    monkeypatch.setenv("ONE", "first")
+    files = [tmp_path / name for name in ("second", "third")]
+    for file in files:
+        file.touch(mode=0o600)
+        file.write_text(file.name)
+    inner = [Inner(password=SecretRef(file=file)) for file in files]
+    keep_secrets(Outer(one=SecretRef(env="ONE"), several=inner[:1], named={"x": inner[1]}))
+    monkeypatch.delenv("ONE")
+    for file in files:
+        file.unlink()
+    found = [read_secret(SecretRef(env="ONE")), *(read_secret(i.password) for i in inner)]
+    assert found == ["first", "second", "third"]

@@ -117,6 +117,8 @@ STATE = {
     "people.sqlite": "Which user has which name and number on the machine.",
     "cookie_secret": "Signs log-in cookies. Whoever has it can be any user.",
     "proxy.pid": "The number of the proxy's process, while it runs.",
+    "rights": "Where the hub has no rights of root's: which servers and which proxy its helper has "
+    "started. Root's alone.",
     "run": "Unix sockets of hub, proxy and servers, where an ordinary account starts the "
     "portal; root's are in `/run/beamhub-<16 digits>`.",
     "logs": "`portal.log` with the portal's own log, up to 20 MB and two older ones as large; "

@@ -148,11 +148,13 @@ def program_findings(deployment: Deployment) -> list[str]:
 
 
 def proxy_lacks(deployment: Deployment) -> list[str]:
-    """Return why the proxy would have more rights than it needs; nothing where there is none."""
+    """Return why hub and proxy would have more rights than they need; nothing where none has."""
+    from ..parting import needs_root, why_one
     from ..proxy import ProxyError, why_root
 
     try:
-        return list(filter(None, [why_root(deployment.site.serving)]))
+        hub = why_one(deployment) if needs_root(deployment) else ""
+        return list(filter(None, [hub, why_root(deployment.site.serving)]))
     except ProxyError:
         return []
 

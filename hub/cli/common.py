@@ -12,6 +12,7 @@ from workbench.documents import DocumentError
 
 from ..deployment import Deployment, load_deployment
 from ..extras import extras_of, lacking
+from ..state import become_keeper
 
 out = Console(soft_wrap=True, highlight=False, markup=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -65,6 +66,15 @@ def deployment_of(
     """Return the deployment, or exit with the findings."""
     with findings_to_the_reader():
         return load_deployment(site, state=state, extra_use_cases=use_cases)
+
+
+def kept_by(
+    site: str, state: Path | None = None, use_cases: list[Path] | None = None
+) -> Deployment:
+    """Return the deployment, for a command that looks into its state as whoever keeps that."""
+    deployment = deployment_of(site, state, use_cases)
+    become_keeper(deployment.state)
+    return deployment
 
 
 def require_packages(deployment: Deployment) -> None:

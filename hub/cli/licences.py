@@ -13,7 +13,7 @@ from spawners.records import RecordError
 
 from ..deployment import Deployment
 from ..licences import Accepted, Entry, counting
-from .common import StateOption, UseCasesOption, deployment_of, fail, out
+from .common import StateOption, UseCasesOption, fail, kept_by, out
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,7 +42,7 @@ def list_(
 
     The number is that of users who have accepted the present text and not taken it back.
     """
-    deployment = deployment_of(site, state, use_cases)
+    deployment = kept_by(site, state, use_cases)
     accepted = counting(entries(deployment))
     lines = [
         f"{name}: {terms.name} ({terms.program}), {place(deployment, terms.name)}, "
@@ -60,7 +60,7 @@ def export(
     state: StateOption = None,
 ) -> None:
     """Print every entry, oldest first: time (UTC), user, program, action, text and its SHA-256."""
-    found = [as_row(entry) for entry in entries(deployment_of("laptop", state))]
+    found = [as_row(entry) for entry in entries(kept_by("laptop", state))]
     if form == Form.JSONL:
         for row in found:
             typer.echo(json.dumps(row, ensure_ascii=False))

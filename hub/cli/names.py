@@ -6,7 +6,7 @@ import typer
 
 from spawners.records import RecordError
 
-from .common import StateOption, deployment_of, fail, out
+from .common import StateOption, fail, kept_by, out
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +20,7 @@ app = typer.Typer(
 def list_(state: StateOption = None) -> None:
     """List every name with its person, by the provider's own mark, and since when it is theirs."""
     try:
-        found = deployment_of("laptop", state).names.all()
+        found = kept_by("laptop", state).names.all()
     except RecordError as error:
         raise fail(str(error)) from None
     lines = [f"{name}: {who.subject} at {who.issuer}, since {since}" for name, who, since in found]
@@ -35,7 +35,7 @@ def release(
 ) -> None:
     """Take a name from its person: whoever logs in with it next has it, and the files under it."""
     try:
-        was_given = deployment_of("laptop", state).names.release(name)
+        was_given = kept_by("laptop", state).names.release(name)
     except RecordError as error:
         raise fail(str(error)) from None
     if not was_given:

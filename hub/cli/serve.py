@@ -16,7 +16,7 @@ from spawners.launch import BackendError
 from ..deployment import Deployment
 from ..site import SiteProfile
 from ..sockets import SocketError, hub_url, ready_sockets, sockets_of
-from ..state import StateError, end_leftover_proxy, hold_state, prepare_state
+from ..state import StateError, end_leftover_proxy, hold_state, is_given, prepare_state
 from ..terminal import terminal
 from .common import SiteArgument, StateOption, UseCasesOption, deployment_of, fail, require_packages
 
@@ -47,6 +47,7 @@ def serve(
     with own_state(deployment.state):
         prepare_backend(deployment)
         refuse_taken_ports(deployment.site)
+        part_from_root(deployment)
         with own_sockets(deployment):
             if log_file:
                 terminal.divert(log_file)
@@ -126,6 +127,34 @@ def refuse_changeable_code(deployment: Deployment) -> None:
             f"nobody else write there: chown -R root: {found}; chmod -R go-w {found}. Or start the "
             "portal as an ordinary account."
         )
+
+
+def part_from_root(deployment: Deployment) -> None:
+    """Let only a helper have root's rights, where the hub needs few of them; or say why not."""
+    from ..parting import needs_root, part, why_one
+    from ..proxy import ProxyError
+    from ..secrets import SecretError
+
+    try:
+        why = why_one(deployment) if needs_root(deployment) else "Its backend needs root's rights."
+        if not why:
+            part(deployment)
+        elif os.geteuid() == 0 and is_given(deployment.state):
+            raise StateError(keeps_rights(deployment.state, why))
+        elif needs_root(deployment):
+            terminal.say(why)
+    except (SecretError, ProxyError, StateError, SocketError) as error:
+        raise fail(str(error)) from None
+
+
+def keeps_rights(state: Path, why: str) -> str:
+    """Return why a hub with root's rights can't have a state that one without any has kept."""
+    return (
+        f"A hub without root's rights has kept its state in {state}, and this one would have them: "
+        f"{why} Root does not follow what another account has put there. Choose another folder "
+        "with --state, or have an administrator look through this one and give it back: "
+        f"chown root: {state} and what is in it, but not in {state}/homes and {state}/data."
+    )
 
 
 def prepare_backend(deployment: Deployment) -> None:

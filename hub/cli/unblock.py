@@ -1,7 +1,7 @@
 """``beamhub unblock``: let people try to log in again at once."""
 
 from ..state import StateError, lift_throttle
-from .common import StateOption, deployment_of, fail, out
+from .common import StateOption, fail, kept_by, out
 
 
 def unblock(state: StateOption = None) -> None:
@@ -11,7 +11,7 @@ def unblock(state: StateOption = None) -> None:
     state folder's logs/audit.jsonl.
     """
     try:
-        lift_throttle(deployment_of("laptop", state).state)
+        lift_throttle(kept_by("laptop", state).state)
     except StateError as error:
         raise fail(str(error)) from None
     out.print("Everybody may try again at once.")

@@ -9,14 +9,16 @@ from typing import Any
 import pamela
 from traitlets import Bool, Enum, Instance, Unicode
 
-from spawners.accounts import FIRST_PERSON, machine_groups
+from spawners.accounts import machine_groups
+from spawners.rights.asking import HelperError
+from spawners.system_accounts import is_person
 
 from .authenticator import Door
-from .pam_conversation import Conversation, log_in, look_at
+from .pam_asking import asked
+from .pam_conversation import Conversation
 from .pam_session import Sessions
 from .people import DoorFaultError, NotLetInError, Person, Typed, WrongPasswordError
 
-NOBODY = 65534
 SERVICES = Path("/etc/pam.d")
 PERMISSION_DENIED, UNAVAILABLE, UNKNOWN, TRIES, EXPIRED_TOKEN = 6, 9, 10, 11, 27
 NEW_PASSWORD, ACCOUNT_EXPIRED, AUTHENTICATION = 12, 13, 7
@@ -50,7 +52,7 @@ class MachineAuthenticator(Door):
         if faults := self.faults():
             raise self.fault(faults[0])
         account = account_of(entered.name)
-        if account is not None and not FIRST_PERSON <= account.pw_uid != NOBODY:
+        if account is not None and not is_person(account.pw_uid):
             # PAM isn't even asked: nobody shall try root's passwords here.
             raise NotLetInError(
                 "This account belongs to the machine or a service, so it can't use the portal.",
@@ -65,8 +67,8 @@ class MachineAuthenticator(Door):
             at = 0 if self.second_factor == "before_password" else 1
             answers.insert(at, entered.second)
         try:
-            status, conversation = log_in(self.service, name, answers, entered.address)
-        except pamela.PAMError as error:
+            status, conversation = asked(self.service, name, answers, entered.address)
+        except (pamela.PAMError, HelperError) as error:
             raise self.fault(f"PAM can't be asked for '{self.service}': {error}") from None
         self.refuse(name, status, conversation)
         if account is None:
@@ -83,7 +85,11 @@ class MachineAuthenticator(Door):
         account = account_of(name)
         if account is None:
             raise NotLetInError("Your account isn't there any more.", f"'{name}' is gone")
-        self.refuse(name, *look_at(self.service, account.pw_name))
+        try:
+            said = asked(self.service, account.pw_name, None)
+        except HelperError as error:
+            raise self.fault(str(error)) from None
+        self.refuse(name, *said)
         return Person(account.pw_name, frozenset(machine_groups(account.pw_name)))
 
     def refuse(self, name: str, status: int, conversation: Conversation) -> None:

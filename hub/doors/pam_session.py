@@ -4,15 +4,63 @@ Modules for sessions change the process that asks for one: its limits, its log-i
 control group. None of that may happen to the hub: see decision 0221.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import IO, Any
 
 from spawners import child_processes
+from spawners.rights import asking
+
+from ..part_names import SESSION, SESSIONS_MODULE
 
 OPEN = "open"
 WAIT_S = 60
+
+
+@dataclass(frozen=True)
+class Session:
+    """A process that has a session open, until it's told no more.
+
+    Parameters
+    ----------
+    process : subprocess.Popen or Child
+        The process: this one's child, or the helper's where this one has no rights.
+    telling, told : file
+        What it hears and what it says.
+    """
+
+    process: "subprocess.Popen[bytes] | asking.Child"
+    telling: IO[str]
+    told: IO[str]
+
+    @classmethod
+    def of(cls, service: str, name: str) -> "Session":
+        """Begin such a process."""
+        reading, to_it = os.pipe()
+        from_it, writing = os.pipe()
+        try:
+            if asking.helper is not None:
+                process: Any = asking.begin(SESSION, (reading, writing, 2), name)
+            else:
+                command = child_processes.python_command(SESSIONS_MODULE, service, name)
+                process = child_processes.begin(command, stdin=reading, stdout=writing)
+        except BaseException:
+            os.close(to_it)
+            os.close(from_it)
+            raise
+        finally:
+            os.close(reading)
+            os.close(writing)
+        return cls(process, os.fdopen(to_it, "w"), os.fdopen(from_it))
+
+    def close(self) -> None:
+        """Have the session closed, and wait until it is."""
+        self.telling.close()
+        with self.told, self.process:
+            self.process.wait(WAIT_S)
 
 
 @dataclass
@@ -29,7 +77,7 @@ class Sessions:
 
     service: str
     contact: str
-    held: dict[tuple[str, str], "subprocess.Popen[str]"] = field(default_factory=dict)
+    held: dict[tuple[str, str], "Session"] = field(default_factory=dict)
 
     def begin(self, key: tuple[str, str]) -> None:
         """Open a session, closing one that was left over.
@@ -40,18 +88,12 @@ class Sessions:
             It can't be opened; `jupyterhub_message` says so to the user.
         """
         self.end(key)
-        process = child_processes.begin(
-            child_processes.python_command("hub.doors.pam_session", self.service, key[0]),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        said = process.stdout.readline().strip()
+        session = Session.of(self.service, key[0])
+        said = session.told.readline().strip()
         if said == OPEN:
-            self.held[key] = process
+            self.held[key] = session
             return
-        process.communicate(timeout=WAIT_S)
+        session.close()
         raise SessionError(
             f"The machine could not open a session for you ({said or 'no reason given'}), which "
             f"your server needs. Ask {self.contact}."
@@ -59,9 +101,9 @@ class Sessions:
 
     def end(self, key: tuple[str, str]) -> None:
         """Close a session, if there is one."""
-        process = self.held.pop(key, None)
-        if process is not None:
-            process.communicate(timeout=WAIT_S)
+        session = self.held.pop(key, None)
+        if session is not None:
+            session.close()
 
 
 class SessionError(RuntimeError):

@@ -14,6 +14,7 @@ from spawners import child_processes
 from spawners.launch import BackendError
 from spawners.tunnels import Tunnels
 
+from ..state import own_file
 from .server import LOCK
 
 MODULE = "hub.tunnels.server"
@@ -93,6 +94,8 @@ class Kept:
 def end_leftover_tunnels(state: Path) -> None:
     """End the process of a portal that was killed, where it has left one: it holds the port."""
     path = Tunnels(state).folder / LOCK
+    if not own_file(path):
+        return
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:

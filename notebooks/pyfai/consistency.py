@@ -16,7 +16,9 @@ STEADY = 0.005
 """What a frame's total may differ from its neighbours' beyond counting, as a part of it."""
 
 WATER_KEV = np.array([5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80, 100])
-WATER_PER_CM = np.array([42.58, 24.64, 10.37, 5.329, 1.673, 0.8096, 0.3756, 0.2683, 0.2269, 0.2059, 0.1837, 0.1707])
+WATER_PER_CM = np.array(
+    [42.58, 24.64, 10.37, 5.329, 1.673, 0.8096, 0.3756, 0.2683, 0.2269, 0.2059, 0.1837, 0.1707]
+)
 """Attenuation of water, 1/cm: NIST's tables (Hubbell and Seltzer, NISTIR 5632)."""
 
 
@@ -47,7 +49,9 @@ def above_background(intensity: np.ndarray, half_width: int) -> np.ndarray:
     return intensity - smooth
 
 
-def find_rings(q: np.ndarray, intensity: np.ndarray, squares: Sequence[int], a_start: float) -> Rings:
+def find_rings(
+    q: np.ndarray, intensity: np.ndarray, squares: Sequence[int], a_start: float
+) -> Rings:
     """Return where the rings of a cubic lattice are, up to 8 % from where they are expected.
 
     Parameters
@@ -66,12 +70,18 @@ def find_rings(q: np.ndarray, intensity: np.ndarray, squares: Sequence[int], a_s
     curve = np.sqrt(curve)  # so that one strong ring doesn't decide alone
     trial = a_start * np.linspace(0.92, 1.08, 3201)
     inside = roots[:, None] / trial < q[-1]
-    score = np.where(inside, np.interp(roots[:, None] / trial, q, curve), 0).sum(axis=0) / np.maximum(inside.sum(axis=0), 1)
+    score = np.where(inside, np.interp(roots[:, None] / trial, q, curve), 0).sum(
+        axis=0
+    ) / np.maximum(inside.sum(axis=0), 1)
     scale = float(trial[score.argmax()])
     each, window = [], 0.012
     for root in roots:
         near = np.abs(q * scale / root - 1) < window
-        if root / scale > q[-1] or near.sum() < 3 or curve[near].max() < 3 * np.median(curve) + 1e-9:
+        if (
+            root / scale > q[-1]
+            or near.sum() < 3
+            or curve[near].max() < 3 * np.median(curve) + 1e-9
+        ):
             each.append(np.nan)
             continue
         top = q[near][curve[near].argmax()]
@@ -83,12 +93,21 @@ def find_rings(q: np.ndarray, intensity: np.ndarray, squares: Sequence[int], a_s
         explained |= np.abs(q * scale / root - 1) < window
     reach = (q > 0.97 * roots.min() / scale) & (q < 1.01 * roots.max() / scale)
     ours, others = curve[reach & explained], curve[reach & ~explained]
-    strange = float((others.max() / ours.max()) ** 2) if ours.size and others.size and ours.max() > 0 else np.nan
+    strange = (
+        float((others.max() / ours.max()) ** 2)
+        if ours.size and others.size and ours.max() > 0
+        else np.nan
+    )
     return Rings(found, scale, strange)
 
 
 def judge_lattice(
-    checks: Checks, q: np.ndarray, intensity: np.ndarray, squares: Sequence[int], a_start: float, within_percent: float
+    checks: Checks,
+    q: np.ndarray,
+    intensity: np.ndarray,
+    squares: Sequence[int],
+    a_start: float,
+    within_percent: float,
 ) -> None:
     """Check that rings are where a known lattice has them: wavelength, distance and calibrant."""
     names = ("Rings of the lattice that were found", "Lattice parameter against the one that is expected",
@@ -109,11 +128,15 @@ def judge_lattice(
     if len(known) < LEAST_RINGS:
         checks.not_judged(names[2], why="fewer than three rings were found")
     else:
-        checks.below(names[2], got=100 * known.std() / known.mean(), limit=LARGEST_SPREAD_PERCENT, unit="%")
+        checks.below(
+            names[2], got=100 * known.std() / known.mean(), limit=LARGEST_SPREAD_PERCENT, unit="%"
+        )
     checks.below(names[3], got=rings.strange, limit=0.3)
 
 
-def ring_around(q: np.ndarray, cake: np.ndarray, filled: np.ndarray, near: float, width: float) -> np.ndarray:
+def ring_around(
+    q: np.ndarray, cake: np.ndarray, filled: np.ndarray, near: float, width: float
+) -> np.ndarray:
     """Return a ring's place in each sector, 1/Å, NaN where it isn't seen: (sectors,).
 
     Parameters
@@ -171,21 +194,31 @@ def judge_rings_around(
         possible, seen = possible + whole.sum(), seen + (good & whole).sum()
         if good.sum() < 8:
             continue
-        columns = [np.ones(good.sum())] + [f(k * azimuth[good]) for k in (1, 2) for f in (np.cos, np.sin)]
+        columns = [np.ones(good.sum())] + [
+            f(k * azimuth[good]) for k in (1, 2) for f in (np.cos, np.sin)
+        ]
         values = np.linalg.lstsq(np.array(columns).T, places[good], rcond=None)[0]
         per_q = (to_px(1.001 * near) - to_px(0.999 * near)) / (0.002 * near)
         amplitudes.append(max(np.hypot(*values[1:3]), np.hypot(*values[3:5])) * per_q)
     if not possible:
-        checks.not_judged(name, why="no ring is on the detector to enough sides", expected=f"below {LARGEST_SHIFT_PX:g} pixel")
+        checks.not_judged(
+            name,
+            why="no ring is on the detector to enough sides",
+            expected=f"below {LARGEST_SHIFT_PX:g} pixel",
+        )
         return
-    checks.above("Sectors in which the rings are seen", got=100 * seen / possible, limit=70, unit="%")
+    checks.above(
+        "Sectors in which the rings are seen", got=100 * seen / possible, limit=70, unit="%"
+    )
     if amplitudes:
         checks.below(name, got=float(np.median(amplitudes)), limit=LARGEST_SHIFT_PX, unit="pixel")
     else:
         checks.not_judged(name, why="no ring is seen in enough sectors")
 
 
-def judge_pixels(checks: Checks, counts: np.ndarray, bad: np.ndarray, marked: np.ndarray, radius: np.ndarray) -> None:
+def judge_pixels(
+    checks: Checks, counts: np.ndarray, bad: np.ndarray, marked: np.ndarray, radius: np.ndarray
+) -> None:
     """Check what the mask keeps and that single pixels fit their neighbours on the ring.
 
     Parameters
@@ -201,7 +234,9 @@ def judge_pixels(checks: Checks, counts: np.ndarray, bad: np.ndarray, marked: np
     light = np.where(marked, 0, counts.astype(float)).clip(0)
     total = light.sum()
     kept = 100 * light[~bad].sum() / total if total > 0 else np.nan
-    checks.above("Counts that are used, of all on good pixels", got=kept, limit=LEAST_KEPT_PERCENT, unit="%")
+    checks.above(
+        "Counts that are used, of all on good pixels", got=kept, limit=LEAST_KEPT_PERCENT, unit="%"
+    )
     used = ~bad
     edges = np.linspace(radius[used].min(), radius[used].max(), 401)
     where = np.clip(np.digitize(radius[used], edges) - 1, 0, 399)
@@ -244,7 +279,9 @@ def water_per_cm(energy_kev: float) -> float:
     return float(np.exp(np.interp(np.log(energy_kev), np.log(WATER_KEV), np.log(WATER_PER_CM))))
 
 
-def judge_water(checks: Checks, thickness_cm: float, transmission: dict[str, float], energy_kev: float) -> None:
+def judge_water(
+    checks: Checks, thickness_cm: float, transmission: dict[str, float], energy_kev: float
+) -> None:
     """Check the water's thickness by what it scatters against that by what it absorbs."""
     name = "Water: thickness by scattering against that by absorption"
     through = transmission["water"] / transmission["empty"]
@@ -252,19 +289,27 @@ def judge_water(checks: Checks, thickness_cm: float, transmission: dict[str, flo
         checks.not_judged(name, why="the water absorbs too little to tell")
         return
     absorbed = -np.log(through) / water_per_cm(energy_kev)
-    checks.close(name, got=10 * thickness_cm, truth=10 * float(absorbed), within_percent=25, unit="mm")
+    checks.close(
+        name, got=10 * thickness_cm, truth=10 * float(absorbed), within_percent=25, unit="mm"
+    )
 
 
 def judge_alike(checks: Checks, transmission: dict[str, float]) -> None:
     """Check that the sample lets through what the water does: it is mostly water."""
     off = 100 * (transmission["sample"] / transmission["water"] - 1)
-    checks.close("Transmission of the sample against the water's", got=off, truth=0, within=10, unit="%")
+    checks.close(
+        "Transmission of the sample against the water's", got=off, truth=0, within=10, unit="%"
+    )
 
 
 def apart(squares: Sequence[int]) -> list[int]:
     """Return the rings that have no other one within a tenth of their radius."""
     roots = np.sqrt(np.asarray(squares, float))
-    return [n for n, root in zip(squares, roots, strict=True) if np.sum(np.abs(roots / root - 1) < 0.1) == 1]
+    return [
+        n
+        for n, root in zip(squares, roots, strict=True)
+        if np.sum(np.abs(roots / root - 1) < 0.1) == 1
+    ]
 
 
 def judge_alternate(checks: Checks, curves: np.ndarray, errors: np.ndarray) -> None:
@@ -341,10 +386,20 @@ def judge_image(
     cake = integrator.integrate2d(counts, bins // 3, SECTORS, mask=bad, **settings)
     nears = [2 * np.pi * np.sqrt(n) / a_start for n in apart(squares)]
     judge_rings_around(
-        checks, cake.radial, np.radians(cake.azimuthal), cake.intensity, cake.count > 0, nears, radius_px
+        checks,
+        cake.radial,
+        np.radians(cake.azimuthal),
+        cake.intensity,
+        cake.count > 0,
+        nears,
+        radius_px,
     )
-    judge_pixels(checks, counts, bad, marked, integrator.array_from_unit(counts.shape, unit="q_A^-1"))
+    judge_pixels(
+        checks, counts, bad, marked, integrator.array_from_unit(counts.shape, unit="q_A^-1")
+    )
     odd = np.indices(counts.shape).sum(axis=0) % 2 == 1
     one, other = curve(bad | odd), curve(bad | ~odd)
     both = (one.count > 0) & (other.count > 0)
-    judge_halves(checks, one.intensity[both], other.intensity[both], np.hypot(one.sigma, other.sigma)[both])
+    judge_halves(
+        checks, one.intensity[both], other.intensity[both], np.hypot(one.sigma, other.sigma)[both]
+    )

@@ -54,12 +54,11 @@ def read_shot(
         The parameter that gives the path.
     """
     place = Place(str(path).partition("::")[0], str(path).partition("::")[2], parameter)
-    with refusing(place, "an image that FabIO reads"):
-        with fabio.open(str(path)) as opened:
-            count = max(int(opened.nframes), 1)
-            index = chosen(count, frame, "frame", place.at(place.within, "FRAME"), reading)
-            shown = opened if count == 1 else opened.get_frame(index)
-            values, header = np.array(shown.data), {str(k): str(v) for k, v in shown.header.items()}
+    with refusing(place, "an image that FabIO reads"), fabio.open(str(path)) as opened:
+        count = max(int(opened.nframes), 1)
+        index = chosen(count, frame, "frame", place.at(place.within, "FRAME"), reading)
+        shown = opened if count == 1 else opened.get_frame(index)
+        values, header = np.array(shown.data), {str(k): str(v) for k, v in shown.header.items()}
     values = with_axes(values, ("row", "column"), place, reading)
     if values.dtype.kind not in "iuf":
         raise ReadingError(place, f"pixels of the type {values.dtype}", "one number a pixel")
@@ -85,18 +84,40 @@ def read_geometry(path: str | Path | None, reading: Reading) -> AzimuthalIntegra
         text = Path(path).read_text(encoding="utf-8")
         integrator = pyFAI.load(str(path))
     keys = {line.partition(":")[0].strip().lower() for line in text.splitlines() if ":" in line}
-    missing = [key for key in GEOMETRY if key not in keys and key.replace("distance", "dist") not in keys]
+    missing = [
+        key for key in GEOMETRY if key not in keys and key.replace("distance", "dist") not in keys
+    ]
     if missing:
-        advice = "Wavelength is in metres: 'Wavelength: 6.2e-11'." if "wavelength" in missing else ""
+        advice = (
+            "Wavelength is in metres: 'Wavelength: 6.2e-11'." if "wavelength" in missing else ""
+        )
         raise ReadingError(place, f"no {', '.join(missing)}", f"{', '.join(GEOMETRY)}", advice)
     with refusing(place, "numbers in metres and radians"):
-        plausible(integrator.wavelength, 1e-13, 5e-9, "m", "a wavelength of", place, "It is in metres there.")
+        plausible(
+            integrator.wavelength,
+            1e-13,
+            5e-9,
+            "m",
+            "a wavelength of",
+            place,
+            "It is in metres there.",
+        )
         plausible(integrator.dist, 1e-3, 200, "m", "a distance of", place, "It is in metres there.")
-        plausible(integrator.detector.pixel1, 1e-7, 1e-2, "m", "a pixel of", place, "It is in metres there.")
+        plausible(
+            integrator.detector.pixel1,
+            1e-7,
+            1e-2,
+            "m",
+            "a pixel of",
+            place,
+            "It is in metres there.",
+        )
     if "poni_version" not in keys:
         reading.assumed(f"{place}: an old file, without the detector's mask", "PONI")
     if "orientation" not in text:
-        reading.assumed(f"{place}: the detector's orientation is pyFAI's default, as none is said", "PONI")
+        reading.assumed(
+            f"{place}: the detector's orientation is pyFAI's default, as none is said", "PONI"
+        )
     reading.took(
         f"{place}: {1e10 * integrator.wavelength:.5g} Å, {1e3 * integrator.dist:.5g} mm, "
         f"pixels of {1e6 * integrator.detector.pixel1:.4g} µm, detector {integrator.detector.name}"
@@ -114,7 +135,9 @@ def fits_detector(shape: Sequence[int], detector: Detector, place: Place) -> Non
         tuple(n // 2 for n in wanted): "It looks binned by two.",
     }
     hint = hints.get(tuple(shape), "Are image and geometry of the same detector?")
-    raise ReadingError(place, f"an image of {by(shape)} pixels", f"{by(wanted)}, as {detector.name} has", hint)
+    raise ReadingError(
+        place, f"an image of {by(shape)} pixels", f"{by(wanted)}, as {detector.name} has", hint
+    )
 
 
 def named_detector(name: str) -> Detector:
@@ -160,26 +183,36 @@ def bad_pixels(
     below = (counts < 0) & (counts != -1) & (counts != -2)
     subtracted = np.mean(below) > MANY_NEGATIVE
     if subtracted:
-        reading.assumed("negative pixels are measurements: a dark image was subtracted, and errors are no longer those of counts")
+        reading.assumed(
+            "negative pixels are measurements: a dark image was subtracted, and errors are no longer those of counts"
+        )
     bad = unusable(counts, reading, "pixels", negative=not subtracted)
     own = detector.mask
     if own is not None and np.shape(own) == counts.shape and np.any(own):
         bad |= np.asarray(own) != 0
-        reading.left_out(f"{np.mean(np.asarray(own) != 0):.1%} of the pixels: gaps that {detector.name} is known to have")
+        reading.left_out(
+            f"{np.mean(np.asarray(own) != 0):.1%} of the pixels: gaps that {detector.name} is known to have"
+        )
     elif mask is None:
         reading.assumed("the detector has no gaps: neither its name nor a mask says so", "MASK")
     if mask is not None:
         values = read_image(mask, reading, parameter="MASK")
-        bad |= mask_of(values, counts.shape, Place(mask, "", "MASK_MARKS"), reading, marks=marks, bad=bad)
+        bad |= mask_of(
+            values, counts.shape, Place(mask, "", "MASK_MARKS"), reading, marks=marks, bad=bad
+        )
     if bad.all():
-        raise ReadingError(Place(mask or detector.name), "no pixel left", "at least some good pixels")
+        raise ReadingError(
+            Place(mask or detector.name), "no pixel left", "at least some good pixels"
+        )
     return bad
 
 
 # ------------------------------------------------------------------------------------- stacks
 
 
-def check_stack(file: h5py.File, name: str, shape: Sequence[int] | None, reading: Reading) -> h5py.Dataset:
+def check_stack(
+    file: h5py.File, name: str, shape: Sequence[int] | None, reading: Reading
+) -> h5py.Dataset:
     """Return a data set of frames, (n, ny, nx), that all were written.
 
     Raises
@@ -192,9 +225,15 @@ def check_stack(file: h5py.File, name: str, shape: Sequence[int] | None, reading
     complete(item, place, reading)
     if item.ndim != 3:
         advice = "Store one stack of frames in that form, or choose another data set."
-        raise ReadingError(place, f"{item.ndim} axes, {by(item.shape)}", "3: frame, row, column", advice)
+        raise ReadingError(
+            place, f"{item.ndim} axes, {by(item.shape)}", "3: frame, row, column", advice
+        )
     if shape is not None and item.shape[1:] != tuple(shape):
-        raise ReadingError(place, f"frames of {by(item.shape[1:])} pixels", f"{by(shape)}, as the geometry's detector has")
+        raise ReadingError(
+            place,
+            f"frames of {by(item.shape[1:])} pixels",
+            f"{by(shape)}, as the geometry's detector has",
+        )
     reading.took(f"{place}: {by(item.shape)} (frame, row, column), {item.dtype}", "FRAMES")
     return item
 
@@ -208,12 +247,22 @@ def read_monitor(file: h5py.File, name: str, frames: int, reading: Reading) -> n
     if not usable.any():
         raise ReadingError(place, "no monitor above 0", "the incident flux of each frame")
     if not usable.all():
-        reading.left_out(f"{np.sum(~usable)} of {frames} frames, whose monitor is 0, negative or no number", "MONITOR")
+        reading.left_out(
+            f"{np.sum(~usable)} of {frames} frames, whose monitor is 0, negative or no number",
+            "MONITOR",
+        )
     return np.where(usable, values, np.nan)
 
 
 def read_along(
-    file: h5py.File, name: str, wanted: str, frames: int, reading: Reading, *, unit: str | None, parameter: str
+    file: h5py.File,
+    name: str,
+    wanted: str,
+    frames: int,
+    reading: Reading,
+    *,
+    unit: str | None,
+    parameter: str,
 ) -> np.ndarray:
     """Return a number for each frame, such as its temperature, in the unit that is wanted: (n,)."""
     values = array(file, name, ("frame",), reading, parameter).astype(float)
@@ -252,11 +301,24 @@ def read_header(
     for key in ("photons", "transmission"):
         if key not in small:
             known = ", ".join(sorted(header)[:12])
-            raise ReadingError(where, f"no {key.capitalize()}", f"{key.capitalize()} = a number", f"There are {known}.")
+            raise ReadingError(
+                where,
+                f"no {key.capitalize()}",
+                f"{key.capitalize()} = a number",
+                f"There are {known}.",
+            )
     at = where.at("header Photons")
-    photons = plausible(quantity_of_text(f"{small['photons']} 1", "1", at), 1, 1e20, "", "photons", at)
+    photons = plausible(
+        quantity_of_text(f"{small['photons']} 1", "1", at), 1, 1e20, "", "photons", at
+    )
     number, said = split_unit(small["transmission"])
-    return photons, fraction(number, said or unit, "transmission", where.at("header Transmission", "TRANSMISSION_UNIT"), reading)
+    return photons, fraction(
+        number,
+        said or unit,
+        "transmission",
+        where.at("header Transmission", "TRANSMISSION_UNIT"),
+        reading,
+    )
 
 
 def split_unit(text: str) -> tuple[str, str]:
@@ -271,4 +333,6 @@ def in_order(transmission: dict[str, float], place: Place) -> None:
     for name in ("water", "sample"):
         if transmission[name] > 1.02 * transmission["empty"]:
             found = f"{transmission[name]:.1%} through {name}, {transmission['empty']:.1%} through the empty capillary"
-            raise ReadingError(place, found, "less through the full one", "Are all in the same unit?")
+            raise ReadingError(
+                place, found, "less through the full one", "Are all in the same unit?"
+            )

@@ -27,22 +27,41 @@ def misfit_percent(result: Mapping) -> float:
 
 def judge_fit(checks: Checks, name: str, result: Mapping) -> None:
     """Check that a fit describes its data."""
-    checks.below(f"{name}: misfit beyond counting noise", got=misfit_percent(result), limit=LARGEST_MISFIT, unit="%")
+    checks.below(
+        f"{name}: misfit beyond counting noise",
+        got=misfit_percent(result),
+        limit=LARGEST_MISFIT,
+        unit="%",
+    )
 
 
-def judge_axis(checks: Checks, *, off_ev: float, element: str, gain: float, fitted_gain: float, stated: float | None) -> None:
+def judge_axis(
+    checks: Checks,
+    *,
+    off_ev: float,
+    element: str,
+    gain: float,
+    fitted_gain: float,
+    stated: float | None,
+) -> None:
     """Check the energy axis: a third peak, the fit against two peaks, and what the file states."""
-    checks.close(f"Your energy axis: {element} Kα, off by", got=off_ev, truth=0, within=AXIS_EV, unit="eV")
+    checks.close(
+        f"Your energy axis: {element} Kα, off by", got=off_ev, truth=0, within=AXIS_EV, unit="eV"
+    )
     checks.close("Your gain: of the fit against two peaks", got=1000 * fitted_gain, truth=1000 * gain,
                  within_percent=GAIN_PERCENT, unit="eV per channel")  # fmt: skip
     if stated is None:
-        checks.not_judged("Your gain: against the file's own calibration", why="the file states none")
+        checks.not_judged(
+            "Your gain: against the file's own calibration", why="the file states none"
+        )
     else:
         checks.close("Your gain: against the file's own calibration", got=1000 * fitted_gain, truth=1000 * stated,
                      within_percent=GAIN_PERCENT, unit="eV per channel")  # fmt: skip
 
 
-def judge_fractions(checks: Checks, fractions: Mapping[str, float], matrix: Mapping[str, float]) -> None:
+def judge_fractions(
+    checks: Checks, fractions: Mapping[str, float], matrix: Mapping[str, float]
+) -> None:
     """Check mass fractions: their sum, and against the matrix that absorption was computed with."""
     total = sum(fractions.values())
     checks.below("Your mass fractions: their sum", got=total, limit=LARGEST_SUM)
@@ -57,12 +76,16 @@ def judge_fractions(checks: Checks, fractions: Mapping[str, float], matrix: Mapp
     checks.below(name, got=off, limit=MATRIX_POINTS, unit="percentage points")
 
 
-def judge_certificate(checks: Checks, fractions: Mapping[str, float], certified: Mapping[str, float]) -> None:
+def judge_certificate(
+    checks: Checks, fractions: Mapping[str, float], certified: Mapping[str, float]
+) -> None:
     """Check mass fractions against those that are certified, where some are."""
     for element, found in fractions.items():
         name = f"Your {element}: against its certificate"
         if element in certified:
-            checks.close(name, got=found, truth=certified[element], within_percent=CERTIFICATE_PERCENT)
+            checks.close(
+                name, got=found, truth=certified[element], within_percent=CERTIFICATE_PERCENT
+            )
         else:
             checks.not_judged(name, why="no certified value")
 
@@ -95,15 +118,24 @@ def judge_monitor(checks: Checks, counts: np.ndarray, monitor: np.ndarray) -> No
     checks.close(name, got=float(steps @ jumps / (steps @ steps)), truth=1, within=0.5)
 
 
-def judge_map(checks: Checks, areas: Mapping[str, np.ndarray], sigmas: Mapping[str, np.ndarray], summed: Mapping) -> None:
+def judge_map(
+    checks: Checks,
+    areas: Mapping[str, np.ndarray],
+    sigmas: Mapping[str, np.ndarray],
+    summed: Mapping,
+) -> None:
     """Check a map's areas: all pixels together against the sum, and none far below zero."""
     strongest = max(areas, key=lambda group: summed[group]["fitarea"])
     total = float(np.nansum(areas[strongest]))
     checks.close(f"{strongest}: areas of all pixels against that of the sum", got=total,
                  truth=summed[strongest]["fitarea"], within_percent=3, unit="counts")  # fmt: skip
-    below = {g: 100 * np.nanmean(areas[g] < -5 * sigmas[g]) for g in areas if np.nansum(sigmas[g]) > 0}
+    below = {
+        g: 100 * np.nanmean(areas[g] < -5 * sigmas[g]) for g in areas if np.nansum(sigmas[g]) > 0
+    }
     if not below:
         checks.not_judged("Pixels with an area far below zero", why="no uncertainties")
         return
     worst = max(below, key=below.get)
-    checks.below(f"Pixels with an area far below zero, most in {worst}", got=below[worst], limit=1, unit="%")
+    checks.below(
+        f"Pixels with an area far below zero, most in {worst}", got=below[worst], limit=1, unit="%"
+    )

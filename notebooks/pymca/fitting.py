@@ -100,7 +100,9 @@ def prepared(configuration: Mapping) -> ClassMcaTheory.McaTheory:
 
 
 def fit(
-    model: Mapping | ClassMcaTheory.McaTheory, spectrum: np.ndarray, channels: np.ndarray | None = None
+    model: Mapping | ClassMcaTheory.McaTheory,
+    spectrum: np.ndarray,
+    channels: np.ndarray | None = None,
 ) -> dict:
     """Fit one spectrum and return what PyMca's ``McaTheory`` says of it.
 

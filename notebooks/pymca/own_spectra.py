@@ -94,7 +94,9 @@ def read_spectrum(
         stated = channels_of(header(found, "@CHANN"), index, spectra[index].size, where)
         calibration = calibration_of(header(found, "@CALIB"))
     counts = counted(spectra[index], where)
-    channels = numbered(stated if axis is None else axis, counts.size, first_channel, where, reading)
+    channels = numbered(
+        stated if axis is None else axis, counts.size, first_channel, where, reading
+    )
     reading.took(
         f"{path.name}: {counts.sum():,.0f} counts in {counts.size} channels, "
         f"{channels[0]:.0f} to {channels[-1]:.0f}"
@@ -142,7 +144,9 @@ def without_axis(
         reading.took(f"{place}: a column that numbers the channels from {whole[0][0]:.0f}")
         return whole[0], spectra
     first = columns[ramps[0]]
-    reading.left_out(f"{place}: a column that rises evenly from {first[0]:g} to {first[-1]:g}, an energy perhaps")
+    reading.left_out(
+        f"{place}: a column that rises evenly from {first[0]:g} to {first[-1]:g}, an energy perhaps"
+    )
     return None, spectra
 
 
@@ -171,7 +175,9 @@ def channels_of(lines: list[str], index: int, size: int, place: Place) -> np.nda
             "The file is cut off, or was changed by an editor.",
         )  # fmt: skip
     if first + (count - 1) * step != last and step == 1:
-        raise ReadingError(place, f"'#@CHANN {line}'", f"{last - first + 1} channels from {first} to {last}")
+        raise ReadingError(
+            place, f"'#@CHANN {line}'", f"{last - first + 1} channels from {first} to {last}"
+        )
     return first + step * np.arange(count, dtype=float)
 
 
@@ -224,7 +230,9 @@ def read_configuration(path: str | Path, read: Any, reading: Reading) -> dict:
     missing = [part for part in PARTS if part not in configuration]
     if missing:
         expected = f"the parts {', '.join(PARTS)}"
-        raise ReadingError(place, f"no part {', '.join(missing)}", expected, "Save it in PyMca's fit window.")
+        raise ReadingError(
+            place, f"no part {', '.join(missing)}", expected, "Save it in PyMca's fit window."
+        )
     with refusing(place, "an energy, a detector with zero and gain, and a sample"):
         energy = plausible(beam_kev(configuration), 1, 500, "keV", "the beam's energy", place)
         plausible(configuration["detector"]["gain"], 1e-4, 1, "keV per channel", "a gain of", place)
@@ -234,7 +242,9 @@ def read_configuration(path: str | Path, read: Any, reading: Reading) -> dict:
             place, "no sample: 'Matrix' is switched off among the attenuators", "the sample's matrix",
             "Mass fractions need it. Switch it on in PyMca's fit window.",
         )  # fmt: skip
-    reading.took(f"{place}: a beam of {energy:g} keV, {len(configuration['peaks'])} elements, the matrix {sample[1]}")
+    reading.took(
+        f"{place}: a beam of {energy:g} keV, {len(configuration['peaks'])} elements, the matrix {sample[1]}"
+    )
     return configuration
 
 
@@ -254,10 +264,17 @@ def fits(configuration: Mapping, spectrum: Spectrum, place: Place) -> None:
 
 def has_groups(groups: Mapping[str, str], configuration: Mapping, place: Place) -> None:
     """Raise a `ReadingError` where something is to be quantified that the fit doesn't have."""
-    fitted = [f"{e} {s}" for e, shells in configuration["peaks"].items() for s in np.atleast_1d(shells)]
+    fitted = [
+        f"{e} {s}" for e, shells in configuration["peaks"].items() for s in np.atleast_1d(shells)
+    ]
     missing = [group for group in groups.values() if group not in fitted]
     if missing:
-        raise ReadingError(place, f"no line group {', '.join(missing)}", ", ".join(fitted), "Change QUANTIFY at the top.")
+        raise ReadingError(
+            place,
+            f"no line group {', '.join(missing)}",
+            ", ".join(fitted),
+            "Change QUANTIFY at the top.",
+        )
 
 
 def beam_kev(configuration: Mapping) -> float:
@@ -280,4 +297,6 @@ def has_k_lines(elements: Sequence[str], energy_kev: float, place: Place) -> Non
         with refusing(place, "the symbols of three elements"):
             family = lines(f"{element} K", energy_kev)
         if not family:
-            raise ReadingError(place, f"{element}, whose K shell {energy_kev:g} keV don't excite", "others")
+            raise ReadingError(
+                place, f"{element}, whose K shell {energy_kev:g} keV don't excite", "others"
+            )

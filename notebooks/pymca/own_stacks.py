@@ -88,7 +88,9 @@ def read_stack(
         order = order_of(item, axes, place)
         with refusing(place, "spectra"):
             values = item[()]
-    values = one_detector(values.reshape([n for n, _ in order]), [a for _, a in order], detector, place, reading)
+    values = one_detector(
+        values.reshape([n for n, _ in order]), [a for _, a in order], detector, place, reading
+    )
     reading.took(f"{place}: {by(values.shape)} (row, column, channel), {values.dtype}", "AXES")
     bad = bad_spectra(values, reading)
     good = ~bad
@@ -105,7 +107,11 @@ def order_of(item: h5py.Dataset, axes: Sequence[str] | None, place: Place) -> li
     shape = item.shape
     if axes is not None:
         names = tuple(axes)
-        if len(names) != len(shape) or set(names) - {"detector"} != set(MAP_AXES) or len(set(names)) != len(names):
+        if (
+            len(names) != len(shape)
+            or set(names) - {"detector"} != set(MAP_AXES)
+            or len(set(names)) != len(names)
+        ):
             raise ReadingError(
                 place, f"{len(shape)} axes, {by(shape)}, where AXES names {', '.join(names)}",
                 "one of row, column, channel for each axis, and detector where there are four",
@@ -114,12 +120,23 @@ def order_of(item: h5py.Dataset, axes: Sequence[str] | None, place: Place) -> li
     while len(shape) > 3 and shape[0] == 1:
         shape = shape[1:]
     if len(shape) == 4:
-        answers = ["('row', 'column', 'detector', 'channel')", "('detector', 'row', 'column', 'channel')"]
-        raise QuestionError(place, f"four axes, {by(shape)}", answers, "another order is possible as well")
+        answers = [
+            "('row', 'column', 'detector', 'channel')",
+            "('detector', 'row', 'column', 'channel')",
+        ]
+        raise QuestionError(
+            place, f"four axes, {by(shape)}", answers, "another order is possible as well"
+        )
     if len(shape) != 3:
-        raise ReadingError(place, f"{len(shape)} axes, {by(item.shape)}", f"3: {', '.join(MAP_AXES)}")
+        raise ReadingError(
+            place, f"{len(shape)} axes, {by(item.shape)}", f"3: {', '.join(MAP_AXES)}"
+        )
     if shape[2] < max(shape[:2]) or shape[2] < FEWEST_CHANNELS:
-        answers = ["('row', 'column', 'channel')", "('channel', 'row', 'column')", "('row', 'channel', 'column')"]
+        answers = [
+            "('row', 'column', 'channel')",
+            "('channel', 'row', 'column')",
+            "('row', 'channel', 'column')",
+        ]
         found = f"{by(shape)}, whose last axis is short for the channels of a spectrum"
         raise QuestionError(place, found, answers, "what its axes are")
     return list(zip(shape, MAP_AXES, strict=True))
@@ -181,7 +198,9 @@ def read_series(
     place = Place(path, "", "NAMES")
     missing = [part for part in ("spectra", "time", "monitor") if part not in names]
     if missing:
-        raise ReadingError(place, f"NAMES without {', '.join(missing)}", "spectra, time and monitor")
+        raise ReadingError(
+            place, f"NAMES without {', '.join(missing)}", "spectra, time and monitor"
+        )
     with opened(path, "SERIES") as file:
         spectra = array(file, names["spectra"], ("spectrum", "channel"), reading, "NAMES")
         times = array(file, names["time"], ("spectrum",), reading, "NAMES")
@@ -191,22 +210,32 @@ def read_series(
     same_length({"spectra": len(spectra), "times": len(times), "monitors": len(monitor)}, place)
     if spectra.shape[1] < FEWEST_CHANNELS and spectra.shape[0] > spectra.shape[1]:
         raise ReadingError(
-            place.at(names["spectra"]), f"{by(spectra.shape)}, which looks turned around", "spectra × channels"
+            place.at(names["spectra"]),
+            f"{by(spectra.shape)}, which looks turned around",
+            "spectra × channels",
         )
     minutes = to_minutes(times.astype(float))
     if not np.isfinite(minutes).all() or (np.diff(minutes) < 0).any():
-        raise ReadingError(place.at(names["time"]), "times that don't rise, or are not numbers", "rising times")
+        raise ReadingError(
+            place.at(names["time"]), "times that don't rise, or are not numbers", "rising times"
+        )
     flags = monitor_flags(monitor)
     if flags:
-        reading.left_out(f"{len(flags)} of {len(monitor)} spectra, whose monitor can't be divided by")
+        reading.left_out(
+            f"{len(flags)} of {len(monitor)} spectra, whose monitor can't be divided by"
+        )
     if len(flags) == len(monitor):
-        raise ReadingError(place.at(names["monitor"]), "no monitor above 0", "the beam, relative to flux × time")
+        raise ReadingError(
+            place.at(names["monitor"]), "no monitor above 0", "the beam, relative to flux × time"
+        )
     return Series(spectra, minutes, np.where(monitor > 0, monitor, np.nan), flags)
 
 
 def monitor_flags(monitor: np.ndarray) -> dict[int, str]:
     """Return what is wrong with a monitor, by spectrum."""
-    middle = np.median(monitor[np.isfinite(monitor) & (monitor > 0)]) if (monitor > 0).any() else np.nan
+    middle = (
+        np.median(monitor[np.isfinite(monitor) & (monitor > 0)]) if (monitor > 0).any() else np.nan
+    )
     found = {}
     for i, value in enumerate(monitor):
         if not np.isfinite(value):

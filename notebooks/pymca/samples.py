@@ -75,7 +75,12 @@ class Sample:
 
 
 def own(
-    path: Path, name: str, reading: Reading, *, axes: Sequence[str] | None = None, detector: int | None = None
+    path: Path,
+    name: str,
+    reading: Reading,
+    *,
+    axes: Sequence[str] | None = None,
+    detector: int | None = None,
 ) -> Sample:
     """Return a map of your own, which is taken to be of the soil's elements and experiment.
 

@@ -72,7 +72,9 @@ def fits(values: np.ndarray, factor: float) -> bool:
     """
     reach = float(np.ptp(values)) * factor
     step = reach / max(1, len(values) - 1)
-    return step < 45 and any(abs(reach - turn) <= max(NEAR * turn, 1.5 * step) for turn in (180, 360))
+    return step < 45 and any(
+        abs(reach - turn) <= max(NEAR * turn, 1.5 * step) for turn in (180, 360)
+    )
 
 
 def usable(angles_deg: np.ndarray, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +100,9 @@ def usable(angles_deg: np.ndarray, reading: Reading) -> tuple[np.ndarray, np.nda
     reach = float(np.ptp(angles_deg[known]))
     step = reach / max(1, known.sum() - 1)
     if reach > 360 + 1.5 * step:
-        reading.assumed(f"the sample stayed the same over {reach / 360:.2f} turns, which are taken as one")
+        reading.assumed(
+            f"the sample stayed the same over {reach / 360:.2f} turns, which are taken as one"
+        )
         angles_deg = angles_deg % 360
     chosen = np.flatnonzero(known)
     order = chosen[np.argsort(angles_deg[chosen], kind="stable")]
@@ -109,7 +113,9 @@ def usable(angles_deg: np.ndarray, reading: Reading) -> tuple[np.ndarray, np.nda
     usual = float(np.median(steps[steps > 1e-6]))
     if 180 + 2 * usual < angles[-1] - angles[0] < 360 - 4 * usual:
         first = angles <= angles[0] + 180 + 1e-3
-        reading.left_out(f"{(~first).sum()} projections beyond half a turn, which would count twice")
+        reading.left_out(
+            f"{(~first).sum()} projections beyond half a turn, which would count twice"
+        )
         order, angles = order[first], angles[first]
     return order, angles
 

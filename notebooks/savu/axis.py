@@ -16,7 +16,12 @@ import numpy as np
 from scipy.ndimage import shift
 from scipy.signal import fftconvolve
 
-MIRROR, VO, MASS, OVERLAP = "opposite projections", "Vo's method", "centre of mass", "overlap of both half turns"
+MIRROR, VO, MASS, OVERLAP = (
+    "opposite projections",
+    "Vo's method",
+    "centre of mass",
+    "overlap of both half turns",
+)
 UNRELATED = 0.6  # mismatch of projections that have no axis in common: 1, less what chance finds
 NEAR_PX = 8  # how far about the mirror images' axis Vo's method looks
 FEWEST_PX = 16  # that projections must share about an axis
@@ -157,10 +162,15 @@ def by_mirror(lines: np.ndarray, angles_deg: np.ndarray) -> tuple[float, float]:
         by_gap.setdefault(round(gap, 3), []).append(mirrored(lines[i], lines[j]))
     if not by_gap:
         return np.nan, np.nan
-    found = {g: Mirror(m[0].centres_px, np.mean([one.mismatch for one in m], axis=0)) for g, m in by_gap.items()}
+    found = {
+        g: Mirror(m[0].centres_px, np.mean([one.mismatch for one in m], axis=0))
+        for g, m in by_gap.items()
+    }
     nearest = min(found, key=abs)
     centre, mismatch = found[nearest].best
-    gaps = np.array([g for g in found if abs(found[g].best[0] - centre) < 2 + NEAR_PX * abs(g - nearest)])
+    gaps = np.array(
+        [g for g in found if abs(found[g].best[0] - centre) < 2 + NEAR_PX * abs(g - nearest)]
+    )
     if len(gaps) > 1:
         centre = float(np.polyfit(gaps, [found[g].best[0] for g in gaps], 1)[1])
     return centre, mismatch
@@ -204,7 +214,9 @@ def in_view(lines: np.ndarray) -> bool:
     half = EDGE_PX // 2
     parts = (np.s_[:half], np.s_[half:EDGE_PX], np.s_[-EDGE_PX:-half], np.s_[-half:])
     left, left_inner, right_inner, right = (lines[..., part].mean(axis=(1, 2)) for part in parts)
-    same = np.stack([left + left_inner - right - right_inner, left - left_inner, right - right_inner])
+    same = np.stack(
+        [left + left_inner - right - right_inner, left - left_inner, right - right_inner]
+    )
     return bool(np.percentile(abs(same), 95) < 0.03 * np.percentile(lines, 99) + 0.02)
 
 
@@ -312,9 +324,14 @@ def half_turn(
     wanted = angles_deg[angles_deg < first + 180 - 1e-6]
     turned = np.concatenate([angles_deg, [first + 360]])
     after = np.clip(np.searchsorted(turned, wanted + 180, side="right") - 1, 0, len(turned) - 2)
-    share = ((wanted + 180 - turned[after]) / np.maximum(turned[after + 1] - turned[after], 1e-9)).astype(np.float32)
+    share = (
+        (wanted + 180 - turned[after]) / np.maximum(turned[after + 1] - turned[after], 1e-9)
+    ).astype(np.float32)
     following = (after + 1) % len(angles_deg)
-    behind = transmissions[after] * (1 - share)[:, None, None] + transmissions[following] * share[:, None, None]
+    behind = (
+        transmissions[after] * (1 - share)[:, None, None]
+        + transmissions[following] * share[:, None, None]
+    )
     left = centre_px < (columns - 1) / 2
     shared = 2 * centre_px + 1 if left else 2 * (columns - centre_px) - 1
     # Both parts are moved by half of what the overlap lacks to a whole number of columns.

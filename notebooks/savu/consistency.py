@@ -46,13 +46,23 @@ def judge_scan(checks: Checks, scan: Scan, transmissions: np.ndarray, found: Axi
     checks.below(f"Transmissions above {BRIGHT}", got=100 * bright, limit=2, unit="%")
     checks.below("Pixels that nothing passes", got=100 * dark, limit=2, unit="%")
     whole = {
-        "Attenuation of a whole projection, scatter over the angles": ("%", 3.0, lambda: 100 * scatter_of_mass(lines)),
-        "Centre of mass, away from a sine": ("px", max(0.5, 0.005 * lines.shape[2]), lambda: axis.by_mass(lines, turned)[1]),
+        "Attenuation of a whole projection, scatter over the angles": (
+            "%",
+            3.0,
+            lambda: 100 * scatter_of_mass(lines),
+        ),
+        "Centre of mass, away from a sine": (
+            "px",
+            max(0.5, 0.005 * lines.shape[2]),
+            lambda: axis.by_mass(lines, turned)[1],
+        ),
         NOISE: ("", 3.0, lambda: noise_beside(scan, transmissions)),
     }
     if len(scan.flats) < 3:
         whole.popitem()
-        checks.not_judged(NOISE, why=f"{len(scan.flats)} flats don't tell their noise", expected="below 3")
+        checks.not_judged(
+            NOISE, why=f"{len(scan.flats)} flats don't tell their noise", expected="below 3"
+        )
     for what, (unit, limit, value) in whole.items():
         only_whole(checks, in_view(lines), what, value, limit, unit)
     widest = widest_dead(scan)
@@ -72,7 +82,9 @@ def judge_axis(checks: Checks, found: Axis) -> None:
         why = "; ".join(f"no {way}: {reason}" for way, reason in found.reasons.items())
         checks.not_judged("Axis by two methods", why=why, expected="± 1 px")
     for way, at in ways[1:]:
-        checks.close(f"Axis by {way} against {ways[0][0]}", got=at, truth=ways[0][1], within=1, unit="px")
+        checks.close(
+            f"Axis by {way} against {ways[0][0]}", got=at, truth=ways[0][1], within=1, unit="px"
+        )
 
 
 def only_whole(
@@ -100,7 +112,10 @@ def judge_slices(
     off_px : float
         Of the negative control, to both sides.
     """
-    name, control = "Slices projected again, away from what was measured", f"The same with the axis {off_px:g} px off, over that"
+    name, control = (
+        "Slices projected again, away from what was measured",
+        f"The same with the axis {off_px:g} px off, over that",
+    )
     if not in_view(lines):
         for what, expected in ((name, "below 15 %"), (control, "above 1.1")):
             checks.not_judged(what, why=WIDER, expected=expected)
@@ -123,7 +138,9 @@ def judge_material(checks: Checks, slices: np.ndarray, expected: float | None, u
     """
     name = "Attenuation coefficient of most of the sample"
     if expected is None:
-        checks.not_judged(name, why="nobody says which it should be: set MATERIAL", expected="± 10 %")
+        checks.not_judged(
+            name, why="nobody says which it should be: set MATERIAL", expected="± 10 %"
+        )
     else:
         checks.close(name, got=commonest(slices), truth=expected, within_percent=10, unit=unit)
 

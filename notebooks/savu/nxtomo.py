@@ -14,8 +14,16 @@ import numpy as np
 from scan import Scan, ScanError, Truth
 from simulation import DARK, FLAT, PROJECTION
 
-from workbench.readings import Place, QuestionError, Reading, ReadingError, plausible, quantity, quantity_of_text
-from workbench.readings import hdf5
+from workbench.readings import (
+    Place,
+    QuestionError,
+    Reading,
+    ReadingError,
+    hdf5,
+    plausible,
+    quantity,
+    quantity_of_text,
+)
 from workbench.readings.arrays import by
 
 MOST_BYTES = 2 * 2**30  # of projections, that are read when nobody says which rows
@@ -102,11 +110,19 @@ def nxtomo(
         said = image_key(file, base, reading)
         stack = stack_of(file, base, len(said))
         key = written(stack, said, hdf5.place_in(file, stack.dataset.name), reading)
-        taken = chosen_rows(rows, stack.shape[1]) if rows else middle_rows(int((key == PROJECTION).sum()), stack.shape)
+        taken = (
+            chosen_rows(rows, stack.shape[1])
+            if rows
+            else middle_rows(int((key == PROJECTION).sum()), stack.shape)
+        )
         frames = {k: np.flatnonzero(key == k) for k in KINDS}
         kinds = {k: stack.read(which, taken) for k, which in frames.items()}
         if not len(kinds[PROJECTION]):
-            raise ReadingError(hdf5.place_in(file, f"{base}/{KEY}"), f"no projections, image key {PROJECTION}", "some")
+            raise ReadingError(
+                hdf5.place_in(file, f"{base}/{KEY}"),
+                f"no projections, image key {PROJECTION}",
+                "some",
+            )
         stored, unchanged = stored_angles(file, base, (said, key), angle_unit, reading)
         pixel_mm = pixel_of(file, base, pixel, reading)
     if beside is not None:
@@ -117,13 +133,26 @@ def nxtomo(
     floats = light(kinds, Place(path, "", "SCAN"), reading)
     order, turned = angles.usable(stored[measured[PROJECTION]], reading)
     if len(taken) < stack.shape[1]:
-        reading.left_out(f"{stack.shape[1] - len(taken)} of the camera's {stack.shape[1]} rows: {len(taken)} from row {taken[0]} on were read")
-    reading.took(", ".join(f"{len(order) if k == PROJECTION else len(floats[k])} {name}" for k, name in KINDS.items()))
-    reading.assumed("the beam is parallel, and the sample turns in the sense of the angles: the other would mirror the slices")
-    as_stored = unchanged and len(order) == len(frames[PROJECTION]) and bool(np.allclose(turned, stored))
+        reading.left_out(
+            f"{stack.shape[1] - len(taken)} of the camera's {stack.shape[1]} rows: {len(taken)} from row {taken[0]} on were read"
+        )
+    reading.took(
+        ", ".join(
+            f"{len(order) if k == PROJECTION else len(floats[k])} {name}"
+            for k, name in KINDS.items()
+        )
+    )
+    reading.assumed(
+        "the beam is parallel, and the sample turns in the sense of the angles: the other would mirror the slices"
+    )
+    as_stored = (
+        unchanged and len(order) == len(frames[PROJECTION]) and bool(np.allclose(turned, stored))
+    )
     return Scan(
         path,
-        floats[PROJECTION] if (np.diff(order) == 1).all() and len(order) == len(floats[PROJECTION]) else floats[PROJECTION][order],
+        floats[PROJECTION]
+        if (np.diff(order) == 1).all() and len(order) == len(floats[PROJECTION])
+        else floats[PROJECTION][order],
         floats[FLAT],
         floats[DARK],
         angles_deg=turned,
@@ -181,16 +210,24 @@ def image_key(file: h5py.File, base: str, reading: Reading) -> np.ndarray:
     name = f"{base}/{KEY}"
     said = np.ravel(hdf5.dataset(file, name)[()]).astype(float)
     if not np.isfinite(said).all() or (said != np.rint(said)).any():
-        raise ReadingError(hdf5.place_in(file, name), "keys that are no whole numbers", "0, 1 and 2")
+        raise ReadingError(
+            hdf5.place_in(file, name), "keys that are no whole numbers", "0, 1 and 2"
+        )
     key = said.astype(int)
-    control = file.get(f"{name}_control")  # the ESRF's: below 0 for frames taken to see how far all moved
+    control = file.get(
+        f"{name}_control"
+    )  # the ESRF's: below 0 for frames taken to see how far all moved
     if isinstance(control, h5py.Dataset) and control.size == key.size:
         moved = np.ravel(control[()]) < 0
         if moved.any():
-            reading.left_out(f"{moved.sum()} frames taken for the alignment (image_key_control below 0)")
+            reading.left_out(
+                f"{moved.sum()} frames taken for the alignment (image_key_control below 0)"
+            )
         key[moved] = UNUSED
     for other in sorted({*key.tolist()} - {*KINDS, UNUSED}):
-        reading.left_out(f"frames with the image key {other}, which is no projection, flat or dark: {(key == other).sum()}")
+        reading.left_out(
+            f"frames with the image key {other}, which is no projection, flat or dark: {(key == other).sum()}"
+        )
         key[key == other] = UNUSED
     return key
 
@@ -199,20 +236,38 @@ def stack_of(file: h5py.File, base: str, count: int) -> Stack:
     """Return the frames, which are often a link to a file beside."""
     names = [f"{base}/{name}" for name in (f"{DETECTOR}/data", "data/data")]
     name = next((n for n in names if n in file), None) or next(
-        (n for n in names if (n.rpartition("/")[0] in file) and file.get(n, getlink=True) is not None), names[0]
+        (
+            n
+            for n in names
+            if (n.rpartition("/")[0] in file) and file.get(n, getlink=True) is not None
+        ),
+        names[0],
     )
     found, place = hdf5.dataset(file, name), hdf5.place_in(file, name)
     hdf5.numeric(found, place)
     shape = found.shape
-    single = next((axis for axis in range(1, len(shape)) if len(shape) == 4 and shape[axis] == 1), None)
+    single = next(
+        (axis for axis in range(1, len(shape)) if len(shape) == 4 and shape[axis] == 1), None
+    )
     if len(shape) != 3 and single is None:
-        raise ReadingError(place, f"an array of {len(shape)} axes, {by(shape)}", "3: frames, rows, columns")
+        raise ReadingError(
+            place, f"an array of {len(shape)} axes, {by(shape)}", "3: frames, rows, columns"
+        )
     if shape[0] != count:
         there = next((axis for axis, n in enumerate(shape) if n == count), None)
-        advice = "" if there is None else (
-            f"Axis {there} has as many, counted from 0: the stack seems to be in another order. Write it as frames, rows, columns."
+        advice = (
+            ""
+            if there is None
+            else (
+                f"Axis {there} has as many, counted from 0: the stack seems to be in another order. Write it as frames, rows, columns."
+            )
         )
-        raise ReadingError(place, f"{by(shape)} pixels, {shape[0]} frames, for {count} image keys", "the same number of each", advice)
+        raise ReadingError(
+            place,
+            f"{by(shape)} pixels, {shape[0]} frames, for {count} image keys",
+            "the same number of each",
+            advice,
+        )
     return Stack(found, single)
 
 
@@ -234,7 +289,9 @@ def has_contrast(frames: np.ndarray, kind: int, reading: Reading) -> np.ndarray:
     if kind == DARK:
         good |= high == 0  # a detector that counts photons sees nothing in the dark
     if not good.all():
-        reading.left_out(f"{(~good).sum()} of {len(good)} {KINDS[kind]}, whose pixels are all the same: they were not measured")
+        reading.left_out(
+            f"{(~good).sum()} of {len(good)} {KINDS[kind]}, whose pixels are all the same: they were not measured"
+        )
     return good
 
 
@@ -265,7 +322,9 @@ def add(kinds: dict[int, np.ndarray], beside: Path, rows: range, reading: Readin
 def complete(kinds: dict[int, np.ndarray], path: Path, reading: Reading) -> None:
     """Refuse a scan without projections or flats; darks that aren't there are zero, in place."""
     if not len(kinds[PROJECTION]):
-        raise ReadingError(Place(path, "", "SCAN"), "no projection with a picture", "some that were measured")
+        raise ReadingError(
+            Place(path, "", "SCAN"), "no projection with a picture", "some that were measured"
+        )
     if not len(kinds[FLAT]):
         raise ReadingError(
             Place(path, "", "FLATS"),
@@ -299,12 +358,22 @@ def light(kinds: Mapping[int, np.ndarray], place: Place, reading: Reading) -> di
         share = float(marked[kind][:, ~always].mean()) if (~always).any() else 1.0
         if share > MOST_SATURATED:
             found = f"{KINDS[kind]} of which {share:.1%} of the pixels are saturated, at {kinds[kind].max()}"
-            raise ReadingError(place, found, "counts below the detector's end", "Transmissions would be wrong. Measure with less light.")
+            raise ReadingError(
+                place,
+                found,
+                "counts below the detector's end",
+                "Transmissions would be wrong. Measure with less light.",
+            )
     floats = {k: part.astype(np.float32) for k, part in kinds.items()}
     dead = always | without_light(floats[FLAT], floats[DARK])
     if dead.mean() > MOST_DEAD:
         found = f"flats that are hardly brighter than the darks in {dead.mean():.0%} of the pixels"
-        raise ReadingError(place, found, "flats with the beam, darks without", "Are the image keys 1 and 2 swapped?")
+        raise ReadingError(
+            place,
+            found,
+            "flats with the beam, darks without",
+            "Are the image keys 1 and 2 swapped?",
+        )
     if dead.any():
         columns = np.flatnonzero(dead.any(axis=0))
         reading.left_out(
@@ -314,7 +383,9 @@ def light(kinds: Mapping[int, np.ndarray], place: Place, reading: Reading) -> di
         floats[kind][:, dead] = 0
     unknown = ~np.isfinite(floats[PROJECTION])
     if unknown.any():
-        reading.left_out(f"{unknown.sum():,} of {unknown.size:,} pixels of projections that are no numbers: they are filled from their neighbours")
+        reading.left_out(
+            f"{unknown.sum():,} of {unknown.size:,} pixels of projections that are no numbers: they are filled from their neighbours"
+        )
     return floats
 
 
@@ -341,7 +412,11 @@ def few(numbers: np.ndarray, most: int = 6) -> str:
 
 
 def stored_angles(
-    file: h5py.File, base: str, keys: tuple[np.ndarray, np.ndarray], told: str | None, reading: Reading
+    file: h5py.File,
+    base: str,
+    keys: tuple[np.ndarray, np.ndarray],
+    told: str | None,
+    reading: Reading,
 ) -> tuple[np.ndarray, bool]:
     """Return the projections' angles, degrees, and whether the file has them so.
 
@@ -363,7 +438,11 @@ def stored_angles(
     hdf5.numeric(found, place)
     values, count = np.ravel(found[()]).astype(float), int(projections.sum())
     if len(values) not in (len(kept), count):
-        raise ReadingError(place, f"{len(values)} angles for {len(kept)} frames, {count} of them projections", "one for each")
+        raise ReadingError(
+            place,
+            f"{len(values)} angles for {len(kept)} frames, {count} of them projections",
+            "one for each",
+        )
     values = values[kept] if len(values) == len(kept) else values[kept[projections]]
     converted = angles.in_degrees(values, hdf5.unit_of(found), told, place, reading)
     return converted, bool(np.array_equal(values, converted, equal_nan=True))
@@ -378,7 +457,9 @@ def pixel_of(file: h5py.File, base: str, told: str | None, reading: Reading) -> 
     names = [f"{base}/sample/x_pixel_size", f"{base}/{DETECTOR}/x_pixel_size"]
     name = next((name for name in names if name in file), None)
     if name is None:
-        reading.assumed("lengths are in pixels, as the file doesn't say how large these are", "PIXEL")
+        reading.assumed(
+            "lengths are in pixels, as the file doesn't say how large these are", "PIXEL"
+        )
         return 1.0
     place = hdf5.place_in(file, name, "PIXEL")
     stored = hdf5.dataset(file, name)
@@ -386,9 +467,15 @@ def pixel_of(file: h5py.File, base: str, told: str | None, reading: Reading) -> 
     if name == names[1]:
         magnification = magnification_of(file, base)
         if magnification is None:
-            reading.assumed(f"{place}: {1000 * value:g} µm of the detector are as large in the sample: no lens magnifies", "PIXEL")
+            reading.assumed(
+                f"{place}: {1000 * value:g} µm of the detector are as large in the sample: no lens magnifies",
+                "PIXEL",
+            )
         else:
-            reading.took(f"{place}: {1000 * value:g} µm of the detector, magnified {magnification:g} times", "PIXEL")
+            reading.took(
+                f"{place}: {1000 * value:g} µm of the detector, magnified {magnification:g} times",
+                "PIXEL",
+            )
             value /= magnification
     else:
         reading.took(f"{place}: {1000 * value:g} µm", "PIXEL")
@@ -400,7 +487,11 @@ def magnification_of(file: h5py.File, base: str) -> float | None:
     found: list[float] = []
 
     def note(name: str, item: object) -> None:
-        if name.rpartition("/")[2].endswith("magnification") and isinstance(item, h5py.Dataset) and item.size == 1:
+        if (
+            name.rpartition("/")[2].endswith("magnification")
+            and isinstance(item, h5py.Dataset)
+            and item.size == 1
+        ):
             value = item[()]
             number = float(np.ravel(value)[0]) if item.dtype.kind in "iuf" else 0.0
             if number > 0:

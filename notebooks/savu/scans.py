@@ -17,7 +17,9 @@ def simulated(files: Files) -> Scan:
     with h5py.File(files["truth.h5"]) as file:
         names = ("angle", "phantom", "attenuation", "rings", "zingers")
         known = (file[name][()] for name in names)
-        truth = Truth(float(file["centre_of_rotation"][()]), *known, pixel_mm=float(file["pixel_size"][()]))
+        truth = Truth(
+            float(file["centre_of_rotation"][()]), *known, pixel_mm=float(file["pixel_size"][()])
+        )
     return nxtomo(files["scan.nxs"], truth)
 
 

@@ -163,7 +163,9 @@ def reconstruct_directly(
     return np.stack(slices).astype(np.float32) / np.float32(pixel_mm)
 
 
-def project(slices: np.ndarray, columns: int, centre_px: float, angles_deg: np.ndarray) -> np.ndarray:
+def project(
+    slices: np.ndarray, columns: int, centre_px: float, angles_deg: np.ndarray
+) -> np.ndarray:
     """Return the line integrals of slices by the ASTRA Toolbox: (projections, rows, columns) float32.
 
     Parameters

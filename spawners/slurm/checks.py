@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .. import child_processes
-from ..accounts import FIRST_PERSON, own_name
+from ..accounts import own_name
 from ..launch import Resources
+from ..system_accounts import FIRST_PERSON
 from .bounds import bound
 from .commands import CommandError, plain_environment
 from .jobs import Node

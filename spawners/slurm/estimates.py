@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ..accounts import AccountError, person
+from ..system_accounts import AccountError, person
 from .commands import CommandError, NoAnswerError, run_as
 from .words import refusal_of
 

@@ -9,8 +9,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from ..accounts import AccountError, own_name, person
+from ..accounts import own_name
 from ..launch import Resources
+from ..system_accounts import AccountError, person
 from .checks import may_start_as
 from .commands import CommandError, run, run_as
 from .jobs import Job

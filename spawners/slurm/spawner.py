@@ -11,8 +11,8 @@ from batchspawner.batchspawner import JobStatus
 from jupyterhub.spawner import Spawner, SpawnException
 from traitlets import Bool, Float, Instance, Integer, List, Unicode
 
-from ..accounts import AccountError, person
 from ..environments import BuildError, Recipe
+from ..system_accounts import AccountError, person
 from ..telling import TellingSpawner, ending_by_status, memory_full_text, said_reason
 from ..times import KeptTimes
 from ..tunnels import Tunnels

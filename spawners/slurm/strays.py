@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Collection
 
-from ..accounts import AccountError, person
+from ..system_accounts import AccountError, person
 from .commands import LONGEST_S, CommandError, run, run_as
 from .jobs import COMPLETING, Job, fields_of, line_format, new_mark
 from .queue import Seen, owned, queue_of

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,12 @@ class RunningPortal:
     def log(self) -> str:
         path = self.state / "logs/portal.log"
         return path.read_text()[-4000:] if path.exists() else ""
+
+    @property
+    def hub(self) -> psutil.Process:
+        """The process that serves the pages: of a local backend that root started, a child."""
+        started = psutil.Process(self.process.pid)
+        return next((c for c in started.children() if "serve" in c.cmdline()), started)
 
     @property
     def code(self) -> str:

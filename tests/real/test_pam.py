@@ -1,6 +1,7 @@
 """Real accounts of this machine, asked by PAM with service files of the tests' own."""
 
 import os
+import pwd
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,12 +11,14 @@ from types import SimpleNamespace
 import pytest
 from accounts import PASSWORD, PLAIN, Machine
 from conftest import lacking
+from kernels import Kernel
 from portals import RunningPortal, xsrf
 from slapd import program
 
 from hub.doors.pam import MachineAuthenticator
 from hub.doors.pam_session import SessionError, Sessions
 from hub.doors.people import DoorFaultError, NotLetInError, Person, WrongPasswordError, typed
+from spawners.reserved_accounts import HUB
 
 pytestmark = [pytest.mark.portal]
 
@@ -200,11 +203,10 @@ def test_a_session_is_open_while_the_server_is(machine, log):
 def test_a_session_closes_with_the_hub(machine, log):
     held = Sessions(machine.service(PLAIN, SESSION), "help@example.org")
     held.begin((machine.name("ada"), "pyfai"))
-    process = held.held.popitem()[1]
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.close()  # as the kernel does when the hub is killed
-    process.wait()
-    process.stdout.close()
+    session = held.held.popitem()[1]
+    session.telling.close()  # as the kernel does when the hub is killed
+    session.process.wait()
+    session.told.close()
     assert "close_session" in log.read_text()
 
 
@@ -254,3 +256,38 @@ def test_the_log_in_page_asks_for_both_and_says_why_not(machine, portal):
     other = portal.client()
     form = {"username": "root", "password": "x", "_xsrf": xsrf(other.get("/hub/login").text)}
     assert "belongs to the machine or a service" in other.post("/hub/login", data=form).text
+
+
+@pytest.mark.slow
+def test_a_user_works_under_the_account_of_the_machine_and_no_web_page_is_roots(
+    machine, log, state_folder
+):
+    state, name = state_folder(), machine.name("ada")
+    machine.folder.chmod(0o711)
+    home = Path(pwd.getpwnam(name).pw_dir)
+    profile = state / "machine.yaml"
+    service = machine.service(PLAIN, SESSION)
+    profile.write_text(
+        "extends: laptop\ncontact: help@example.org\n"
+        f"login: {{kind: pam, service: {service}, sessions: true}}\n"
+        "backend: {kind: local, accounts: system}\n"
+    )
+    portal = RunningPortal(state, str(profile))
+    try:
+        client = portal.client()
+        form = {"username": name, "_xsrf": xsrf(client.get("/hub/login").text)}
+        wrong = client.post("/hub/login", data={**form, "password": "wrong"}).text
+        assert "The name or the password is not right." in wrong
+        right = client.post("/hub/login", data={**form, "password": PASSWORD}).text
+        assert f'nav-user">{name}<' in right
+        portal.start_server(client, "pyfai", size="small")
+        kernel = Kernel(portal, client, f"/user/{name}/pyfai/")
+        code = "import os; print(os.getuid(), os.path.expanduser('~'))"
+        assert kernel.run(code).split() == [str(home.stat().st_uid), str(home)]
+        assert log.read_text().splitlines() == [f"open_session {name}"]
+        portal.stop_server(client, "pyfai")
+        assert log.read_text().splitlines()[1:] == [f"close_session {name}"]
+        assert "refused" not in "".join(portal.lines)
+        assert portal.hub.uids() == (HUB, HUB, HUB)
+    finally:
+        portal.stop()

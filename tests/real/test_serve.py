@@ -139,7 +139,10 @@ def test_stop_ends_what_was_put_into_the_background(state_folder: Callable[[], P
         portal.start_server(client, "pyfai", size="small")
         server = psutil.Process(server_pid(portal))
         marks = {k: v for k, v in server.environ().items() if k.startswith("JUPYTERHUB_")}
-        sleeper = subprocess.Popen(["sleep", "600"], env=marks, start_new_session=True)
+        # Under the server's account, as what its user starts is.
+        sleeper = subprocess.Popen(
+            ["sleep", "600"], env=marks, start_new_session=True, user=server.uids().real
+        )
         page = client.get("/hub/stop/pyfai")
         client.post("/hub/stop/pyfai", data={"_xsrf": xsrf(page.text)})
         assert sleeper.wait(PATIENCE_S) == -signal.SIGKILL

@@ -22,7 +22,7 @@ from portals import PATIENCE_S, RunningPortal
 
 from hub.proxy import PROGRAM, proxy_command, unreadable
 from hub.sockets import Sockets, sockets_of
-from spawners.reserved_accounts import PROXY
+from spawners.reserved_accounts import HUB, PROXY
 
 pytestmark = [
     pytest.mark.portal,
@@ -240,6 +240,47 @@ def test_the_culler_reaches_the_hub(ada: Victim) -> None:
         time.sleep(0.5)
 
 
+def assert_no_rights(process: psutil.Process, number: int, groups: list[int]) -> None:
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    assert status["Uid"] == status["Gid"] == [str(number)] * 4
+    assert status["Groups"] == list(map(str, groups))
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[kind][0], 16) == 0
+    assert status["NoNewPrivs"] == ["1"]
+
+
+def test_the_hub_has_no_rights_of_roots(ada: Victim) -> None:
+    """Whoever takes it over has its state, and what the helper does; not the machine."""
+    portal, state = ada.portal, ada.portal.state
+    if "runs with root's rights" in "".join(portal.lines):
+        pytest.skip("an account without rights can't read the portal's code")
+    for process in (portal.hub, *portal.hub.children(recursive=True)):
+        assert_no_rights(process, HUB, [PROXY])
+    # The helper listens nowhere and has no code of the web's.
+    helper = psutil.Process(portal.process.pid)
+    assert not [c for c in helper.net_connections("unix") if c.laddr]
+    assert not helper.net_connections("inet")
+    code = Path(f"/proc/{helper.pid}/maps").read_text() + " ".join(helper.cmdline())
+    assert "spawners.rights.helper" in code
+    assert "/tornado/" not in code and "/sqlalchemy/" not in code
+    home = state / "homes/agnes"
+    tries = {
+        "open('/etc/shadow')": "PermissionError",
+        "os.setuid(0)": "PermissionError",
+        f"os.kill({helper.pid}, 0)": "PermissionError",
+        f"os.kill({ada.process.pid}, 0)": "PermissionError",
+        f"os.listdir({str(home)!r})": "PermissionError",
+        f"os.listdir({str(state / 'rights')!r})": "PermissionError",
+        f"os.mkdir({str(state / 'homes/eve')!r})": "PermissionError",
+        f"os.mkdir({str(state / 'usecases/x')!r})": "PermissionError",
+        f"os.rename({str(state / 'homes')!r}, {str(state / 'moved')!r})": "PermissionError",
+        f"os.unlink({str(state / 'lock')!r})": "PermissionError",
+        f"open({str(state / 'portal.sqlite')!r}); print('its own')": "its own",
+    }
+    assert {code: attempt(HUB, code) for code in tries} == tries
+
+
 def test_the_proxy_has_no_rights_of_roots(ada: Victim) -> None:
     """Whoever takes it over has neither the machine nor what the portal knows."""
     if found := unreadable(proxy_command()):
@@ -249,13 +290,7 @@ def test_the_proxy_has_no_rights_of_roots(ada: Victim) -> None:
         for process in psutil.Process(ada.portal.process.pid).children()
         if PROGRAM in " ".join(process.cmdline())
     ]
-    lines = Path(f"/proc/{proxy.pid}/status").read_text().splitlines()
-    status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
-    assert status["Uid"] == status["Gid"] == [str(PROXY)] * 4
-    assert status["Groups"] == []
-    for kind in ("CapPrm", "CapEff", "CapAmb"):
-        assert int(status[kind][0], 16) == 0
-    assert status["NoNewPrivs"] == ["1"]
+    assert_no_rights(proxy, PROXY, [])
     state = ada.portal.state
     tries = {
         f"open({str(state / 'portal.sqlite')!r})": "PermissionError",

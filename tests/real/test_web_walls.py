@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import httpx
-import psutil
 import pytest
 from playwright.sync_api import Browser, expect
 from portals import BEAMHUB, PATIENCE_S, RunningPortal, shot, violations, xsrf
@@ -32,7 +31,7 @@ ATTACKS = [
 
 
 def rss_bytes(portal: RunningPortal) -> int:
-    return int(psutil.Process(portal.process.pid).memory_info().rss)
+    return int(portal.hub.memory_info().rss)
 
 
 def held_open(portal: RunningPortal, path: str, chunked: bool) -> socket.socket:

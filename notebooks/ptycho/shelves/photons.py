@@ -57,7 +57,9 @@ def left_by_photons(counts: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         chance = np.exp(n * np.log(means[1:, None]) - means[1:, None] - logs)
     left = np.concatenate([[0.0], 2 * means[1:] - 2 * np.sqrt(means[1:]) * (chance @ np.sqrt(n))])
-    return np.where(counts < LARGE, np.interp(counts, means, left), 0.25 + 7 / (64 * np.maximum(counts, LARGE)))
+    return np.where(
+        counts < LARGE, np.interp(counts, means, left), 0.25 + 7 / (64 * np.maximum(counts, LARGE))
+    )
 
 
 def fit_of(scan: Scan, state: State, counts_per_photon: float = 1.0) -> Fit:
@@ -93,7 +95,10 @@ def judge(checks: Checks, scan: Scan, state: State, counts_per_photon: float = 1
     """Add the checks of a reconstruction that need no truth."""
     fit = fit_of(scan, state, counts_per_photon)
     unknown = "Changes from frame to frame that the model doesn't know, photon noise apart"
-    least, most = "Distance to the data over what photon noise leaves: not less", "Distance to the data over what photon noise leaves"
+    least, most = (
+        "Distance to the data over what photon noise leaves: not less",
+        "Distance to the data over what photon noise leaves",
+    )
     if fit.whole or counts_per_photon != 1:
         checks.above(least, got=fit.over_photons, limit=0.5)
         checks.below(most, got=fit.over_photons, limit=5)
@@ -105,7 +110,12 @@ def judge(checks: Checks, scan: Scan, state: State, counts_per_photon: float = 1
     checks.below("Distance to the data over that of the mean pattern", got=fit.over_mean, limit=0.5)
     checks.below("Worst frame over the usual one", got=fit.worst_frame, limit=6)
     checks.close("Light of the model over that measured", got=fit.counted, truth=1, within=0.1)
-    checks.below("Middle of the light, away from the frame's", got=off_centre(scan), limit=scan.edge / 8, unit="px")
+    checks.below(
+        "Middle of the light, away from the frame's",
+        got=off_centre(scan),
+        limit=scan.edge / 8,
+        unit="px",
+    )
 
 
 def off_centre(scan: Scan) -> float:

@@ -140,7 +140,9 @@ class Recipe(BaseModel):
             return self.prepare(read(path)).checked()
         existing(path)
         try:
-            return self.prepare(trusted(readers.use(name, self.reader.options, Path(path)))).checked()
+            return self.prepare(
+                trusted(readers.use(name, self.reader.options, Path(path)))
+            ).checked()
         except Exception as error:  # a reader is anybody's code, given a file of any kind
             raise ScanError(f"{Path(path).name} by reader {name!r}: {sentence(error)}") from error
 

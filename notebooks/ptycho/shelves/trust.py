@@ -61,7 +61,9 @@ def at_the_end(frames: np.ndarray, bad: np.ndarray) -> np.ndarray:
     """Return the pixels at the largest number where that is one at which detectors stop: bool."""
     highest = frames[~bad].max() if not bad.all() else 0
     ended = (frames == highest) & ~bad
-    return ended if highest in ENDS and ended.sum() >= LEAST_AT_END else np.zeros(frames.shape, bool)
+    return (
+        ended if highest in ENDS and ended.sum() >= LEAST_AT_END else np.zeros(frames.shape, bool)
+    )
 
 
 def without_negatives(
@@ -96,14 +98,18 @@ def lit(frames: np.ndarray, bad: np.ndarray) -> np.ndarray:
     counted = ~bad
     light = np.where(counted, frames, 0).sum(axis=(1, 2)) / np.maximum(counted.sum(axis=(1, 2)), 1)
     whole = counted.mean(axis=(1, 2)) > 0.5 * np.median(counted.mean(axis=(1, 2)))
-    return np.asarray(light > EMPTY * np.median(light[whole])) | ~whole  # those are judged by their pixels
+    return (
+        np.asarray(light > EMPTY * np.median(light[whole])) | ~whole
+    )  # those are judged by their pixels
 
 
 def resolved(bad: np.ndarray, light: np.ndarray, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
     """Return which frames to keep, (positions,) bool, and which of their pixels, (rows, columns) bool."""
     kept = light.copy()
     if not kept.all():
-        reading.left_out(f"{(~kept).sum()} of {len(kept)} frames that hold hardly any light: {few(~kept)}")
+        reading.left_out(
+            f"{(~kept).sum()} of {len(kept)} frames that hold hardly any light: {few(~kept)}"
+        )
     always = bad[kept].mean(axis=0) > 0.5
     single = bad & ~always & kept[:, None, None]
     torn = single.mean(axis=(1, 2)) > FEW_PIXELS
@@ -117,14 +123,22 @@ def resolved(bad: np.ndarray, light: np.ndarray, reading: Reading) -> tuple[np.n
             "it doesn't count"
         )
     if torn.any():
-        reading.left_out(f"{torn.sum()} of {len(torn)} frames with bad pixels of their own: {few(torn)}")
+        reading.left_out(
+            f"{torn.sum()} of {len(torn)} frames with bad pixels of their own: {few(torn)}"
+        )
     if pixels.any():
-        reading.left_out(f"{pixels.sum():,} of {pixels.size:,} pixels, which are bad in some frame, of all frames")
+        reading.left_out(
+            f"{pixels.sum():,} of {pixels.size:,} pixels, which are bad in some frame, of all frames"
+        )
     kept &= ~torn
     good = ~(always | pixels)
     if not good.any():
-        raise ScanError("no pixel is left that holds a count: look at the mask, and at what 0 means in it")
-    reading.took(f"{kept.sum()} of {len(kept)} frames, {good.sum():,} of {good.size:,} pixels of each")
+        raise ScanError(
+            "no pixel is left that holds a count: look at the mask, and at what 0 means in it"
+        )
+    reading.took(
+        f"{kept.sum()} of {len(kept)} frames, {good.sum():,} of {good.size:,} pixels of each"
+    )
     return kept, good
 
 

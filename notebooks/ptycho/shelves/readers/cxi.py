@@ -7,8 +7,7 @@ import h5py
 import hdf5plugin  # noqa: F401  # for compressed frames
 import numpy as np
 
-from workbench.readings import Place, QuestionError, Reading, conversion
-from workbench.readings import hdf5
+from workbench.readings import Place, QuestionError, Reading, conversion, hdf5
 from workbench.readings.arrays import invalid
 from workbench.readings.units import KINDS
 from workbench.told import ToldError
@@ -90,7 +89,11 @@ def mask_of(
     bad = ~marked if marks == "good" else marked
     always = bad.mean(axis=0) > 0.5 if bad.ndim == 3 else bad
     lit = lit_pixels(frames)
-    if marks is None and not always.all() and max(always.mean(), always[lit].mean() if lit.any() else 0) > 0.5:
+    if (
+        marks is None
+        and not always.all()
+        and max(always.mean(), always[lit].mean() if lit.any() else 0) > 0.5
+    ):
         raise QuestionError(
             place,
             f"a mask that calls bad {always.mean():.0%} of all pixels, and {always[lit].mean():.0%} of those on which most light falls",
@@ -128,7 +131,9 @@ def frames_of(entry: h5py.Group, reading: Reading) -> np.ndarray:
     where = hdf5.place_in(found.file, found.name)
     hdf5.numeric(found, where)
     hdf5.complete(found, where, reading)
-    reading.took(f"{where}: {len(found)} frames of {found.shape[1]} × {found.shape[2]} pixels, {found.dtype}")
+    reading.took(
+        f"{where}: {len(found)} frames of {found.shape[1]} × {found.shape[2]} pixels, {found.dtype}"
+    )
     return np.asarray(found[()], np.float32)
 
 
@@ -166,7 +171,9 @@ def wavelength_of(source: h5py.Group) -> float:
 def directions(detector: h5py.Group) -> tuple[np.ndarray, np.ndarray, float]:
     """Return the unit vectors along which rows and columns count, and a pixel's edge, metres."""
     if "basis_vectors" in detector:
-        basis = np.asarray(detector["basis_vectors"][()], float) * factor(detector["basis_vectors"], "m")
+        basis = np.asarray(detector["basis_vectors"][()], float) * factor(
+            detector["basis_vectors"], "m"
+        )
         if basis.shape not in ((2, 3), (3, 2)):
             raise ScanError(f"basis_vectors have the shape {basis.shape}, not (2, 3)")
         basis = basis if basis.shape == (2, 3) else basis.T

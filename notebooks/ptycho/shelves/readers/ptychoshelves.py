@@ -46,7 +46,9 @@ def ptychoshelves(
                 good[bad[:, 0], bad[:, 1]] = False
         if measurement.get("bad_pixels") is not None and measurement["bad_pixels"].size:
             reading.left_out(f"{len(bad)} pixels of all frames, which the file calls bad in some")
-        reading.took(f"scan {scan}: {len(frames)} frames of {frames.shape[1]} × {frames.shape[2]} pixels")
+        reading.took(
+            f"scan {scan}: {len(frames)} frames of {frames.shape[1]} × {frames.shape[2]} pixels"
+        )
         reading.assumed("positions are whole pixels, as PtychoShelves prepares them")
     object_pixel = wavelength_m * distance_m / (frames.shape[1] * pixel_m)
     frames, good = np.fft.fftshift(frames, axes=(1, 2)), np.fft.fftshift(good)
