@@ -13,6 +13,7 @@ ROOMS = {
     "local": "The local backend and the portal's own processes",
     "containers": "Containers: the Docker backend, images, Compose",
     "slurm": "The Slurm backend",
+    "kubernetes": "The Kubernetes backend",
     "data": "Reference data",
     "workbench": "What runs beside notebooks",
     "development": "Pinning and tests",

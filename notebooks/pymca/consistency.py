@@ -94,7 +94,7 @@ def matrix_of(configuration: Mapping) -> dict[str, float]:
     """Return the mass fractions of a configuration's sample; empty where it is no material of its list."""
     material = configuration["materials"].get(configuration["attenuators"]["Matrix"][1], {})
     parts = (np.atleast_1d(material.get(key, [])) for key in ("CompoundList", "CompoundFraction"))
-    return {str(element): float(part) for element, part in zip(*parts)}
+    return {str(element): float(part) for element, part in zip(*parts, strict=False)}
 
 
 def judge_counts(checks: Checks, values: np.ndarray) -> None:

@@ -123,7 +123,7 @@ def header(scan: Any, key: str) -> list[str]:
     """Return the lines of a scan's header with this key, without it; empty where there is none."""
     try:
         lines = scan.header(key)
-    except Exception:  # some of PyMca's readers know no keys
+    except Exception:  # noqa: BLE001 - some of PyMca's readers know no keys
         return []
     return [line.partition(key)[2].strip() for line in lines or [] if key in line]
 

@@ -12,11 +12,11 @@ from kubernetes_asyncio.client import ApiException, V1DeleteOptions, V1Precondit
 from kubespawner import KubeSpawner
 from traitlets import Enum, Integer, Unicode
 
-from ..accounts import AccountError
 from ..amounts import minutes_text
 from ..labels import PORTAL_LABEL, USER_LABEL, Owner
 from ..numbers import Numbers, account
 from ..people import FILE, People, users_by_age
+from ..system_accounts import AccountError
 from ..telling import TellingSpawner
 from .client import AWAY, ask, found, message_of
 from .settings import STOP_S
