@@ -42,8 +42,8 @@ def test_the_same_version_and_packages():
 @pytest.mark.parametrize(
     ("count", "state", "says"),
     [
-        (None, "unknown", "Nobody knows"),
-        (0, "same", "All of its cells"),
+        (None, "unknown", "It is unknown"),
+        (0, "same", "All of its code cells"),
         (1, "other", "1 code cell was changed"),
         (3, "other", "3 code cells were changed"),
     ],
