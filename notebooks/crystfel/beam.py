@@ -63,9 +63,9 @@ def given(found: GeometryFile) -> dict[str, Given]:
         if word in found.whole:
             value, _, unit = found.whole[word].partition(" ")
             if unit not in units:
-                said = f"'{unit}' as a unit" if unit else "no unit"
+                named = f"'{unit}' as a unit" if unit else "no unit"
                 found.refuse(
-                    word, said, " or ".join(filter(None, units)), "CrystFEL knows no other."
+                    word, named, " or ".join(filter(None, units)), "CrystFEL knows no other."
                 )
             in_file = not re.fullmatch(NUMBER, value)
             factor = 1e-3 if word == "clen" and not unit and in_file else units[unit]

@@ -471,7 +471,14 @@ def quality(
 
     Rsplit, CC1/2 and CC* compare the two halves; the rest is of all.
     """
-    common = ["-p", cell, "-y", symmetry, f"--highres={high_a}", f"--lowres={low_a}"]
+    common: list[str | Path] = [
+        "-p",
+        cell,
+        "-y",
+        symmetry,
+        f"--highres={high_a}",
+        f"--lowres={low_a}",
+    ]
     common.append(f"--nshells={shells}")
     overall, table = {}, {}
     halves = [target.with_suffix(".hkl1"), target.with_suffix(".hkl2")]

@@ -300,9 +300,9 @@ def panel_of(found: GeometryFile, name: str, said: Said) -> Panel:
     corner = np.array(
         [found.number(where, f"corner_{axis}", said.words[f"corner_{axis}"]) for axis in "xy"]
     )
+    fast, slow = (direction(found, where, axis, said.words[axis]) for axis in ("fs", "ss"))
     return Panel(
-        name, slice(low_ss, high_ss + 1), slice(low_fs, high_fs + 1), corner + shift(found, where, said),
-        *(direction(found, where, axis, said.words[axis]) for axis in ("fs", "ss")),
+        name, slice(low_ss, high_ss + 1), slice(low_fs, high_fs + 1), corner + shift(found, where, said), fast, slow,
         bad=truth(found, where, said.words.get("no_index", "0")), edge=edge(found, where, said),
         flags=flags(found, where, said), masks=masks(found, where, said),
     )  # fmt: skip
@@ -462,10 +462,14 @@ def region_of(
             "All four make a rectangle; CrystFEL would mask something else.",
         )
     read: Callable[[float], float] = int if axes[0] == "fs" else float
-    low, high = (
-        tuple(read(found.number(name, f"{end}_{axis}", words[f"{end}_{axis}"])) for axis in axes)
-        for end in ("min", "max")
+    across, up = (
+        [
+            read(found.number(name, f"{end}_{axis}", words[f"{end}_{axis}"]))
+            for end in ("min", "max")
+        ]
+        for axis in axes
     )
+    low, high = (across[0], up[0]), (across[1], up[1])
     if low[0] > high[0] or low[1] > high[1]:
         found.refuse(
             name,

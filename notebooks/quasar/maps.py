@@ -21,7 +21,7 @@ LEAST_POINTS = 4  # of a band whose integral means something
 BANDS_CM1 = {
     "protein": (1480, 1595),
     "lipid": (1720, 1765),
-    "nucleic acid": (945, 990),
+    "nucleic acid": (950, 990),
     "glycogen": (1000, 1055),
 }
 

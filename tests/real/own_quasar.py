@@ -127,7 +127,7 @@ def case_a_band_outside_of_the_file_is_nothing_and_not_zero() -> None:
     section = read(write(SPECTRA[:, narrow], X[narrow]))
     bands = maps.covered(section.table, reading=reading)
     assert list(bands) == ["protein", "lipid"]
-    assert "nucleic acid (945 to 990 cm⁻¹)" in str(reading)
+    assert "nucleic acid (950 to 990 cm⁻¹)" in str(reading)
     found = maps.integrals(section.table, Integrate.Simple)
     assert np.isnan(found["glycogen"]).all() and np.isnan(found["nucleic acid"]).all()
     at = (X >= 1480) & (X <= 1595)
