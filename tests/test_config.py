@@ -80,6 +80,7 @@ CLASSES = {
     "EnvironmentSpawner": "spawners.process.EnvironmentSpawner",
     "MachineAuthenticator": "hub.doors.pam.MachineAuthenticator",
     "JobSpawner": "spawners.slurm.spawner.JobSpawner",
+    "PodSpawner": "spawners.kubernetes.spawner.PodSpawner",
     "TellingSpawner": "spawners.telling.TellingSpawner",
 }
 
@@ -181,6 +182,14 @@ def test_jobs_dial_in_at_a_port_and_reach_the_hub_at_its_socket(tmp_path):
     c = of(configure_serving, deployment)
     assert c.JupyterHub.hub_bind_url == socket_url(sockets_of(tmp_path).hub)
     assert [port for _, port in own_ports(deployment.site)] == [8000, 8082]
+
+
+def test_pods_reach_the_hub_where_the_profile_says(tmp_path):
+    deployment = load_deployment("cloud", state=tmp_path)
+    c = of(configure_serving, deployment)
+    assert c.JupyterHub.hub_bind_url == "http://0.0.0.0:8081"
+    assert c.JupyterHub.hub_connect_url == "http://hub:8081"
+    assert ("0.0.0.0", 8081) in own_ports(deployment.site)
 
 
 def test_a_proxy_that_runs_apart_is_commanded_by_a_socket(tmp_path, change):
