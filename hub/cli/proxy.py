@@ -4,7 +4,7 @@ import os
 
 from spawners.child_processes import child_environment
 
-from .common import SiteArgument, deployment_of, fail, require_packages
+from .common import SiteArgument, deployment_of, fail
 
 
 def proxy(site: SiteArgument) -> None:
@@ -13,13 +13,11 @@ def proxy(site: SiteArgument) -> None:
     Hub and proxy then are two programs: users' servers stay reachable while the hub restarts.
     The hub is started by 'beamhub serve' with the same profile.
     """
-    deployment = deployment_of(site)
-    require_packages(deployment)
     from ..config import proxy_environment
     from ..proxy import ProxyError, apart_command
     from ..secrets import SecretError
 
-    serving = deployment.site.serving
+    serving = deployment_of(site).site.serving
     if serving.apart is None:
         raise fail(f"The profile '{site}' has no 'serving.apart': its hub starts the proxy itself.")
     try:
