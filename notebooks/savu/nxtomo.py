@@ -281,9 +281,9 @@ def written(stack: Stack, key: np.ndarray, place: Place, reading: Reading) -> np
 
 def has_contrast(frames: np.ndarray, kind: int, reading: Reading) -> np.ndarray:
     """Return which frames are pictures: (frames,) bool. All pixels of others are the same, or no numbers."""
-    flat = frames.reshape(len(frames), -1)
-    if not flat.size:
+    if not frames.size:
         return np.ones(len(frames), bool)
+    flat = frames.reshape(len(frames), -1)
     low, high = np.fmin.reduce(flat, axis=1), np.fmax.reduce(flat, axis=1)
     good = np.asarray(high > low)
     if kind == DARK:
