@@ -130,22 +130,20 @@ def judge_cells(
 
 
 def judge_shift(checks: Checks, crystals: Sequence[Crystal], pixels_per_m: float | None) -> None:
-    """Check the beam centre: CrystFEL moves the detector to fit each crystal, on average by nothing."""
+    """Check the beam centre, where CrystFEL moves the detector to fit each crystal: on average by nothing."""
+    moved = np.array([crystal.shift_mm for crystal in crystals]).reshape(-1, 2)
+    if len(crystals) < FEWEST_CRYSTALS:
+        why = f"{len(crystals)} crystals are too few"
+    elif pixels_per_m is None:
+        why = "the panels' pixels differ in size"
+    else:
+        why = "" if moved.any() else "this version of CrystFEL moves no detector"
     for k, axis in enumerate("xy"):
         name = f"Shift of the detector along {axis} that fits the crystals, median"
-        if len(crystals) < FEWEST_CRYSTALS or pixels_per_m is None:
-            why = (
-                "the panels' pixels differ in size"
-                if pixels_per_m is None
-                else f"{len(crystals)} crystals are too few"
-            )
+        if why or pixels_per_m is None:
             checks.not_judged(name, why=why, expected="within 1 px")
         else:
-            shift = (
-                float(np.median([crystal.shift_mm[k] for crystal in crystals]))
-                * 1e-3
-                * pixels_per_m
-            )
+            shift = float(np.median(moved[:, k])) * 1e-3 * pixels_per_m
             checks.close(name, got=shift, truth=0, within=1, unit="px")
 
 

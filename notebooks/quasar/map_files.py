@@ -79,23 +79,25 @@ def read_map(path: str | Path, reading: Reading, quantity: str | None = None) ->
     good = np.isfinite(table.X).all(axis=1) & (np.ptp(np.nan_to_num(table.X), axis=1) > 0)
     if not good.any():
         raise ReadingError(place, "no spectrum with finite, different numbers", "at least one")
-    positions = [np.asarray(table.get_column(name), float) for name in ("map_x", "map_y")]
-    if not np.isfinite(positions).all():
+    x, y = (np.asarray(table.get_column(name), float) for name in ("map_x", "map_y"))
+    if not np.isfinite([x, y]).all():
         raise ReadingError(
             place, "positions that are not finite", "map_x and map_y of every spectrum"
         )
-    down, across = place_pixels(*positions, place, reading)
+    down, across = place_pixels(x, y, place, reading)
     if not good.all():
         reading.left_out(
             f"{(~good).sum()} of {len(good)} spectra: not a number, or one number throughout"
         )
-    counted = across.step is None or (abs(across.step - 1) < 1e-9 and across.jitter < 1e-9)
+    step = across.step
+    if step is not None and abs(step - 1) < 1e-9 and across.jitter < 1e-9:
+        step = None  # it only counts them
     return Map(
         table[good],
         (down.count, across.count),
         down.index[good],
         across.index[good],
-        None if counted else abs(across.step),
+        step,
     )
 
 
