@@ -355,12 +355,14 @@ async def read_by_helper(
 ) -> tuple[int | None, bytes]:
     """Have the helper start the process, which needs root's rights; see `read_by_child`."""
     reading, writing = os.pipe()
+    nothing = os.open(os.devnull, os.O_WRONLY)
     with os.fdopen(reading, "rb") as told:
-        files = (given.fileno(), writing, 2, run.fileno(), notebook.fileno())
+        files = (given.fileno(), writing, nothing, run.fileno(), notebook.fileno())
         try:
             child = await asyncio.to_thread(asking.begin, PART, files)
         finally:
             os.close(writing)
+            os.close(nothing)
         try:
             async with asyncio.timeout(3 * SECONDS):
                 await end_of(child.pid)
