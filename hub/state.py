@@ -50,7 +50,8 @@ def prepare_state(state: Path) -> None:
                 "another with --state."
             )
         make_passable(state)
-        state.chmod(0o711)
+        # A portal may run here, whose hub goes on writing: this one is only about to be refused.
+        state.chmod(GIVEN if is_given(state) else 0o711)
         (state / LOCK).touch(mode=0o600)
         (state / "logs").mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
