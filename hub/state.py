@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from spawners.local import DATA
 from spawners.payload import readable_by_others
 from spawners.records import atomic_write
 from spawners.reserved_accounts import HUB
 from spawners.rights.servers import RIGHTS
+from spawners.shared_data import DATA
 from spawners.start_unprivileged import give_up_rights
 from spawners.system_accounts import FOLDER
 

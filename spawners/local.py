@@ -13,9 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from .launch import Backend, BackendError, Free, Launch, PortalContext
 from .payload import readable_by_others
 from .rights import asking
-
-DATA = "data"
-"""Below the state folder: what all users share of fetched data."""
+from .shared_data import DATA
 
 
 class LocalBackend(Backend):

@@ -25,7 +25,7 @@ from .control_groups import GroupError
 from .entering import Entry, groups_of, some_cores
 from .environments import BuildError, Recipe
 from .leftovers import end_processes
-from .local import DATA, missing
+from .local import missing
 from .marks import marks_of
 from .payload import payload
 from .people import FILE, People, users_by_age
@@ -35,7 +35,7 @@ from .rights.asking import Child, HelperError
 from .rights.readying import readied
 from .server_log import bounded_log
 from .server_socket import listening_socket, socket_url
-from .shared_data import own_data_folder
+from .shared_data import DATA, own_data_folder
 from .system_accounts import Account, AccountError
 from .telling import (
     TellingSpawner,
