@@ -106,9 +106,8 @@ for name, program in (("python3", "/usr/bin/python3"), ("bash", "/nowhere"), ("m
 """
     assert server.kernel.run(made) == ""
     mine = Kernel(server.portal, server.client, server.base)
-    assert mine.run("import pyFAI, sys; print(sys.prefix)") == server.kernel.run(
-        "print(sys.prefix)"
-    )
+    prefix = server.kernel.run("import sys; print(sys.prefix)")
+    assert mine.run("import pyFAI, sys; print(sys.prefix)") == prefix
     listed = server.client.get(f"{server.base}api/kernelspecs").json()["kernelspecs"]
     assert listed["bash"]["spec"]["display_name"] == "Bash"
     token = {"X-XSRFToken": server.client.cookies.get("_xsrf", path=server.base) or ""}
