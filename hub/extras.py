@@ -15,8 +15,8 @@ def extras_of(site: SiteProfile) -> list[str]:
 
     An extra is called as the kind that needs it; most kinds need none.
     """
-    kinds = [site.backend.kind, *([site.database.kind] if site.database else [])]
-    return ["portal", *kinds]
+    database = [site.database.kind] if site.database else []
+    return ["portal", site.backend.optional_packages, *database]
 
 
 def lacking(extras: list[str]) -> str:

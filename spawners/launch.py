@@ -182,6 +182,11 @@ class Backend(Declared, ABC):
     """Whether servers see no folder of the machine but those that the portal mounts for them."""
 
     @property
+    def optional_packages(self) -> str:
+        """The extra of BeamHub with what it needs."""
+        return self.kind
+
+    @property
     def shares_account(self) -> bool:
         """Whether the servers of all users run under one account."""
         return False
