@@ -27,9 +27,9 @@ def judge_spectra(checks: Checks, section: Map) -> None:
     checks.below("Spectra whose strongest bands point down", got=100 * down, limit=50, unit="%")
     name = "Neighbours are alike: correlation of the mean absorbance"
     if min(section.shape) < 3 or len(spectra) < FEWEST_PIXELS:
-        checks.not_judged(name, why="the map is too small or a line", expected="above 0.3")
+        checks.not_judged(name, why="the map is too small or a line", expected="above 0.15")
     else:
-        checks.above(name, got=neighbours(section.image(spectra.mean(axis=1))), limit=0.3)
+        checks.above(name, got=neighbours(section.image(spectra.mean(axis=1))), limit=0.15)
 
 
 def neighbours(image: np.ndarray) -> float:
