@@ -4,13 +4,15 @@ import re
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .site import SiteProfile
+if TYPE_CHECKING:
+    from .site import SiteProfile
 
 CHECKOUT = Path(__file__).parents[1]
 
 
-def extras_of(site: SiteProfile) -> list[str]:
+def extras_of(site: "SiteProfile") -> list[str]:
     """Return the extras that a portal of this site needs.
 
     An extra is called as the kind that needs it; most kinds need none.

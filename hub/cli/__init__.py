@@ -4,9 +4,7 @@ import typer
 
 from workbench.data.command import app as data
 
-from ..extras import lacking
 from . import check, images, licences, names, new, proxy, run, schema, serve, show, sif, unblock
-from .common import err
 
 app = typer.Typer(
     name="beamhub",
@@ -25,15 +23,3 @@ images.app.command()(sif.sif)
 app.add_typer(images.app, name="images")
 app.add_typer(licences.app, name="licences")
 app.add_typer(names.app, name="names")
-
-
-def main() -> None:
-    """Run the command; where the portal's packages are missing, say so in a sentence."""
-    try:
-        app()
-    except ModuleNotFoundError:
-        lacks = lacking(["portal"])
-        if not lacks:
-            raise
-        err.print(lacks)
-        raise SystemExit(1) from None
