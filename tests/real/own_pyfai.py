@@ -119,6 +119,12 @@ class Images(Files):
         right = SMALL.gaps | (np.indices(SMALL.shape)[1] < 20)
         path = self.edf(right.astype(np.uint8), "mask.edf")
         self.assertTrue(self.judged(image(), mask=path).passed)
+        hot = np.random.default_rng(2).random(SMALL.shape) < 3e-4
+        masked = self.edf((right | hot).astype(np.uint8), "hot.edf")
+        counts = np.where(hot & ~SMALL.gaps, 900_000, image()).astype(np.uint32)
+        counts[hot] += np.arange(hot.sum(), dtype=np.uint32) * ~SMALL.gaps[hot]
+        checks = self.judged(counts, mask=masked)
+        self.assertTrue(checks.passed, str(checks))
         turned = self.edf((~right).astype(np.uint8), "turned.edf")
         with self.refused(QuestionError, "turned.edf", "MASK_MARKS", "bad.*good"):
             self.judged(image(), mask=turned)
