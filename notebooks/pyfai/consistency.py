@@ -232,7 +232,9 @@ def judge_pixels(
         Of each pixel, in any unit.
     """
     light = np.where(marked, 0, counts.astype(float)).clip(0)
-    light = np.minimum(light, np.percentile(light[~marked], 99))  # a hot pixel counts as one of many
+    light = np.minimum(
+        light, np.percentile(light[~marked], 99)
+    )  # a hot pixel counts as one of many
     total = light.sum()
     kept = 100 * light[~bad].sum() / total if total > 0 else np.nan
     checks.above(
