@@ -129,10 +129,12 @@ def url(machine: Machine, state_folder: Callable[[], Path]) -> Iterator[str]:
         f'public_url: "https://{NAME}:{port}"}}\n'
     )
     running = RunningPortal(state, str(profile), port=portal_port)
-    nginx = Nginx(Path(tempfile.mkdtemp(dir=machine.folder)), port, portal_port)
-    yield nginx.url
-    nginx.stop()
-    running.stop()
+    try:
+        nginx = Nginx(Path(tempfile.mkdtemp(dir=machine.folder)), port, portal_port)
+        yield nginx.url
+        nginx.stop()
+    finally:
+        running.stop()
 
 
 @pytest.fixture
