@@ -130,8 +130,15 @@ def from_poni(path: Path) -> Geometry:
     """Return the geometry of a .poni file, whichever version it has."""
     lines = (line.partition(":") for line in path.read_text(encoding="utf-8").splitlines())
     value: Mapping[str, str] = {name.strip().lower(): text.strip() for name, _, text in lines}
-    numbers = [float(value[k]) for k in ("distance", "poni1", "poni2", "rot1", "rot2", "rot3")]
-    return Geometry(*numbers, HC_KEV_ANGSTROM * 1e-10 / float(value["wavelength"]))
+    return Geometry(
+        dist_m=float(value["distance"]),
+        poni1_m=float(value["poni1"]),
+        poni2_m=float(value["poni2"]),
+        rot1_rad=float(value["rot1"]),
+        rot2_rad=float(value["rot2"]),
+        rot3_rad=float(value["rot3"]),
+        energy_kev=HC_KEV_ANGSTROM * 1e-10 / float(value["wavelength"]),
+    )
 
 
 def from_hexrd(panel: h5py.Group, energy_kev: float) -> Geometry:

@@ -135,7 +135,7 @@ def judge_map(
     if not below:
         checks.not_judged("Pixels with an area far below zero", why="no uncertainties")
         return
-    worst = max(below, key=below.get)
+    worst = max(below, key=lambda group: below[group])
     checks.below(
         f"Pixels with an area far below zero, most in {worst}", got=below[worst], limit=1, unit="%"
     )

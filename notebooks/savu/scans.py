@@ -15,10 +15,14 @@ __all__ = ["Scan", "ScanError", "Truth", "chosen_rows", "nxtomo", "read"]
 def simulated(files: Files) -> Scan:
     """Return the simulated scan and its truth."""
     with h5py.File(files["truth.h5"]) as file:
-        names = ("angle", "phantom", "attenuation", "rings", "zingers")
-        known = (file[name][()] for name in names)
         truth = Truth(
-            float(file["centre_of_rotation"][()]), *known, pixel_mm=float(file["pixel_size"][()])
+            centre_px=float(file["centre_of_rotation"][()]),
+            angles_deg=file["angle"][()],
+            phantom=file["phantom"][()],
+            attenuation=file["attenuation"][()],
+            rings=file["rings"][()],
+            zingers=file["zingers"][()],
+            pixel_mm=float(file["pixel_size"][()]),
         )
     return nxtomo(files["scan.nxs"], truth)
 
@@ -27,11 +31,11 @@ def tooth(files: Files) -> Scan:
     """Return TomoPy's tooth, which is stored the way the APS exchanges data."""
     with h5py.File(files["tooth.h5"]) as file:
         names = ("data", "data_white", "data_dark")
-        kinds = [file["exchange"][name][()].astype(np.float32) for name in names]
+        frames, flats, darks = (file["exchange"][n][()].astype(np.float32) for n in names)
         angles = file["exchange/theta"][()] if "exchange/theta" in file else None
     if angles is None:
-        angles = np.linspace(0, 180, len(kinds[0]))
-    return Scan(files["tooth.h5"], *kinds, angles_deg=np.asarray(angles, float))
+        angles = np.linspace(0, 180, len(frames))
+    return Scan(files["tooth.h5"], frames, flats, darks, np.asarray(angles, float))
 
 
 def full_field(files: Files, rows: tuple[int, int] = (1000, 1008)) -> Scan:
