@@ -26,12 +26,11 @@ setenv VIRTUAL_ENV {environment}
 @pytest.fixture(scope="module")
 def modules(cluster: Cluster, state_folder: Callable[[], Path]) -> Path:
     """A module of pyFAI's software as a site offers it, and one without the workbench."""
-    cluster.make_software(state_folder())
-    [environment] = (cluster.shared / "environments").glob("*/bin/jupyterhub-singleuser")
+    environment = cluster.make_software(state_folder())
     folder = cluster.folder / "modules/beamhub"
     (folder / "pyfai").mkdir(parents=True)
     (folder / "pymca").mkdir()
-    module = MODULE.format(environment=environment.parents[1])
+    module = MODULE.format(environment=environment)
     (folder / f"pyfai/{MANIFEST.version}").write_text(module)
     (folder / "pymca/1.0.0").write_text("#%Module1.0\nsetenv NOTHING here\n")
     return folder.parent

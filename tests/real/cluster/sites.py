@@ -109,8 +109,8 @@ class Sites(Jobs):
         site = str(profile or self.profile())
         return RunningPortal(state, site, port=port, prefix=prefix, environment=environment)
 
-    def make_software(self, state: Path) -> None:
-        """Make the environment of pyFAI ahead, with what this machine has fetched before."""
+    def make_software(self, state: Path) -> Path:
+        """Return the environment of pyFAI, made ahead with what this machine has fetched before."""
         self.shared.mkdir(exist_ok=True)
         made = self.shared / "environments"
         if not made.exists():
@@ -120,9 +120,10 @@ class Sites(Jobs):
             made.symlink_to((kept / "environments").resolve())
         recipe = Recipe(NOTEBOOKS / "pyfai/requirements.txt", CONSTRAINTS, ROOT / "workbench")
         # Scripts name their environment: by the path that stays.
-        asyncio.run(ensure(made.resolve(), recipe, lambda *_: None))
+        environment = asyncio.run(ensure(made.resolve(), recipe, lambda *_: None))
         shutil.chown(self.shared, HUB, HUB)
         shutil.chown(made.resolve(), HUB, HUB)
+        return environment
 
 
 def under(account: str) -> tuple[str, ...]:
