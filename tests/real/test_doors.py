@@ -289,7 +289,7 @@ def test_an_administrator_stops_a_server_and_its_user_reads_why(beamline, doroth
         refused = ada.post(stop, data={"_xsrf": token, "reason": reason})
         assert refused.status_code == 400 and said in refused.text
     assert ada.post(stop, data={"reason": REASON}).status_code == 403
-    page.get_by_label("Why, in a sentence").fill(REASON)
+    page.get_by_label("Reason, in a sentence").fill(REASON)
     page.get_by_role("button", name="Stop it").click()
     page.wait_for_url("**/hub/servers")
     why = f"An administrator stopped it: {REASON}"
