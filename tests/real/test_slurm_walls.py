@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -99,7 +99,9 @@ def test_no_option_reaches_the_script(
     client = slurm_portal.login("eve")
     values = {option: HOSTILE[option]}
     assert begin(client, **values).status_code in (400, 404)
-    assert client.get("/hub/open/pyfai", params=values).status_code in (400, 404)
+    page = client.get("/hub/open/pyfai", params=values)
+    # A link may have options of others' on it, which count for nothing.
+    assert page.status_code in (400, 404) or str(HOSTILE[option]) not in unquote(page.text)
     api = "/hub/api/users/eve/servers/pyfai"
     headers = {"Authorization": f"token {token}"}
     answer = client.post(api, headers=headers, json=values)
