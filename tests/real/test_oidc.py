@@ -25,6 +25,9 @@ from hub.oidc.fetching import Fetcher, ProviderError
 
 pytestmark = [pytest.mark.portal]
 
+DOWN = "is not possible right now"
+"""What pages say of a provider that does not answer."""
+
 SITE = """
 extends: laptop
 title: Portal with a provider
@@ -224,14 +227,14 @@ def test_a_form_that_is_sent_after_the_session_has_ended_asks_to_log_in(door, pr
 def test_while_the_provider_is_down_people_stay_and_are_told(door, provider):
     client, _ = sign_in(door, "s-ada")
     provider.set(down=True)
-    page = until(lambda: (p := client.get("/hub/home")) and "Nobody can log in" in p.text and p)
+    page = until(lambda: (p := client.get("/hub/home")) and DOWN in p.text and p)
     assert page.url.path == "/hub/home"
     assert "You stay logged in" in page.text
     newcomer = door.client().get("/hub/oauth_login")
     assert newcomer.status_code == 503
     assert "doesn't answer as it should" in said(newcomer)
     provider.set(down=False)
-    until(lambda: "Nobody can log in" not in client.get("/hub/home").text)
+    until(lambda: DOWN not in client.get("/hub/home").text)
     sign_in(door, "s-chief")
 
 
@@ -459,12 +462,10 @@ def test_the_door_in_a_browser(door, provider, browser, theme):
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/hub/usecases/pyfai")
     provider.set(down=True)
-    while not page.get_by_text("Nobody can log in").count():
-        page.goto(f"{door.url}/hub/home")
+    until(lambda: page.goto(f"{door.url}/hub/home") and page.get_by_text(DOWN).count())
     seen("provider-down", "Running")
     provider.set(down=False)
-    while page.get_by_text("Nobody can log in").count():
-        page.goto(f"{door.url}/hub/home")
+    until(lambda: page.goto(f"{door.url}/hub/home") and not page.get_by_text(DOWN).count())
     page.goto(f"{door.url}/hub/logout")
     page.get_by_role("button", name="Yes, sign me out").click()
     seen("logged-out", "You are logged out of this portal")

@@ -243,7 +243,7 @@ def test_the_page_of_a_log_in_that_has_to_wait(
             page.get_by_label("Code").fill("wrong")
             with page.expect_navigation():
                 page.get_by_role("button", name="Log in").click()
-            if "not right" not in alert.inner_text():
+            if "is wrong" not in alert.inner_text():
                 break
         expect(alert).to_contain_text("Try again in")
         assert page.get_by_label("Name").input_value() == f"carol-{scheme}"
