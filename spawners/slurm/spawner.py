@@ -41,6 +41,8 @@ WAIT_FROM, WAIT_TO = 10, 80
 """Between these lies the wait in the queue, on the bar of the pending page."""
 WARN_S = 15 * 60
 STOP_S = 20
+SAVE_S = 5
+"""How long a completing job is waited for: its server lets pages save for nearly as long."""
 
 
 class JobSpawner(TellingSpawner, SlurmSpawner):
@@ -345,7 +347,10 @@ class JobSpawner(TellingSpawner, SlurmSpawner):
         asked = time.monotonic()
         while time.monotonic() < asked + STOP_S:
             job = (await self.queue.look(time.monotonic() - 1)).job(self.job_id, self._owner)
-            if job is None or job.over or job.state == COMPLETING:
+            if job is None or job.over:
+                return
+            # Its programs may just be told to end; pages save by the way that closes after this.
+            if job.state == COMPLETING and time.monotonic() > asked + SAVE_S:
                 return
             await asyncio.sleep(LOOK_S)
 
