@@ -258,10 +258,12 @@ def test_a_port_in_use_is_said_in_words(
 
 
 def test_announcements_appear_without_a_restart(
-    state_folder: Callable[[], Path], tmp_path: Path
+    state_folder: Callable[[], Path],
 ) -> None:
-    news = tmp_path / "news.md"
-    profile = tmp_path / "mine.yaml"
+    # Where the hub's own account may look.
+    folder = state_folder()
+    news = folder / "news.md"
+    profile = folder / "mine.yaml"
     profile.write_text(f"extends: laptop\nannouncements: {news}\n")
     portal = RunningPortal(state_folder(), str(profile))
     try:

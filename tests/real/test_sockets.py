@@ -288,7 +288,7 @@ def test_the_proxy_has_no_rights_of_roots(ada: Victim) -> None:
     (proxy,) = [
         process
         for process in psutil.Process(ada.portal.process.pid).children()
-        if PROGRAM in " ".join(process.cmdline())
+        if process.status() != psutil.STATUS_ZOMBIE and PROGRAM in " ".join(process.cmdline())
     ]
     assert_no_rights(proxy, PROXY, [])
     state = ada.portal.state
