@@ -46,6 +46,8 @@ class ForeignBackend(Backend):
     def traits(self, launch):
         return {
             "use_case_folder": str(launch.folder),
+            "cpu_limit": launch.resources.cores,
+            "mem_limit": f"{launch.resources.memory_gib:g}G",
             "environment": {**launch.environment, "GREETING": self.greeting},
             "default_url": launch.start_page,
             "start_timeout": 600,
