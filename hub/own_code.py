@@ -9,6 +9,7 @@ from pathlib import Path
 import workbench
 from spawners.backends import BACKENDS
 from spawners.child_processes import changed_by_others, own
+from spawners.state_folders import ENVIRONMENTS
 
 from .deployment import Deployment
 from .proxy import proxy_folders
@@ -33,7 +34,7 @@ def code_folders(deployment: Deployment) -> list[Path]:
     # Those of other packages may lie anywhere.
     packages |= {package_folder(backend) for backend in BACKENDS}
     use_cases = [case.folder for case in deployment.use_cases.values()]
-    environments = deployment.state / "environments"
+    environments = deployment.state / ENVIRONMENTS
     return [
         *sorted(packages),
         Path(sys.prefix),

@@ -19,11 +19,11 @@ import workbench
 from spawners import child_processes
 from spawners.reserved_accounts import HUB, LOG_KEEPER, PROXY
 from spawners.rights import asking, readying, wire
-from spawners.rights.servers import RIGHTS
 from spawners.rights.settings import Part, Settings
 from spawners.server_log import PART as KEEPER
 from spawners.server_log import keeper_command
 from spawners.start_unprivileged import give_up_rights
+from spawners.state_folders import ENVIRONMENTS, RIGHTS
 
 from . import part_names
 from .crates import PART as READER
@@ -156,7 +156,7 @@ def settings_of(
     """Return what the helper has to know."""
     sizes = deployment.site.sizes.values()
     named = [
-        *(deployment.state, (deployment.state / "environments").resolve(), sockets, sys.prefix),
+        *(deployment.state, (deployment.state / ENVIRONMENTS).resolve(), sockets, sys.prefix),
         *(use_case.folder for use_case in deployment.use_cases.values()),
         *paths_in(deployment.site),
         *child_processes.child_environment().values(),

@@ -11,9 +11,8 @@ from typing import IO
 from spawners.payload import readable_by_others
 from spawners.records import atomic_write
 from spawners.reserved_accounts import HUB
-from spawners.rights.servers import RIGHTS
-from spawners.shared_data import DATA
 from spawners.start_unprivileged import give_up_rights
+from spawners.state_folders import DATA, ENVIRONMENTS, HOMES, RIGHTS, USE_CASES
 from spawners.system_accounts import FOLDER
 
 CRYPT_KEY = "crypt_key"
@@ -24,8 +23,7 @@ LIFTED = "log-ins-lifted"
 """Tells a portal that runs to let everybody try to log in again."""
 PROXY = "configurable-http-proxy"
 
-
-ROOTS_FOLDERS = ("homes", DATA, "environments", "usecases", RIGHTS)
+ROOTS_FOLDERS = (HOMES, DATA, ENVIRONMENTS, USE_CASES, RIGHTS)
 """What root alone makes and changes, also where the hub has an account of its own."""
 GIVEN = 0o1771
 """The state folder's mode then: the hub makes files in it, and can't replace what is root's."""

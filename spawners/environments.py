@@ -22,11 +22,11 @@ from uv import find_uv_bin
 
 from . import child_processes
 from .payload import copy_for_all, files_below, shared_folder
+from .state_folders import READY
 
 Report = Callable[[int, str], None]
 """Takes progress in percent and a sentence."""
 
-READY = ".ready"
 PYTORCH_INDEX = "download.pytorch.org"
 LOCK_S = 3600
 """How long to wait for a package that somebody else compiles."""

@@ -13,7 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from .launch import Backend, BackendError, Free, Launch, PortalContext
 from .payload import readable_by_others
 from .rights import asking
-from .shared_data import DATA
+from .state_folders import DATA
 
 
 class LocalBackend(Backend):

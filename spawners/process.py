@@ -35,7 +35,8 @@ from .rights.asking import Child, HelperError
 from .rights.readying import readied
 from .server_log import bounded_log
 from .server_socket import listening_socket, socket_url
-from .shared_data import DATA, own_data_folder
+from .shared_data import own_data_folder
+from .state_folders import DATA, ENVIRONMENTS, HOMES, USE_CASES
 from .system_accounts import Account, AccountError
 from .telling import (
     TellingSpawner,
@@ -183,7 +184,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         use_case = Path(self.use_case_folder)
         if asking.helper is not None:
             return await readied(use_case.name, self.report)
-        return await self._environment(), payload(self._state / "usecases", use_case)
+        return await self._environment(), payload(self._state / USE_CASES, use_case)
 
     async def _environment(self) -> Path:
         recipe = Recipe.of(
@@ -192,14 +193,14 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             Path(self.workbench_folder),
         )
         # By its real path, which its programs name: what is behind a link stays in sight too.
-        folder = (self._state / "environments").resolve()
+        folder = (self._state / ENVIRONMENTS).resolve()
         return await environments.ensure(folder, recipe, self.report)
 
     async def _account_of_user(self) -> Account:
         """Return the account, with its home and its folder in the cache of data."""
         if asking.helper is None:
             account = account_for(
-                self.user.name, self.accounts, self._state / "homes", lambda: users_by_age(self.db)
+                self.user.name, self.accounts, self._state / HOMES, lambda: users_by_age(self.db)
             )
             own_data_folder(self._state / DATA, account)
             return account

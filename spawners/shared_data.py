@@ -8,9 +8,6 @@ from pathlib import Path
 from .payload import shared_folder
 from .system_accounts import FOLDER, Account
 
-DATA = "data"
-"""Below the state folder: what all users share of fetched data."""
-
 
 def own_data_folder(cache: Path, account: Account) -> None:
     """Make an account's own folder in the portal's cache of data.

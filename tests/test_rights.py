@@ -18,8 +18,9 @@ from spawners.rights.helper import Helper
 from spawners.rights.parts import account_name
 from spawners.rights.records import Records, Running, began
 from spawners.rights.requests import RefusedError, parsed
-from spawners.rights.servers import RIGHTS, end_marked, sent
+from spawners.rights.servers import end_marked, sent
 from spawners.rights.settings import Part, Settings
+from spawners.state_folders import RIGHTS
 from spawners.system_accounts import AccountError, is_person
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a helper")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from spawners import child_processes
+from spawners.state_folders import ENVIRONMENTS, USE_CASES
 from workbench.documents import nearest
 from workbench.parameters import parameters_of, read_setting
 
@@ -63,7 +64,7 @@ def run(
 
     with tempfile.TemporaryDirectory(prefix="beamhub-run-") as scratch:
         folder = (keep or Path(scratch)).resolve()
-        source = payload(deployment.state / "usecases", found.folder)
+        source = payload(deployment.state / USE_CASES, found.folder)
         asked = ["--settings", json.dumps(settings), str(source), str(folder), *names]
         command = [str(python), "-P", "-m", "workbench.run", *asked]
         status = child_processes.run(command, env=variables(found, python, source))
@@ -129,9 +130,7 @@ def environment(use_case: UseCase, state: Path) -> Path:
     try:
         made = asyncio.run(
             # By its real path, as servers make it: those don't see what is behind a link in /tmp.
-            ensure(
-                (state / "environments").resolve(), recipe, lambda _, text: err.print(f"  {text}")
-            )
+            ensure((state / ENVIRONMENTS).resolve(), recipe, lambda _, text: err.print(f"  {text}"))
         )
     except BuildError as error:
         out.print(error.log)

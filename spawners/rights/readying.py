@@ -16,6 +16,7 @@ from typing import Any
 from .. import environments
 from ..environments import BuildError, Recipe, Report
 from ..payload import payload
+from ..state_folders import ENVIRONMENTS, USE_CASES
 from . import asking
 
 PART = "readying"
@@ -31,11 +32,11 @@ def tell(**said: Any) -> None:
 async def ready(state: Path, workbench: Path, constraints: str, use_case: Path) -> dict[str, str]:
     """Return where the environment and the notebooks of a use case lie, made where they don't."""
     recipe = Recipe.of(use_case, Path(constraints) if constraints else None, workbench)
-    folder = (state / "environments").resolve()
+    folder = (state / ENVIRONMENTS).resolve()
     environment = await environments.ensure(
         folder, recipe, lambda percent, text: tell(percent=percent, text=text)
     )
-    notebooks = payload(state / "usecases", use_case)
+    notebooks = payload(state / USE_CASES, use_case)
     return {"environment": str(environment), "notebooks": str(notebooks)}
 
 

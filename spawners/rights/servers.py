@@ -15,15 +15,11 @@ from ..control_groups import GroupError
 from ..entering import Entry, groups_of, some_cores
 from ..marks import MARKS, marks_of
 from ..shared_data import own_data_folder
+from ..state_folders import DATA, ENVIRONMENTS, HOMES, READY, RIGHTS
 from ..system_accounts import Account, made_account, private_folder, system_account
 from .records import Records, Running, began, is_running
 from .requests import Finish, HaveAccount, Owned, RefusedError, Signal, Start, Status
 from .settings import Settings
-
-READY = ".ready"
-"""In an environment that is whole."""
-RIGHTS = "rights"
-"""The folder below the state folder that root alone may enter."""
 
 
 class Servers:
@@ -45,7 +41,7 @@ class Servers:
         account = self.account_of(request)
         if self.settings.accounts == "portal":
             private_folder(account)
-        own_data_folder(self.settings.folder / "data", account)
+        own_data_folder(self.settings.folder / DATA, account)
         return {
             "name": account.name,
             "uid": account.uid,
@@ -57,7 +53,7 @@ class Servers:
         """Return a user's account: a person's of this machine, or one that the portal made."""
         if self.settings.accounts == "system":
             return system_account(request.user)
-        home = self.settings.folder / "homes" / request.slug
+        home = self.settings.folder / HOMES / request.slug
         return made_account((request.short, f"{request.number}-user"), home)
 
     def start(self, request: Start, files: Sequence[int]) -> dict[str, Any]:
@@ -108,7 +104,7 @@ class Servers:
     def environment(self, name: str) -> Path:
         """Return an environment that root has made."""
         # By its real path, which its programs name: what is behind a link stays in sight too.
-        folder = (self.settings.folder / "environments").resolve() / name
+        folder = (self.settings.folder / ENVIRONMENTS).resolve() / name
         if not (folder / READY).is_file():
             raise RefusedError(f"there is no environment '{name}'")
         return folder

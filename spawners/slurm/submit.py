@@ -7,6 +7,7 @@ from pathlib import Path
 from .. import environments
 from ..environments import Recipe
 from ..payload import payload
+from ..state_folders import ENVIRONMENTS, USE_CASES
 from .commands import CommandError, NoAnswerError, run_as
 from .words import NO_CONTROLLER, refusal_of
 
@@ -71,9 +72,9 @@ async def shared_software(
     dict of str to str
         The variables that tell a job of them.
     """
-    told = {"BEAMHUB_NOTEBOOKS": str(payload(shared / "usecases", use_case))}
+    told = {"BEAMHUB_NOTEBOOKS": str(payload(shared / USE_CASES, use_case))}
     if recipe is None:
         return told
-    made = await environments.ensure(shared / "environments", recipe, report)
+    made = await environments.ensure(shared / ENVIRONMENTS, recipe, report)
     path = f"{made}/bin:/usr/local/bin:/usr/bin:/bin"
     return {**told, "PATH": path, "VIRTUAL_ENV": str(made)}
