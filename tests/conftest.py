@@ -25,6 +25,7 @@ from hub.deployment import Deployment, load_deployment
 from hub.launching import launcher
 from hub.tunnels.process import serving
 from hub.usecases import NOTEBOOKS, load_use_cases
+from spawners import server_log
 from spawners.tunnels import Tunnels
 from tests.strays import Watch
 
@@ -83,6 +84,17 @@ def change() -> Callable[..., Deployment]:
         return replace(deployment, site=site)
 
     return changed
+
+
+@pytest.fixture
+def keeper(monkeypatch: pytest.MonkeyPatch) -> Iterator[server_log.Keeper]:
+    """A keeper of servers' logs for one test, which ends with the last pipe."""
+    made = server_log.Keeper()
+    monkeypatch.setattr(server_log, "keeper", made)
+    yield made
+    if made._control is not None and made._process is not None:
+        made._control.close()
+        made._process.wait(60)
 
 
 @pytest.fixture

@@ -296,6 +296,7 @@ def test_a_process_that_ended_was_never_created():
     assert created(os.getpid()) == pytest.approx(psutil.Process().create_time())
 
 
+@pytest.mark.usefixtures("keeper")
 def test_a_servers_log_is_for_the_portals_account_only(spawner):
     with bounded_log(spawner.log_file) as log:
         log.write(b"hello")

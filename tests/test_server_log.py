@@ -12,7 +12,7 @@ import pytest
 
 from spawners import server_log
 from spawners.reserved_accounts import LOG_KEEPER
-from spawners.server_log import FIRST_BYTES, LARGEST_BYTES, LAST_BYTES, LEFT_OUT, Keeper
+from spawners.server_log import FIRST_BYTES, LARGEST_BYTES, LAST_BYTES, LEFT_OUT
 
 PATIENCE_S = 60
 
@@ -22,17 +22,6 @@ def wait_for(condition) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-@pytest.fixture
-def keeper(monkeypatch) -> Keeper:
-    """A process of its own for each test, which ends with the last pipe."""
-    made = Keeper()
-    monkeypatch.setattr(server_log, "keeper", made)
-    yield made
-    if made._control is not None:
-        made._control.close()
-        made._process.wait(PATIENCE_S)
 
 
 def said(path: Path, code: str, **options) -> subprocess.Popen:
