@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import BaseModel
-
 import workbench
 from spawners import child_processes
 from spawners.reserved_accounts import HUB, LOG_KEEPER, PROXY
@@ -31,7 +29,8 @@ from .crates import READER_COMMAND
 from .deployment import Deployment
 from .logins import Pam
 from .proxy import proxy_command, readable, unreadable
-from .secrets import SecretRef, keep_secrets
+from .secrets import keep_secrets, values_in
+from .site import SiteProfile
 from .sockets import give_sockets_to_hub, sockets_of
 from .state import give_to_hub, identity_of
 from .usecases import CONSTRAINTS
@@ -84,19 +83,9 @@ def is_readable(file: Path) -> bool:
     return readable(file) and readable(file.resolve())
 
 
-def paths_in(value: object) -> Iterator[Path]:
+def paths_in(site: SiteProfile) -> Iterator[Path]:
     """Yield every path that a profile names, but those of secrets and the proxy's own."""
-    if isinstance(value, Path):
-        yield value
-    elif isinstance(value, BaseModel) and not isinstance(value, SecretRef):
-        for name in type(value).model_fields:
-            if name != "serving":
-                yield from paths_in(getattr(value, name))
-    elif isinstance(value, dict):
-        yield from paths_in(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from paths_in(part)
+    return (value for value in values_in(site, besides="serving") if isinstance(value, Path))
 
 
 def part(deployment: Deployment) -> None:

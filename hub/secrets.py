@@ -42,21 +42,31 @@ def keep_secrets(declared: BaseModel) -> None:
     SecretError
         See `read_secret`.
     """
-    kept.update((reference, read_secret(reference)) for reference in secrets_in(declared))
+    named = (value for value in values_in(declared) if isinstance(value, SecretRef))
+    kept.update((reference, read_secret(reference)) for reference in named)
 
 
-def secrets_in(value: object) -> Iterator[SecretRef]:
-    """Yield every secret that is named anywhere in a profile."""
-    if isinstance(value, SecretRef):
-        yield value
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from secrets_in(getattr(value, name))
-    elif isinstance(value, dict):
-        yield from secrets_in(list(value.values()))
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from secrets_in(part)
+def values_in(declared: object, besides: str = "") -> Iterator[object]:
+    """Yield every value that stands anywhere in a profile; a secret's place is one value.
+
+    Parameters
+    ----------
+    declared : object
+        The profile, or a part of it.
+    besides : str, optional
+        The key of what is left out.
+    """
+    if isinstance(declared, BaseModel) and not isinstance(declared, SecretRef):
+        for name in type(declared).model_fields:
+            if name != besides:
+                yield from values_in(getattr(declared, name), besides)
+    elif isinstance(declared, dict):
+        yield from values_in(list(declared.values()), besides)
+    elif isinstance(declared, list | tuple):
+        for part in declared:
+            yield from values_in(part, besides)
+    else:
+        yield declared
 
 
 def read_secret(reference: SecretRef) -> str:
