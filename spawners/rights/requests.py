@@ -31,9 +31,11 @@ def matching(text: str, pattern: re.Pattern[str], what: str, longest: int = 200)
     return text
 
 
-def without_nul(texts: list[str]) -> None:
-    """Refuse texts that no program can be given."""
-    if any("\0" in text for text in texts):
+def for_a_program(arguments: list[str], variables: dict[str, str]) -> None:
+    """Refuse what no program can be given, or more of it than one is."""
+    if len(arguments) > ARGUMENTS_MOST or len(variables) > VARIABLES_MOST:
+        raise RefusedError("there are too many arguments or variables")
+    if any("\0" in text for text in (*arguments, *variables, *variables.values())):
         raise RefusedError("a text holds a NUL")
 
 
@@ -117,11 +119,9 @@ class Start(Owned):
         super().check()
         matching(self.server, SERVER, "server")
         matching(self.environment, ENVIRONMENT, "environment")
-        if len(self.arguments) > ARGUMENTS_MOST or len(self.variables) > VARIABLES_MOST:
-            raise RefusedError("there are too many arguments or variables")
+        for_a_program(self.arguments, self.variables)
         for name in self.variables:
             matching(name, VARIABLE, "variable")
-        without_nul([*self.arguments, *self.variables.values()])
 
 
 @dataclass(frozen=True)
@@ -197,9 +197,7 @@ class Begin(Request):
 
     def check(self) -> None:
         """Refuse what no program can be given."""
-        if len(self.arguments) > ARGUMENTS_MOST or len(self.variables) > VARIABLES_MOST:
-            raise RefusedError("there are too many arguments or variables")
-        without_nul([*self.arguments, *self.variables, *self.variables.values()])
+        for_a_program(self.arguments, self.variables)
 
 
 KINDS: dict[str, type[Request]] = {
