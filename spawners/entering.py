@@ -6,6 +6,7 @@ import resource
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from .confine import Walls
 from .system_accounts import Account
@@ -56,7 +57,18 @@ def groups_of(account: Account) -> list[int]:
     return os.getgrouplist(account.name, account.gid) if os.geteuid() == 0 else []
 
 
-def some_cores(count: int) -> list[int]:
-    """Return so many of the cores that this process may use, spread over all of them by chance."""
+def whole_cores(cores: float | None) -> int:
+    """Return how many cores a server computes on, one where nobody says."""
+    return max(1, round(cores or 1))
+
+
+def some_cores(cores: float | None) -> list[int]:
+    """Return as many of the cores that this process may use, spread over all of them by chance."""
     usable = sorted(os.sched_getaffinity(0))
-    return random.sample(usable, min(count, len(usable)))
+    return random.sample(usable, min(whole_cores(cores), len(usable)))
+
+
+def server_command(environment: Path) -> list[str]:
+    """Return what begins a server in an environment; its arguments follow."""
+    # -P: a file in the home must not stand in for a module of Python.
+    return [str(environment / "bin/python"), "-P", "-m", "workbench.start"]

@@ -22,7 +22,7 @@ from .accounts import account_for, parts_of
 from .confine import Walls
 from .confinement import Confined
 from .control_groups import GroupError
-from .entering import Entry, groups_of, some_cores
+from .entering import Entry, groups_of, server_command, some_cores, whole_cores
 from .environments import BuildError, Recipe
 from .leftovers import end_processes
 from .local import missing
@@ -258,15 +258,14 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         path = os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)])
         self.env_keep = [*KEPT_VARIABLES, *harmless(PROXY_VARIABLES)]
         self.notebook_dir = str(account.home)
-        # -P: a file in the home must not stand in for a module of Python.
-        self.cmd = [str(environment / "bin/python"), "-P", "-m", "workbench.start"]
+        self.cmd = server_command(environment)
         self.environment = {
             "BEAMHUB_DATA_CACHE": str(self._state / DATA),
             **self.environment,
             "PATH": path,
             "VIRTUAL_ENV": str(environment),
             "BEAMHUB_NOTEBOOKS": str(notebooks),
-            "OMP_NUM_THREADS": str(max(1, round(self.cpu_limit))),
+            "OMP_NUM_THREADS": str(whole_cores(self.cpu_limit)),
         }
 
     @property
@@ -296,7 +295,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             account,
             groups_of(account),
             self._confined.walls if self._confined else Walls(),
-            some_cores(max(1, round(self.cpu_limit))),
+            some_cores(self.cpu_limit),
             int(self.mem_limit or 0),
         )
 

@@ -12,7 +12,7 @@ from .. import confinement
 from ..confine import Walls
 from ..confinement import Confined
 from ..control_groups import GroupError
-from ..entering import Entry, groups_of, some_cores
+from ..entering import Entry, groups_of, server_command, some_cores
 from ..marks import MARKS, marks_of
 from ..shared_data import own_data_folder
 from ..state_folders import DATA, ENVIRONMENTS, HOMES, READY, RIGHTS
@@ -61,14 +61,13 @@ class Servers:
         if self.records.get(request.server) is not None:
             raise RefusedError(f"'{request.server}' runs already")
         self.refuse_beyond_limits(request)
-        python = str(self.environment(request.environment) / "bin/python")
+        command = server_command(self.environment(request.environment))
         account = self.account_of(request)
         confined = self.confined(request, account) if self.settings.confined else None
         listener, log = files
         try:
             process = subprocess.Popen(
-                # -P: a file in the home must not stand in for a module of Python.
-                [python, "-P", "-m", "workbench.start", *request.arguments],
+                [*command, *request.arguments],
                 env={**request.variables, "BEAMHUB_SOCKET": str(listener)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -80,7 +79,7 @@ class Servers:
                     account,
                     groups_of(account),
                     confined.walls if confined else Walls(),
-                    some_cores(max(1, round(request.cores))),
+                    some_cores(request.cores),
                     request.memory_bytes,
                 ),
             )
