@@ -78,7 +78,7 @@ class DockerBackend(Backend):
     def traits(self, launch: Launch) -> dict[str, Any]:
         """Return the container's image, limits, networks and mounts."""
         r = launch.resources
-        threads = str(max(1, round(r.cores)))
+        threads = str(r.whole_cores)
         return {
             "image": launch.image,
             "cpu_limit": r.cores,

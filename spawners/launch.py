@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,26 @@ class Declared(BaseModel):
     )
 
 
+Part = TypeVar("Part", bound=Declared)
+
+
+def changed_by(kind: type[Part], whole: Part, instead: Part | None) -> Part:
+    """Return what a part of some settings is, with what somebody has said instead.
+
+    Parameters
+    ----------
+    kind : type
+        The part, of which `whole` has all keys.
+    whole : Declared
+        The settings.
+    instead : Declared, optional
+        Only what was said of it counts, not what it is by default.
+    """
+    asked = whole.model_dump(include=set(kind.model_fields))
+    said = instead.model_dump(exclude_unset=True) if instead else {}
+    return kind.model_validate(asked | said)
+
+
 class Resources(Declared):
     """What one server is given."""
 
@@ -39,6 +59,11 @@ class Resources(Declared):
     memory_gib: PositiveFloat
     gpus: NonNegativeInt = 0
     walltime_h: PositiveFloat = 8
+
+    @property
+    def whole_cores(self) -> int:
+        """How many it computes on, where only whole ones can be had."""
+        return max(1, round(self.cores))
 
 
 def absolute(path: Path) -> Path:

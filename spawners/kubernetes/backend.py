@@ -27,7 +27,7 @@ class KubernetesBackend(Backend, KubernetesSettings):
         size = launch.environment.get("BEAMHUB_SIZE", "")
         where = self.placement(size)
         volumes, views = site_volumes(launch.mounts, self.volumes)
-        threads = str(max(1, round(r.cores)))
+        threads = str(r.whole_cores)
         return {
             "image": launch.image,
             "cpu_limit": r.cores,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, HttpUrl, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from ..launch import Declared, Resources
+from ..launch import Declared, Resources, changed_by
 from .storage import Access, AnyVolume, Claim, DnsName
 
 STOP_S = 15
@@ -119,10 +119,7 @@ class KubernetesSettings(Placement):
 
     def placement(self, size: str) -> Placement:
         """Return where pods of a size run."""
-        asked = self.model_dump(include=set(Placement.model_fields))
-        instead = self.by_size.get(size)
-        changed = instead.model_dump(exclude_unset=True) if instead else {}
-        return Placement.model_validate(asked | changed)
+        return changed_by(Placement, self, self.by_size.get(size))
 
     def pod_config(self, resources: Resources) -> dict[str, Any]:
         """Return what is said of the pod as a whole."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, PositiveFloat
 
-from ..launch import Declared, Resources
+from ..launch import Declared, Resources, changed_by
 from .demand import Demand
 from .software import Software
 
@@ -50,9 +50,7 @@ class SlurmSettings(Where):
 
     def where(self, size: str) -> Where:
         """Return what jobs of a size ask for."""
-        asked = self.model_dump(include=set(Where.model_fields))
-        instead = self.by_size.get(size)
-        return Where(**asked | (instead.model_dump(exclude_unset=True) if instead else {}))
+        return changed_by(Where, self, self.by_size.get(size))
 
     def demand(self, size: str, resources: Resources, user: str = "") -> Demand:
         """Return what a job of a size asks for."""
@@ -65,7 +63,7 @@ class SlurmSettings(Where):
             reservation=where.reservation or "",
             constraint=where.constraint or "",
             exclusive=where.exclusive,
-            cores=max(1, round(resources.cores)),
+            cores=resources.whole_cores,
             memory_mb=round(resources.memory_gib * 1024),
             gpus=resources.gpus,
             gpu_type=where.gpu_type or "",
