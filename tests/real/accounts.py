@@ -33,7 +33,9 @@ class Machine:
     def add(self, short: str, password: str = PASSWORD) -> None:
         name = self.name(short)
         self.added.append(name)
-        home = f"--home-dir={self.folder}/{name}"
+        homes = self.folder / "homes"
+        homes.mkdir(exist_ok=True)
+        home = f"--home-dir={homes / name}"
         self.run("useradd", "--badname", "--create-home", home, "--shell=/bin/sh", name)
         self.run("chpasswd", text=f"{name}:{password}\n")
 
