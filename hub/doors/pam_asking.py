@@ -5,7 +5,6 @@ the helper does so, and fixes the service.
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -60,18 +59,11 @@ def here(
 
 def elsewhere(name: str, question: dict[str, Any]) -> dict[str, Any]:
     """Ask PAM in a process of root's, with nothing of the answers in its arguments."""
-    reading, to_it = os.pipe()
-    from_it, writing = os.pipe()
-    with os.fdopen(to_it, "w") as telling, os.fdopen(from_it) as told:
-        try:
-            child = asking.begin(PAM, (reading, writing, 2), name)
-        finally:
-            os.close(reading)
-            os.close(writing)
-        with child:
+    child, telling, told = asking.converse(PAM, name)
+    with child, told:
+        with telling:
             json.dump(question, telling)
-            telling.close()
-            text = told.read()
+        text = told.read()
     try:
         return dict(json.loads(text))
     except ValueError:

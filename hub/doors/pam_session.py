@@ -4,12 +4,11 @@ Modules for sessions change the process that asks for one: its limits, its log-i
 control group. None of that may happen to the hub: see decision 0221.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 from spawners import child_processes
 from spawners.rights import asking
@@ -32,29 +31,23 @@ class Session:
         What it hears and what it says.
     """
 
-    process: "subprocess.Popen[bytes] | asking.Child"
+    process: "subprocess.Popen[str] | asking.Child"
     telling: IO[str]
     told: IO[str]
 
     @classmethod
     def of(cls, service: str, name: str) -> "Session":
         """Begin such a process."""
-        reading, to_it = os.pipe()
-        from_it, writing = os.pipe()
-        try:
-            if asking.helper is not None:
-                process: Any = asking.begin(SESSION, (reading, writing, 2), name)
-            else:
-                command = child_processes.python_command(SESSIONS_MODULE, service, name)
-                process = child_processes.begin(command, stdin=reading, stdout=writing)
-        except BaseException:
-            os.close(to_it)
-            os.close(from_it)
-            raise
-        finally:
-            os.close(reading)
-            os.close(writing)
-        return cls(process, os.fdopen(to_it, "w"), os.fdopen(from_it))
+        if asking.helper is not None:
+            return cls(*asking.converse(SESSION, name))
+        process = child_processes.begin(
+            child_processes.python_command(SESSIONS_MODULE, service, name),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        return cls(process, process.stdin, process.stdout)
 
     def close(self) -> None:
         """Have the session closed, and wait until it is."""

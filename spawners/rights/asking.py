@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from ..system_accounts import AccountError
 from . import wire
@@ -181,3 +181,25 @@ def begin(part: str, files: Sequence[int], *arguments: str, **variables: str) ->
         "begin", files, part=part, arguments=list(arguments), variables=dict(variables)
     )
     return Child(helper, said["name"], said["pid"])
+
+
+def converse(part: str, *arguments: str) -> tuple[Child, IO[str], IO[str]]:
+    """Have a part of the portal started that is talked to.
+
+    Returns
+    -------
+    tuple
+        The process, what it hears, and what it says.
+    """
+    reading, to_it = os.pipe()
+    from_it, writing = os.pipe()
+    try:
+        child = begin(part, (reading, writing, 2), *arguments)
+    except BaseException:
+        os.close(to_it)
+        os.close(from_it)
+        raise
+    finally:
+        os.close(reading)
+        os.close(writing)
+    return child, os.fdopen(to_it, "w"), os.fdopen(from_it)
