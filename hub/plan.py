@@ -7,6 +7,7 @@ through `plan`, by form, link or REST alike; nothing else reaches a spawner.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TypeVar
 
 from spawners import Bound, Launch
 from workbench.manifest import App, Notebook
@@ -19,6 +20,7 @@ from .sizing import NOTHING, Holding, choose_size, granted, refuse_over_limit
 from .surroundings import environment, mounts, program_paths
 from .usecases import UseCase
 
+Value = TypeVar("Value")
 OPTIONS = ("size", "notebook", "app", "safe")
 SAFE = "yes"
 """The one value of `safe`; `workbench.home` says what becomes of such a start."""
@@ -75,7 +77,7 @@ def ask(options: Mapping[str, object]) -> Asked:
     return asked
 
 
-def of_link(options: Mapping[str, object]) -> dict[str, object]:
+def of_link(options: Mapping[str, Value]) -> dict[str, Value]:
     """Return what of a link is for the portal.
 
     Mail and social sites put options of their own behind the links that pass through them. What

@@ -66,7 +66,7 @@ class Open(Page):
             await self.begin(name, asked)
         self.redirect(self.pending_page(name, launch.start_page))
 
-    def planned(self, name: str, options: Mapping[str, object]) -> tuple[Asked, Launch]:
+    def planned(self, name: str, options: Mapping[str, list[str]]) -> tuple[Asked, Launch]:
         """Return what the user asked for and its launch, or refuse before anything is started."""
         asked = ask(options)
         requester = requester_of(self.current_user, self.deployment)
@@ -94,7 +94,7 @@ class Open(Page):
         return str(url_concat(url, {"next": self.server_page(name, page)}))
 
 
-def texts(arguments: Mapping[str, list[bytes]]) -> dict[str, object]:
+def texts(arguments: Mapping[str, list[bytes]]) -> dict[str, list[str]]:
     """Return what came with a link or by a form, without JupyterHub's own."""
     return {
         key: [value.decode("utf-8", "replace") for value in values]

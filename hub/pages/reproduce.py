@@ -29,7 +29,7 @@ from ..refusal import Refused
 from ..uploads import Upload
 from ..usecases import CONSTRAINTS, UseCase
 from .base import Page
-from .launch import Open
+from .launch import Open, texts
 from .usecases import use_case_names
 
 TOKEN_S = 60
@@ -153,7 +153,7 @@ class Found(Open):
         if kept is None:
             return
         name = kept.about.record.use_case or ""
-        sent = {k: v for k, v in self.request.body_arguments.items() if k in ("size", "_xsrf")}
+        sent = {k: v for k, v in texts(self.request.body_arguments).items() if k == "size"}
         try:
             asked, _ = self.planned(name, sent)
         except Refused as refusal:
