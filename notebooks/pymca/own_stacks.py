@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from workbench.readings import Place, QuestionError, Reading, ReadingError, conversion
+from workbench.readings import Place, QuestionError, Reading, ReadingError, chosen, conversion
 from workbench.readings.arrays import by, invalid, same_length
 from workbench.readings.hdf5 import array, complete, dataset, numeric, opened, place_in, unit_of
 from workbench.readings.refusals import refusing
@@ -148,16 +148,10 @@ def one_detector(
     """Return the spectra of one detector as row, column, channel."""
     if "detector" in names:
         axis = names.index("detector")
-        count, where = values.shape[axis], place.at(place.within, "DETECTOR")
-        if detector is None and count > 1:
-            raise QuestionError(where, f"{count} detectors", [str(i) for i in range(count)])
-        if not 0 <= (detector or 0) < count:
-            raise ReadingError(where, f"{count} detectors", f"DETECTOR from 0 to {count - 1}")
-        values = np.take(values, detector or 0, axis=axis)
+        where = place.at(place.within, "DETECTOR")
+        taken = chosen(values.shape[axis], detector, "detector", where, reading)
+        values = np.take(values, taken, axis=axis)
         names = [name for name in names if name != "detector"]
-        if count > 1:
-            reading.took(f"detector {detector} of {count}, counted from 0", "DETECTOR")
-            reading.left_out(f"the other {count - 1} detectors", "DETECTOR")
     return np.transpose(values, [names.index(name) for name in MAP_AXES])
 
 

@@ -1,11 +1,9 @@
 """Files of one's own for pyFAI's tutorials, right and wrong ones; run in that environment."""
 
 import logging
-import tempfile
 import unittest
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import consistency
 import exposure
@@ -14,6 +12,7 @@ import h5py
 import numpy as np
 import own_images
 from flat_detector import Detector, Geometry
+from own_case import Files
 from powder import CEO2, LAB6, powder_curve, with_background
 
 from workbench import Checks
@@ -49,18 +48,8 @@ def image(crystal=CEO2):
     return counts
 
 
-class Files(unittest.TestCase):
-    """Tests with a folder of their own, and a record of what was read."""
-
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
-        self.reading = Reading("Yours")
-
-    def refused(self, kind, *words):
-        """Return a context that demands a sentence with these words, in this order."""
-        return self.assertRaisesRegex(kind, f"(?s){'.*'.join(words)}")
+class PoniFiles(Files):
+    """Tests with a geometry file too."""
 
     def poni(self, text=None, **changes):
         path = self.folder / "own.poni"
@@ -74,7 +63,7 @@ class Files(unittest.TestCase):
         return path
 
 
-class Images(Files):
+class Images(PoniFiles):
     """What is wrong with an image or its geometry turns a check red; the right one passes."""
 
     def judged(self, counts, *, marks=None, mask=None, a_start=5.4115, **changes):
@@ -188,7 +177,7 @@ class Images(Files):
             own_images.named_detector("Pilatus1N")
 
 
-class SmallAngles(Files):
+class SmallAngles(PoniFiles):
     def header(self, transmission, photons="1e13", unit=None):
         header = {"Photons": photons, "Transmission": transmission}
         return own_images.read_header("sample.edf", header, self.reading, unit=unit)
@@ -244,7 +233,7 @@ class SmallAngles(Files):
         )
 
 
-class Stacks(Files):
+class Stacks(PoniFiles):
     def write(self, **parts):
         path = self.folder / "stack.h5"
         with h5py.File(path, "w") as file:

@@ -1,8 +1,6 @@
 """Files of one's own for PyMca's tutorials, right and wrong ones; run in that environment."""
 
-import tempfile
 import unittest
-from pathlib import Path
 
 import consistency
 import fitting
@@ -12,26 +10,12 @@ import own_spectra
 import own_stacks
 import thin_section
 from fluorescence import RESIN
+from own_case import Files
 
 from workbench import Checks
-from workbench.readings import QuestionError, Reading, ReadingError
+from workbench.readings import QuestionError, ReadingError
 
 SHIPPED = fitting.SHIPPED
-
-
-class Files(unittest.TestCase):
-    """Tests with a folder of their own, and a record of what was read."""
-
-    def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = Path(folder.name)
-        self.reading = Reading("Yours")
-
-    def refused(self, kind, *words):
-        """Return a context that demands a sentence with these words."""
-        pattern = ".*".join(words)
-        return self.assertRaisesRegex(kind, f"(?s){pattern}")
 
 
 def spec(counts, first=0, *, scan=1, chann=True, step=1):

@@ -272,7 +272,7 @@ def test_the_hub_has_no_rights_of_roots(ada: Victim) -> None:
         f"os.kill({ada.process.pid}, 0)": "PermissionError",
         f"os.listdir({str(home)!r})": "PermissionError",
         f"os.listdir({str(state / 'rights')!r})": "PermissionError",
-        f"os.mkdir({str(state / 'homes/eve')!r})": "PermissionError",
+        f"os.mkdir({str(state / 'homes/no-such-account')!r})": "PermissionError",
         f"os.mkdir({str(state / 'usecases/x')!r})": "PermissionError",
         f"os.rename({str(state / 'homes')!r}, {str(state / 'moved')!r})": "PermissionError",
         f"os.unlink({str(state / 'lock')!r})": "PermissionError",
