@@ -15,6 +15,7 @@ from pathlib import Path
 
 import workbench
 from spawners import child_processes
+from spawners.payload import readable_by_others
 from spawners.reserved_accounts import HUB, LOG_KEEPER, PROXY
 from spawners.rights import asking, readying, wire
 from spawners.rights.settings import Part, Settings
@@ -75,12 +76,21 @@ def files_of_hub(deployment: Deployment) -> Iterator[Path]:
             yield Path(spec.origin)
     for use_case in deployment.use_cases.values():
         yield from (path for path in use_case.folder.rglob("*") if path.is_file())
-    yield from (path for path in paths_in(deployment.site) if path.is_file())
+    yield from (path for path in paths_in(deployment.site) if not path.is_dir())
 
 
 def is_readable(file: Path) -> bool:
-    """Return whether every account can read a file, or what a link of that name leads to."""
-    return readable(file) and readable(file.resolve())
+    """Return whether every account can read a file, or what a link of that name leads to.
+
+    Of a file that is made later, as announcements are, whether they will be able to come to it.
+    """
+    return all(map(readable if file.exists() else passable, (file, file.resolve())))
+
+
+def passable(file: Path) -> bool:
+    """Return whether every account can pass those folders above a file that are there."""
+    folder = next(folder for folder in file.parents if folder.exists())
+    return readable_by_others(folder / file.name)
 
 
 def paths_in(site: SiteProfile) -> Iterator[Path]:
