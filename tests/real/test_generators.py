@@ -22,13 +22,17 @@ SIMULATED = [
 GENERATE = """
 import sys
 from pathlib import Path
+from workbench import data
 from workbench.data.catalogue import find
 from workbench.data.fetch_job import generate
 
-for folder in map(Path, sys.argv[2:]):
-    folder.mkdir()
-    generate(find(sys.argv[1]), folder)
+label, link, again = sys.argv[1:]
+again = Path(again)
+again.mkdir()
+generate(find(label), again)
+Path(link).symlink_to(data.fetch(label, progress=False).folder)
 """
+"""The first time into the cache, where the tutorials' tests find it made."""
 
 READ = """
 import sys
