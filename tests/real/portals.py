@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 BEAMHUB = Path(sys.executable).with_name("beamhub")
 SHOTS = ROOT / "artefacts/screenshots"
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
+LOOKS = [("light", 1280), ("dark", 360)]
+"""Both colours and both widths in pixels: what spoils one, spoils it whatever the other is."""
 PATIENCE_S = 180.0
 """How long anything may take before a test gives up: machines that run tests are busy."""
 XSRF = re.compile(r'name="_xsrf" value="([^"]+)"')

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from cluster import wait_until
 from playwright.sync_api import Browser, Page, expect
-from portals import RunningPortal, shot, violations, xsrf
+from portals import LOOKS, RunningPortal, shot, violations, xsrf
 from slapd import BASE, PASSWORD, SEARCH, SEARCHERS_PASSWORD, Slapd
 
 pytestmark = [pytest.mark.portal]
@@ -62,9 +62,6 @@ def ada(beamline: RunningPortal) -> httpx.Client:
 @pytest.fixture(scope="module")
 def dorothy(beamline: RunningPortal) -> httpx.Client:
     return enter(beamline, "dorothy")[0]
-
-
-LOOKS = [("light", 1280), ("dark", 360), ("dark", 1280), ("light", 360)]
 
 
 class Eyes:
@@ -129,7 +126,7 @@ def test_the_page_says_why_somebody_is_not_let_in(beamline, name, password, said
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("scheme", "width"), LOOKS[:2])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_the_log_in_page_keeps_what_was_typed(beamline, eyes, scheme, width):
     looking = eyes(scheme, width)
     page = looking.open(beamline, "hub/login")
@@ -243,7 +240,7 @@ def test_whose_account_is_closed_starts_nothing_any_more(beamline, slapd):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("scheme", "width"), LOOKS[:2])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_pages_of_what_is_for_members(beamline, dorothy, eyes, scheme, width):
     looking = eyes(scheme, width)
     page = looking.open(beamline, "hub/usecases", dorothy)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from kernels import Kernel, in_a_terminal
 from playwright.sync_api import Browser, Page, expect
-from portals import BEAMHUB, RunningPortal, log_in, shot, violations
+from portals import BEAMHUB, LOOKS, RunningPortal, log_in, shot, violations
 
 from hub.usecases import NOTEBOOKS
 
@@ -344,8 +344,7 @@ def test_a_record_that_can_not_be_used_opens_nothing_and_says_so(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_the_page_is_accessible_and_fits(
     kitchen: RunningPortal, browser: Browser, scheme: str, width: int
 ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from portals import RunningPortal, log_in, shot, violations
+from portals import LOOKS, RunningPortal, log_in, shot, violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.portal]
 
@@ -24,14 +24,14 @@ PAGES = {
 }
 
 
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+Look = tuple[str, int]
 
 
-@pytest.fixture(params=[360, 1280])
-def width(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
+@pytest.fixture(params=LOOKS, ids=lambda look: f"{look[0]}-{look[1]}")
+def look(request: pytest.FixtureRequest) -> Look:
+    """A scheme of colours and a width in pixels."""
+    found: Look = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,8 @@ def session(browser: Browser, portal: RunningPortal) -> dict:
 
 
 @pytest.fixture
-def page(browser: Browser, session: dict, scheme: str, width: int) -> Iterator[Page]:
+def page(browser: Browser, session: dict, look: Look) -> Iterator[Page]:
+    scheme, width = look
     size = {"width": width, "height": 800}
     context = browser.new_context(color_scheme=scheme, viewport=size, storage_state=session)
     yield context.new_page()
@@ -53,7 +54,7 @@ def page(browser: Browser, session: dict, scheme: str, width: int) -> Iterator[P
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_accessible_and_fits(
-    page: Page, portal: RunningPortal, name: str, scheme: str, width: int
+    page: Page, portal: RunningPortal, name: str, look: Look
 ) -> None:
     complaints: list[str] = []
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
@@ -65,7 +66,7 @@ def test_page_is_accessible_and_fits(
     expected = "Failed to load resource" if name in failing else "\0"
     assert [c for c in complaints if not c.startswith(expected)] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
-    shot(page, f"{name}-{scheme}-{width}")
+    shot(page, f"{name}-{look[0]}-{look[1]}")
     assert violations(page) == []
 
 
@@ -84,25 +85,24 @@ def ended(portal: RunningPortal, session: dict) -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_page_of_a_server_that_has_ended(
-    page: Page, ended: str, scheme: str, width: int
-) -> None:
+def test_the_page_of_a_server_that_has_ended(page: Page, ended: str, look: Look) -> None:
     page.goto(ended)
     # At first the portal may not know of it, and its page goes on by itself.
     expect(page.get_by_role("alert")).to_contain_text("shut down from inside")
     page.locator("summary").click()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
-    shot(page, f"ended-{scheme}-{width}")
+    shot(page, f"ended-{look[0]}-{look[1]}")
     assert violations(page) == []
 
 
-def test_login_page(browser: Browser, portal: RunningPortal, scheme: str, width: int) -> None:
+def test_login_page(browser: Browser, portal: RunningPortal, look: Look) -> None:
+    scheme, width = look
     size = {"width": width, "height": 800}
     context = browser.new_context(color_scheme=scheme, viewport=size)
     page = context.new_page()
     page.goto(portal.url)
     assert violations(page) == []
-    shot(page, f"login-{scheme}-{width}")
+    shot(page, f"login-{look[0]}-{look[1]}")
     page.get_by_label("Name").fill("paula")
     page.get_by_label("Code").fill("wrong")
     page.get_by_role("button", name="Log in").click()

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from lab import run_all
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from portals import RunningPortal, log_in, shot, violations, xsrf
+from portals import LOOKS, RunningPortal, log_in, shot, violations, xsrf
 
 from workbench.archive import pack
 from workbench.hashing import sha256_of_bytes
@@ -383,7 +383,7 @@ def session(browser: Browser, portal: RunningPortal) -> dict:
     return state
 
 
-@pytest.fixture(params=[("light", 360), ("light", 1280), ("dark", 360), ("dark", 1280)], ids=str)
+@pytest.fixture(params=LOOKS, ids=str)
 def page(browser: Browser, session: dict, request: pytest.FixtureRequest) -> Iterator[Page]:
     scheme, width = request.param
     size = {"width": width, "height": 800}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cluster import PATIENCE_MS, Cluster, wait_until
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from portals import RunningPortal, log_in, shot, violations
+from portals import LOOKS, RunningPortal, log_in, shot, violations
 
 pytestmark = [
     pytest.mark.portal,
@@ -41,23 +41,22 @@ def full(cluster: Cluster) -> Iterator[str]:
 
 
 def looks(browser: Browser, page: Page, name: str) -> None:
-    """Look at a page in light and dark, wide and narrow: pictures, and what axe finds wrong."""
+    """Look at a page in its `LOOKS`: pictures, and what axe finds wrong."""
     cookies = page.context.storage_state()
-    for scheme in ("light", "dark"):
-        for width in (1280, 360):
-            made = browser.new_context(
-                storage_state=cookies,
-                color_scheme=scheme,
-                viewport={"width": width, "height": 900},
-            )
-            other = made.new_page()
-            other.goto(page.url)
-            other.wait_for_timeout(1500)
-            shot(other, f"{name}-{scheme}-{width}")
-            assert violations(other) == [], (name, scheme, width)
-            sideways = other.evaluate("document.documentElement.scrollWidth > innerWidth")
-            assert not sideways, (name, scheme, width)
-            made.close()
+    for scheme, width in LOOKS:
+        made = browser.new_context(
+            storage_state=cookies,
+            color_scheme=scheme,
+            viewport={"width": width, "height": 900},
+        )
+        other = made.new_page()
+        other.goto(page.url)
+        other.wait_for_timeout(1500)
+        shot(other, f"{name}-{scheme}-{width}")
+        assert violations(other) == [], (name, scheme, width)
+        sideways = other.evaluate("document.documentElement.scrollWidth > innerWidth")
+        assert not sideways, (name, scheme, width)
+        made.close()
 
 
 def sees(page: Page, text: str | re.Pattern[str]) -> None:
