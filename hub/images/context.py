@@ -91,7 +91,9 @@ def build_context(image: Image) -> Iterator[Path]:
             return
         package = Path(workbench.__file__).parent
         copy_for_all(package, workbench_files(package), folder / "workbench")
-        (folder / "pyproject.toml").write_text(project_text(), encoding="utf-8")
+        project = folder / "pyproject.toml"
+        project.write_text(project_text(), encoding="utf-8")
+        project.chmod(0o644)
         copy_for_all(CONSTRAINTS.parent, [CONSTRAINTS], folder / "notebooks")
         if image.use_case:
             source = image.use_case.folder
