@@ -1,23 +1,26 @@
-"""Run all tests, three groups beside each other: those with a cluster or containers mostly wait.
+"""Run all tests, four groups beside each other: those with a cluster or containers mostly wait.
 
     .venv/bin/python tests/beside.py
 
-Every line of pytest's comes with the name of its group. Each group has its daemons for itself. What
-fails then is run once more by itself: three groups on few cores keep each other waiting.
+Every line of pytest's comes with the name of its group. Each group has its daemons for itself; the
+use cases' environments are made once for all. What fails then is run once more by itself: four
+groups on few cores keep each other waiting.
 """
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from types import FrameType
 
-QUICK = "not portal and not slow and not docker and not slurm"
 GROUPS = {
-    # Those with a cluster take half as long as the others: the quick ones go with them.
-    "slurm": f"(slurm and not docker) or ({QUICK})",
     "docker": "docker",
-    "others": "(portal or slow) and not docker and not slurm",
+    "slurm": "slurm and not docker",
+    "portal": "portal and not docker and not slurm",
+    "others": "not portal and not docker and not slurm",
 }
 FAILED = 1
 """Pytest's status where tests failed; others mean that it could not run them."""
@@ -72,10 +75,13 @@ def run_all(runs: dict[str, subprocess.Popen[str]]) -> dict[str, int]:
 def main() -> int:
     """Run all groups, then what failed by itself, and return 0 if all passed in the end."""
     signal.signal(signal.SIGTERM, end)
-    statuses = run_all({name: start(name) for name in GROUPS})
-    for name in [name for name, status in statuses.items() if status == FAILED]:
-        say(name, "Once more by themselves: the tests of this group that failed\n")
-        statuses |= run_all({name: start(name, "--last-failed", "--exitfirst")})
+    with tempfile.TemporaryDirectory(prefix="beamhub-test-", ignore_cleanup_errors=True) as shared:
+        Path(shared).chmod(0o755)
+        os.environ["BEAMHUB_TEST_ENVIRONMENTS"] = shared
+        statuses = run_all({name: start(name) for name in GROUPS})
+        for name in [name for name, status in statuses.items() if status == FAILED]:
+            say(name, "Once more by themselves: the tests of this group that failed\n")
+            statuses |= run_all({name: start(name, "--last-failed", "--exitfirst")})
     return int(any(statuses.values()))
 
 

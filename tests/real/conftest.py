@@ -49,7 +49,8 @@ def accounts_in(folders: list[Path]) -> list[str]:
 def state_folder() -> Iterator[Callable[[], Path]]:
     """Makes state folders that other accounts may pass, and takes all away at the end."""
     folders: list[Path] = []
-    shared = Path(tempfile.mkdtemp(prefix="beamhub-test-"))
+    given = os.environ.get("BEAMHUB_TEST_ENVIRONMENTS")
+    shared = Path(given or tempfile.mkdtemp(prefix="beamhub-test-"))
     shared.chmod(0o755)
 
     def make() -> Path:
@@ -63,7 +64,7 @@ def state_folder() -> Iterator[Callable[[], Path]]:
     yield make
     for name in accounts_in(folders):
         subprocess.run(["userdel", name], check=False, capture_output=True)
-    for folder in (shared, *folders):
+    for folder in folders if given else (shared, *folders):
         shutil.rmtree(folder, ignore_errors=True)
 
 
