@@ -83,7 +83,7 @@ def card(use_case: UseCase, deployment: Deployment, user: Any) -> Card:
     site = deployment.site
     spawner = user.spawners.get(use_case.name)
     try:
-        # How much somebody has open is no matter of one use case: whoever opens it is told.
+        # How much somebody has open isn't a matter of one use case: whoever opens it is told.
         requester = replace(requester_of(user, deployment), running={})
         launch = deployment.plan_for(requester, use_case.name, Asked())
     except Refused as refusal:

@@ -69,7 +69,7 @@ BROKEN = (
 
 
 class CrateError(Exception):
-    """Why a file is no archive that can be used; the text is for the user."""
+    """Why a file isn't an archive that can be used; the text is for the user."""
 
 
 def read_crate(given: IO[bytes]) -> tuple[Archived, bytes]:
@@ -93,7 +93,7 @@ def read_crate(given: IO[bytes]) -> tuple[Archived, bytes]:
             about = read_about(member(packed, entries, RUN, LARGEST_RECORD))
             notebook = member(packed, entries, about.notebook.name, LARGEST_NOTEBOOK)
     except BROKEN:
-        raise CrateError("The file is no archive of a notebook, or it is damaged.") from None
+        raise CrateError("The file isn't an archive of a notebook, or it is damaged.") from None
     if hashlib.sha256(notebook).hexdigest() != about.notebook.sha256:
         raise CrateError(
             "The notebook in this archive is not the one that its record describes: the checksums "
@@ -168,8 +168,8 @@ def member(
     entry = entries.get(unicodedata.normalize("NFC", name))
     if entry is None:
         raise CrateError(
-            f"There is no '{name}' in this file, so it is no archive of BeamHub. Archives are made "
-            "with the button at the end of a notebook."
+            f"There is no '{name}' in this file, so it isn't an archive of BeamHub. Archives are "
+            "made with the button at the end of a notebook."
         )
     if entry.file_size > largest:
         raise CrateError(f"'{name}' in this archive is larger than {size_text(largest)}.")

@@ -9,7 +9,7 @@ from tornado.web import OutputTransform
 from .site import Serving
 
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-"""For what is no page: a picture, a style sheet, JSON, a redirect."""
+"""For what isn't a page: a picture, a style sheet, JSON, a redirect."""
 INLINE = (
     "default-src 'self'",
     "base-uri 'none'",

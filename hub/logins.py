@@ -127,8 +127,8 @@ class Oidc(Declared):
             raise ValueError("an issuer is an address without user, password, '?' and '#'")
         if value.host in NO_PROVIDERS:
             raise ValueError(
-                f"{value.host} is no OpenID Connect provider for people: let one that accepts its "
-                "accounts stand between, Keycloak for example"
+                f"{value.host} isn't an OpenID Connect provider for people: let one that accepts "
+                "its accounts stand between, Keycloak for example"
             )
         return value
 

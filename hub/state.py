@@ -44,8 +44,8 @@ def prepare_state(state: Path) -> None:
     try:
         if state.exists() and not (state / LOCK).exists() and any(state.iterdir()):
             raise StateError(
-                f"{state} holds files and is no portal's state folder, so it is left alone. Choose "
-                "another with --state."
+                f"{state} holds files and isn't a portal's state folder, so it is left alone. "
+                "Choose another with --state."
             )
         make_passable(state)
         # A portal may run here, whose hub goes on writing: this one is only about to be refused.

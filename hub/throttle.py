@@ -109,7 +109,7 @@ class Throttle:
         self._addresses.set(key_of(address), Mistakes(used + 1, now))
 
     def take_back(self, name: str, address: str) -> None:
-        """Take back what `begin` counted: the try was no mistake, or nobody could judge it."""
+        """Take back what `begin` counted: the try wasn't a mistake, or nobody could judge it."""
         now = self._clock()
         for kept, key in (
             (self._pairs, key_of(name, address)),

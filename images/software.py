@@ -23,7 +23,7 @@ NODE_LOCK = Path("/opt/venv/lib/node_modules/.package-lock.json")
 """What npm has installed, where it was used."""
 CONDA = "/opt/*/conda-meta/*.json"
 BY_RECIPE = "/opt/beamhub/programs/*"
-"""Where a recipe tells of a program that is no package: its name, version and licence in a line."""
+"""Where a recipe names a program that isn't a package, with version and licence, in a line."""
 PROGRAMS = (*os.get_exec_path(), "/opt", "/usr/local/lib", "/usr/lib")
 """Where a program that somebody installed by hand would show."""
 PROPRIETARY = "License :: Other/Proprietary License"

@@ -24,7 +24,7 @@ def backend_of(entry: EntryPoint) -> type[Backend]:
     Raises
     ------
     ImportError
-        It can't be loaded, or is no backend.
+        It can't be loaded, or isn't a backend.
     """
     named = f"The backend '{entry.name}' ({entry.value}), which an installed package brings,"
     try:
@@ -34,7 +34,7 @@ def backend_of(entry: EntryPoint) -> type[Backend]:
             f"{named} can't be loaded: {error}. Mend that package, or remove it."
         ) from error
     if not (isinstance(found, type) and issubclass(found, Backend)):
-        raise ImportError(f"{named} is no subclass of spawners.Backend.")
+        raise ImportError(f"{named} isn't a subclass of spawners.Backend.")
     return found
 
 

@@ -33,7 +33,7 @@ class Certificate:
 
     @property
     def der(self) -> bytes:
-        """The certificate alone, which is no secret."""
+        """The certificate alone, which isn't a secret."""
         found = x509.load_pem_x509_certificate(self.path.read_bytes())
         return found.public_bytes(serialization.Encoding.DER)
 

@@ -55,7 +55,7 @@ LOCKS: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 class ContainerSpawner(TellingSpawner, DockerSpawner):
     """What the stock spawner lacks: walls that stand first, images on demand, progress, reasons.
 
-    A daemon that doesn't answer is no end of a server: the hub keeps it, and says so.
+    A daemon that doesn't answer isn't the end of a server: the hub keeps it, and says so.
     """
 
     addresses = Unicode(help="See DockerBackend.addresses").tag(config=True)

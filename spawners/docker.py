@@ -159,7 +159,7 @@ class DockerBackend(Backend):
     def prepare(self) -> None:
         """Make the network at whose gateway the hub listens.
 
-        A daemon that is away is no reason not to start: pages say so, and running servers go on.
+        A daemon that is away isn't a reason not to start: pages say so, and running servers go on.
         """
         if self.companions:
             return

@@ -87,7 +87,7 @@ class LocalBackend(Backend):
 
     @property
     def shares_account(self) -> bool:
-        """Whether all servers run under the portal's account, which is no root's."""
+        """Whether all servers run under the portal's account, which isn't root's."""
         return not asking.has_roots_rights()
 
     def data_folder(self, state: Path) -> Path:

@@ -106,7 +106,7 @@ class Kept:
             return True
         if not piece:
             return False
-        # A full disk is no reason to hold up the server.
+        # A full disk isn't a reason to hold up the server.
         with contextlib.suppress(OSError):
             self.size += os.pwrite(self.file, piece, self.size)
             if self.size > LARGEST_BYTES:

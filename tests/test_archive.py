@@ -238,7 +238,7 @@ def test_a_notebook_without_a_record_says_what_to_do(home):
 @pytest.mark.parametrize("text", ["", "[]", '{"cells": 3}', "no JSON", "\x00"])
 def test_what_is_no_notebook_is_refused(home, text):
     (home / "x.ipynb").write_text(text)
-    with pytest.raises(ArchiveError, match="is no notebook"):
+    with pytest.raises(ArchiveError, match="isn't a notebook"):
         archive(home / "x.ipynb")
 
 

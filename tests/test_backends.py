@@ -23,8 +23,8 @@ def test_an_entry_leads_to_a_backend():
     [
         ("no_such_module:Backend", "No module named 'no_such_module'"),
         ("spawners.local:NoSuchBackend", "NoSuchBackend"),
-        ("hub.site:SiteProfile", "is no subclass of spawners.Backend"),
-        ("hub.site:load_site", "is no subclass of spawners.Backend"),
+        ("hub.site:SiteProfile", "isn't a subclass of spawners.Backend"),
+        ("hub.site:load_site", "isn't a subclass of spawners.Backend"),
     ],
 )
 def test_what_is_no_backend_is_named_with_its_entry(value, said):

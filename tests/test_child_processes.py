@@ -126,7 +126,7 @@ def test_uv_reads_no_settings_of_where_it_is_started_or_whose_shell_it_was(
 ):
     for file in (tmp_path / "uv.toml", tmp_path / ".config/uv/uv.toml"):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("this is no setting")
+        file.write_text("this isn't a setting")
     monkeypatch.chdir(tmp_path if place == "folder" else "/")
     if place == "home":
         monkeypatch.setenv("HOME", str(tmp_path))

@@ -163,7 +163,7 @@ HOSTILE = {
     "no time": with_record(finished="yesterday"),
     "a time without a zone": with_record(finished="2026-11-24T10:00:00"),
     "a record that is deep": zipped({"run.json": b"[" * 100_000, "a.ipynb": NOTEBOOK}),
-    "a notebook that is no JSON": with_notebook(b"#!/bin/sh\nrm -rf ~\n"),
+    "a notebook that isn't JSON": with_notebook(b"#!/bin/sh\nrm -rf ~\n"),
     "a notebook that is deep": with_notebook(DEEP),
     "a notebook of an old format": with_notebook(
         NOTEBOOK.replace(b'"nbformat": 4', b'"nbformat": 3')
@@ -288,7 +288,7 @@ def test_each_user_has_one_and_old_ones_go(shelf):
 
 def test_what_is_refused_leaves_nothing_and_keeps_what_was_there(shelf):
     token = put(shelf, good())
-    with pytest.raises(CrateError, match="no archive of a notebook"):
+    with pytest.raises(CrateError, match="an archive of a notebook"):
         put(shelf, b"hello")
     assert shelf.get(1, token)
     assert len(list(shelf.folder.iterdir())) == 1

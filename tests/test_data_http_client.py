@@ -424,7 +424,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(certificates, client):
     )
 
 
-@pytest.mark.parametrize("damaged", [None, "this is no certificate"])
+@pytest.mark.parametrize("damaged", [None, "this isn't a certificate"])
 def test_certificates_that_can_not_be_read_are_named(client, monkeypatch, tmp_path, damaged):
     bundle = tmp_path / "authority.pem"
     if damaged:

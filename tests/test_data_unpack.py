@@ -519,18 +519,18 @@ HOSTILE_ZIPS = {
     "long-name": (zip_with("e" * 256), "whose name is too long"),
     "deep-name": (zip_with("evil/" * 500 + "e"), "whose name is too long"),
     "encrypted": (flagged(1), "'evil', which is encrypted"),
-    "encrypted-more": (flagged(0x40), "evil.zip is no zip archive that can be read"),
-    "patched": (flagged(0x20), "evil.zip is no zip archive that can be read"),
+    "encrypted-more": (flagged(0x40), "evil.zip isn't a zip archive that can be read"),
+    "patched": (flagged(0x20), "evil.zip isn't a zip archive that can be read"),
     "bzip2": (zip_with("evil", method=zipfile.ZIP_BZIP2), "compressed in an unusual way"),
     "lzma": (zip_with("evil", method=zipfile.ZIP_LZMA), "compressed in an unusual way"),
     "unknown-method": (central(10, 99, "<H"), "compressed in an unusual way"),
-    "other-name": (zip_with("evil").replace(b"evil", b"live", 1), "no zip archive"),
-    "other-sum": (central(16, 1), "no zip archive that can be read: Bad CRC-32"),
-    "smaller": (central(24, 7), "no zip archive that can be read"),
-    "larger-packed": (central(20, 1 << 30), "no zip archive that can be read"),
-    "elsewhere": (central(42, 3), "no zip archive that can be read"),
-    "overlapping": (central(42, 0), "no zip archive that can be read"),
-    "behind": (central(42, 1 << 30), "no zip archive that can be read"),
+    "other-name": (zip_with("evil").replace(b"evil", b"live", 1), "a zip archive"),
+    "other-sum": (central(16, 1), "a zip archive that can be read: Bad CRC-32"),
+    "smaller": (central(24, 7), "a zip archive that can be read"),
+    "larger-packed": (central(20, 1 << 30), "a zip archive that can be read"),
+    "elsewhere": (central(42, 3), "a zip archive that can be read"),
+    "overlapping": (central(42, 0), "a zip archive that can be read"),
+    "behind": (central(42, 1 << 30), "a zip archive that can be read"),
 }
 
 
@@ -557,7 +557,7 @@ def overlapping(count: int) -> bytes:
 
 def test_a_zip_whose_members_share_their_bytes_is_refused(tmp_path):
     text = refused_by_a_fetch(tmp_path, "evil.zip", overlapping(5))
-    assert "evil.zip is no zip archive that can be read" in text
+    assert "evil.zip isn't a zip archive that can be read" in text
 
 
 MUTATED = {"a.tar": tar_of(FEW), "a.zip": zip_of(FEW), "a.tar.gz": gzip.compress(tar_of(FEW))}

@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_read_is_told(sets, places):
     path.unlink()
     path.mkdir()
     assert problems(verify("frames", places=places)) == {
-        "a.bin": "can't be read: it is no ordinary file"
+        "a.bin": "can't be read: it isn't an ordinary file"
     }
 
 

@@ -143,7 +143,7 @@ async def ticks_during(made, handler, silent) -> int:
         ticks += 1
     assert not waiting.done()
     accepted[0].close()
-    # Whatever its client makes of it is no concern here.
+    # Whatever its client makes of it isn't a concern here.
     await asyncio.wait([waiting])
     waiting.exception()
     return ticks

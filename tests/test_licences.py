@@ -103,7 +103,7 @@ def test_only_its_own_account_can_read_it(licences, tmp_path, umask):
 
 
 def test_a_record_that_can_not_be_used_is_an_error_that_names_it(tmp_path):
-    (tmp_path / "broken").write_text("this is no database, whatever its name says" * 100)
+    (tmp_path / "broken").write_text("this isn't a database, whatever its name says" * 100)
     for path in (tmp_path / "broken", tmp_path / "none/licences.sqlite"):
         with pytest.raises(RecordError, match=str(path)):
             Licences(path).add("accepted", "ada", XDS, "crystfel", NOON)

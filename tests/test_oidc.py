@@ -274,7 +274,7 @@ def test_a_name_that_was_released_goes_to_the_next(tmp_path: Path):
 
 def test_a_record_that_cannot_be_read_gives_nobody_a_name(tmp_path: Path):
     path = tmp_path / "names.sqlite"
-    path.write_text("this is no database, and long enough to be seen as none" * 20)
+    path.write_text("this isn't a database, and long enough to be seen as none" * 20)
     for act in (lambda n: n.of(ADA), lambda n: n.give("ada", ADA), lambda n: n.all()):
         with pytest.raises(RecordError, match=str(path)):
             act(Names(path))
@@ -409,7 +409,7 @@ def door(**values):
         ({"issuer": "http://127.0.0.1.example.org"}, "begins with https"),
         ({"issuer": "https://ada:x@sso.example.org"}, "without user"),
         ({"issuer": "https://sso.example.org/?realm=a"}, "without user"),
-        ({"issuer": "https://github.com"}, "is no OpenID Connect provider"),
+        ({"issuer": "https://github.com"}, "isn't an OpenID Connect provider"),
         ({"scopes": ["profile"]}, "without 'openid'"),
         ({"issuer": "https://orcid.org"}, "everybody can make an account"),
         ({"identity_providers": {"claim": "idp", "allowed": []}}, "at least 1 item"),

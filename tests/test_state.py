@@ -46,7 +46,7 @@ def test_it_is_made_with_its_parents_whatever_the_umask(tmp_path):
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     tmp_path.chmod(0o750)
-    with pytest.raises(StateError, match="is no portal's state folder"):
+    with pytest.raises(StateError, match="isn't a portal's state folder"):
         prepare_state(tmp_path)
     assert mode(tmp_path) == 0o750
 

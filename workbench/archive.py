@@ -126,7 +126,7 @@ def read_notebook(path: Path) -> tuple[bytes, dict[str, Any]]:
     except ValueError:
         body = None
     if not isinstance(body, dict) or not isinstance(body.get("cells"), list):
-        raise ArchiveError(f"{path.name} is no notebook.")
+        raise ArchiveError(f"{path.name} isn't a notebook.")
     return raw, body
 
 

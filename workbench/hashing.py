@@ -33,7 +33,7 @@ def sha256_of_descriptor(descriptor: int) -> str:
     """Return the SHA-256 of an open file, as long as it is now: it may grow while it is read."""
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode):
-        raise OSError(errno.EINVAL, "it is no ordinary file")
+        raise OSError(errno.EINVAL, "it isn't an ordinary file")
     digest, left = hashlib.sha256(), about.st_size
     buffer = bytearray(CHUNK)
     view = memoryview(buffer)

@@ -292,7 +292,7 @@ class Manifest(Declared):
         for name, data in self.data_sets.items():
             twin = self.data_sets.get(data.twin or name)
             if data.twin and (twin is None or not twin.source_kind.seeded):
-                raise ValueError(f"data_sets.{name}: '{data.twin}' is no simulated data set here")
+                raise ValueError(f"data_sets.{name}: '{data.twin}' isn't a simulated data set here")
         gates = [gate.name for gate in self.licence_gates]
         if twice := next((name for name in gates if gates.count(name) > 1), None):
             raise ValueError(f"licence_gates: '{twice}' stands there twice")

@@ -17,7 +17,7 @@ SHELL_LINE = re.compile(
 
 
 UNREADABLE = (SyntaxError, ValueError, TypeError, MemoryError, RecursionError)
-"""What Python raises where a text is no value, or no Python at all."""
+"""What Python raises where a text isn't a value, or no Python at all."""
 INJECTED = "injected-parameters"
 """Papermill's tag for a cell with values that stand for those of the cell before it."""
 MOST, LONGEST_NAME, LONGEST_TEXT = 200, 100, 2000
@@ -91,7 +91,7 @@ def assignments(text: str, *, shell: bool) -> list[tuple[str, Any, tuple[int, in
     if text.lstrip().startswith("%%"):
         return []
     lines = text.splitlines(keepends=True)
-    # Magics are no Python; a blank of the same length keeps every place.
+    # Magics aren't Python; a blank of the same length keeps every place.
     plain = "".join(
         " " * (len(line) - 1) + "\n" if line.lstrip().startswith(("%", "!")) else line
         for line in lines

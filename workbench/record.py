@@ -245,7 +245,7 @@ def distribution_of(software: Software, packages: Mapping[str, str]) -> str:
 def software_used(manifest: Manifest) -> list[Software]:
     """Return what of a use case's software this process used.
 
-    That is what it has imported. Of programs that are no Python packages nothing can be told, so
+    That is what it has imported. Of programs that aren't Python packages nothing can be told, so
     they count as used.
     """
     packages, loaded = installed(), imported()

@@ -128,8 +128,8 @@ def refused(refusal: Any) -> Iterator[str]:
 def let_in(deployment: Deployment, typed: str, model: dict[str, Any]) -> Iterator[str]:
     """Yield what somebody is and may, who was let in."""
     name, site = model["name"], deployment.site
-    kind = "an administrator" if model["admin"] else "no administrator"
-    yield f"log-in: '{typed}' is let in, as the user '{name}', who is {kind}"
+    kind = "is an administrator" if model["admin"] else "isn't an administrator"
+    yield f"log-in: '{typed}' is let in, as the user '{name}', who {kind}"
     groups = model["auth_state"]["groups"]
     yield f"groups: {', '.join(groups) or 'none'}"
     if site.named_groups:

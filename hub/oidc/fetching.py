@@ -165,5 +165,5 @@ def refuse_open(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise UnreachableError(
-            f"{url} is no address of a login provider: it must begin with https://."
+            f"{url} isn't the address of a login provider: it must begin with https://."
         )

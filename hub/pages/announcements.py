@@ -7,7 +7,7 @@ from workbench.data.untrusted_files import read_ordinary
 from .words import markdown
 
 LARGEST = 100_000
-"""Bytes; a larger file is no announcement, and isn't read."""
+"""Bytes; a larger file isn't an announcement, and isn't read."""
 
 
 class Announcements:

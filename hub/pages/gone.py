@@ -93,7 +93,7 @@ class Authorize(OAuthAuthorizeHandler):
         try:
             return str(Request(*self.extract_oauth_params()).client_id or "")
         except ValueError:
-            raise web.HTTPError(400, "This is no request of OAuth.") from None
+            raise web.HTTPError(400, "This isn't a request of OAuth.") from None
 
 
 HANDLERS = [

@@ -38,7 +38,7 @@ def serving(state: Path, host: str, port: int, hub: str) -> Iterator[None]:
     Raises
     ------
     BackendError
-        The state folder is no place for sockets.
+        The state folder isn't a place for sockets.
     """
     tunnels = Tunnels(state)
     if problem := tunnels.problem():

@@ -62,7 +62,7 @@ def is_empty(frame: np.ma.MaskedArray) -> bool:
 def unmasked_marks(frames: Sequence[np.ma.MaskedArray]) -> int:
     """Return how many good pixels hold in every frame what detectors write where they don't measure.
 
-    A bright pixel is at its limit in some frames and not in all; below zero is no mark where an
+    A bright pixel is at its limit in some frames and not in all; below zero isn't a mark where an
     offset was subtracted from counts, which leaves fractions.
     """
     always = np.ones(frames[0].shape, bool)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-ROUNDS = 5  # of leaving out what is no background
+ROUNDS = 5  # of leaving out what isn't background
 WHOLE = (slice(0, None), slice(0, None))
 EIGHT = np.ones((3, 3))  # pixels that touch at a corner belong together
 

@@ -58,7 +58,7 @@ def read(files: Files) -> Exposure:
     """Return the image of a data set of this use case."""
     name = files.label.partition("/")[2]
     if name not in READERS:
-        raise ValueError(f"{files.label} is no single image; there are {', '.join(READERS)}")
+        raise ValueError(f"{files.label} isn't a single image; there are {', '.join(READERS)}")
     return READERS[name](files)
 
 

@@ -1,4 +1,4 @@
-"""Images and geometries of your own: which frame, what is no measurement, and what doesn't fit."""
+"""Images and geometries of your own: which frame, what isn't a measurement, and what doesn't fit."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches

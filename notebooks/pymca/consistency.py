@@ -91,7 +91,7 @@ def judge_certificate(
 
 
 def matrix_of(configuration: Mapping) -> dict[str, float]:
-    """Return the mass fractions of a configuration's sample; empty where it is no material of its list."""
+    """Return the mass fractions of a configuration's sample; empty where it isn't a material of its list."""
     material = configuration["materials"].get(configuration["attenuators"]["Matrix"][1], {})
     parts = (np.atleast_1d(material.get(key, [])) for key in ("CompoundList", "CompoundFraction"))
     return {str(element): float(part) for element, part in zip(*parts, strict=False)}

@@ -76,7 +76,7 @@ def read_spectrum(
     Raises
     ------
     ReadingError
-        It can't be read, is cut off, or holds numbers that are no counts.
+        It can't be read, is cut off, or holds numbers that aren't counts.
     """
     path = Path(path)
     place = Place(path, "", "SPECTRUM")

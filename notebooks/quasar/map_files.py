@@ -63,7 +63,7 @@ def read_map(path: str | Path, reading: Reading, quantity: str | None = None) ->
     Raises
     ------
     ReadingError, QuestionError
-        It is no map in wavenumbers, its pixels lie on no grid, or its numbers can't be absorbances.
+        It isn't a map in wavenumbers, its pixels lie on no grid, or its numbers can't be absorbances.
     """
     place = Place(path, "", "MAP")
     table = read_table(path, place)

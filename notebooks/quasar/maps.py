@@ -53,7 +53,7 @@ def covered(
 ) -> dict[str, tuple[float, float]]:
     """Return the bands that lie within spectra, with four points each at least.
 
-    The others are noted as left out: an integral of nothing is no zero.
+    The others are noted as left out: an integral of nothing isn't zero.
     """
     x = getx(spectra)
     inside = {

@@ -96,7 +96,9 @@ def usable(angles_deg: np.ndarray, reading: Reading) -> tuple[np.ndarray, np.nda
     """
     known = np.isfinite(angles_deg)
     if not known.all():
-        reading.left_out(f"{(~known).sum()} of {len(known)} projections, whose angle is no number")
+        reading.left_out(
+            f"{(~known).sum()} of {len(known)} projections, whose angle isn't a number"
+        )
     reach = float(np.ptp(angles_deg[known]))
     step = reach / max(1, known.sum() - 1)
     if reach > 360 + 1.5 * step:

@@ -211,7 +211,7 @@ def image_key(file: h5py.File, base: str, reading: Reading) -> np.ndarray:
     said = np.ravel(hdf5.dataset(file, name)[()]).astype(float)
     if not np.isfinite(said).all() or (said != np.rint(said)).any():
         raise ReadingError(
-            hdf5.place_in(file, name), "keys that are no whole numbers", "0, 1 and 2"
+            hdf5.place_in(file, name), "keys that aren't whole numbers", "0, 1 and 2"
         )
     key = said.astype(int)
     control = file.get(
@@ -226,7 +226,7 @@ def image_key(file: h5py.File, base: str, reading: Reading) -> np.ndarray:
         key[moved] = UNUSED
     for other in sorted({*key.tolist()} - {*KINDS, UNUSED}):
         reading.left_out(
-            f"frames with the image key {other}, which is no projection, flat or dark: {(key == other).sum()}"
+            f"frames with the image key {other}, which isn't a projection, flat or dark: {(key == other).sum()}"
         )
         key[key == other] = UNUSED
     return key
@@ -384,7 +384,7 @@ def light(kinds: Mapping[int, np.ndarray], place: Place, reading: Reading) -> di
     unknown = ~np.isfinite(floats[PROJECTION])
     if unknown.any():
         reading.left_out(
-            f"{unknown.sum():,} of {unknown.size:,} pixels of projections that are no numbers: they are filled from their neighbours"
+            f"{unknown.sum():,} of {unknown.size:,} pixels of projections that aren't numbers: they are filled from their neighbours"
         )
     return floats
 

@@ -55,5 +55,5 @@ def read(files: Files) -> Scan:
     """Return the scan of a data set of this use case."""
     name = files.label.partition("/")[2]
     if name not in READERS:
-        raise ValueError(f"{files.label} is no full-field scan; there are {', '.join(READERS)}")
+        raise ValueError(f"{files.label} isn't a full-field scan; there are {', '.join(READERS)}")
     return READERS[name](files)

@@ -242,7 +242,7 @@ class Ring(NamedTuple):
 
 
 class Zinger(NamedTuple):
-    """A pixel that something hit which was no photon of the beam."""
+    """A pixel that something hit which wasn't a photon of the beam."""
 
     frame: int  # in scan.nxs, darks and flats included
     row: int

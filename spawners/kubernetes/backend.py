@@ -105,7 +105,7 @@ class KubernetesBackend(Backend, KubernetesSettings):
         return self.unshown(launch.mounts)
 
     def prepare(self) -> None:
-        """Make sure that this machine knows a cluster; one that is away is no reason to wait."""
+        """Make sure that this machine knows a cluster; one that is away isn't a reason to wait."""
         from .client import configuration
 
         configuration()

@@ -44,7 +44,7 @@ class NotOursError(Exception):
 class PodSpawner(TellingSpawner, KubeSpawner):
     """What the stock spawner lacks: a home and an account a user, progress, early ends, reasons.
 
-    A cluster that doesn't answer is no end of a server: the hub keeps it, and says so.
+    A cluster that doesn't answer isn't the end of a server: the hub keeps it, and says so.
     """
 
     prefix = Unicode(help="See KubernetesBackend.prefix").tag(config=True)

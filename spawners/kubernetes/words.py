@@ -187,7 +187,7 @@ def waiting_text(said: str) -> str:
 
 
 def not_free(count: int, what: str) -> str:
-    """Return why some nodes were passed over, empty where the reason is no known one."""
+    """Return why some nodes were passed over, empty where the reason isn't a known one."""
     for pattern, words in NOT_FREE:
         if found := re.search(pattern, what):
             verbs = {"has": "has" if count == 1 else "have", "is_": "is" if count == 1 else "are"}

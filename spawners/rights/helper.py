@@ -166,7 +166,7 @@ def pass_on(hub: int) -> None:
             os.kill(hub, number)
 
     for number in ENDS:
-        # Under nohup a closed terminal is no reason to end.
+        # Under nohup a closed terminal isn't a reason to end.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, tell)
 

@@ -105,7 +105,7 @@ class Parts:
 def account_name(given: str, *, unknown: bool) -> str:
     """Return a name that may be asked about: a person's, or where that is told alike, nobody's."""
     if not ACCOUNT.fullmatch(given):
-        raise RefusedError(f"{given[:60]!r} is no name of an account")
+        raise RefusedError(f"{given[:60]!r} isn't the name of an account")
     try:
         return person(given)
     except AccountError as error:

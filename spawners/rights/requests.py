@@ -73,11 +73,11 @@ class Owned(Request):
     def check(self) -> None:
         """Refuse names that lead out of the homes or aren't one account's."""
         if not self.user or len(self.user) > USER_LONGEST or not self.user.isprintable():
-            raise RefusedError("that is no user's name")
+            raise RefusedError("that isn't a user's name")
         matching(self.slug, SLUG, "name of a home", SLUG_LONGEST)
         matching(self.short, SLUG, "end of an account's name", SHORT_LONGEST)
         if not 0 <= self.number < 10**9:
-            raise RefusedError(f"{self.number} is no user's number")
+            raise RefusedError(f"{self.number} isn't a user's number")
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Finish(Named):
     KIND: ClassVar[str] = "finish"
 
     def check(self) -> None:
-        """Refuse what is no server: its name becomes that of folders."""
+        """Refuse what isn't a server: its name becomes that of folders."""
         matching(self.name, SERVER, "server")
 
 
@@ -221,7 +221,7 @@ def parsed(message: Any, files: int) -> Request:
         It's none of these, or not of its form.
     """
     if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
-        raise RefusedError("a message is no request")
+        raise RefusedError("a message isn't a request")
     kind = KINDS.get(message["kind"])
     if kind is None:
         raise RefusedError(f"there is no request {message['kind'][:60]!r}")

@@ -54,7 +54,7 @@ def receive(at: socket.socket) -> tuple[Any, list[int]] | None:
         return json.loads(text), files
     except (ValueError, RecursionError):
         close(files)
-        raise WireError("a message is no JSON") from None
+        raise WireError("a message isn't JSON") from None
     except WireError:
         close(files)
         raise

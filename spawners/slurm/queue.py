@@ -202,7 +202,7 @@ async def fates(owners: Mapping[str, str]) -> dict[str, Job]:
             found = await run(*command, f"--format={ENDED_FORMAT}")
             known = those_over(ended_of(found), owners) | known
         except CommandError as error:
-            # A cluster without accounting is no reason to ask for ever.
+            # A cluster without accounting isn't a reason to ask for ever.
             LOG.info("sacct: %s", error)
     if failures and owners.keys() - known.keys():
         raise failures[0]

@@ -121,7 +121,7 @@ def refuse_unsafe(requests: Mapping[str, str], variables: Iterable[str]) -> None
             raise ScriptError(f"{name}: {value!r} can't stand in a batch script")
     for name in variables:
         if not VARIABLE.fullmatch(name):
-            raise ScriptError(f"{name!r} is no name of a variable")
+            raise ScriptError(f"{name!r} isn't the name of a variable")
 
 
 def template() -> Template:

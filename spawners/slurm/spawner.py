@@ -48,7 +48,7 @@ SAVE_S = 5
 class JobSpawner(TellingSpawner, SlurmSpawner):
     """What the stock spawner lacks: one question for all, a closed script, progress, reasons.
 
-    A controller that doesn't answer is no end of a server: the hub keeps it, and says so. A job
+    A controller that doesn't answer isn't the end of a server: the hub keeps it, and says so. A job
     that waits or begins outlives the hub as one that runs does.
     """
 

@@ -23,7 +23,7 @@ async def with_used(
     """Return QOS and associations with what is used of their hours.
 
     The controller is asked only about those whose hours are limited, and once. One that doesn't
-    tell, for `PrivateData`, is no obstacle: then nothing counts as used.
+    tell, for `PrivateData`, isn't an obstacle: then nothing counts as used.
     """
     chosen = {
         "accounts": {one.account for one in associations if one.limits.group_minutes},

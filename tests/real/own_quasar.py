@@ -106,7 +106,7 @@ def case_axes_that_are_no_wavenumbers_are_refused() -> None:
     assert "wavelength units = nanometers" in said(lambda: read(Path("map.hdr")))
     Path("gone.xyz").unlink(missing_ok=True)
     assert "no such file" in said(lambda: read(Path("gone.xyz")))
-    Path("bad.xyz").write_text("this is no map\n")
+    Path("bad.xyz").write_text("this isn't a map\n")
     assert "bad.xyz" in said(lambda: read(Path("bad.xyz")))
 
 

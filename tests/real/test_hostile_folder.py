@@ -33,7 +33,7 @@ def prepare(folder: Path, marks: Path) -> None:
     for name in PROGRAMS:
         (folder / name).write_text(SHELL.format(marks=marks, name=name))
         (folder / name).chmod(0o755)
-    (folder / "uv.toml").write_text("this is no setting")
+    (folder / "uv.toml").write_text("this isn't a setting")
     (folder / "pyproject.toml").write_text("[tool.uv]\nnor = 'this'\n")
     (folder / "pip.conf").write_text("[global]\nindex-url = http://127.0.0.1:9/\n")
     (folder / "bash_env").write_text(f"echo bash >> {marks}/bash_env\n")

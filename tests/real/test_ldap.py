@@ -319,7 +319,7 @@ def test_check_logs_in_and_tells_what_the_account_may(tmp_path, slapd):
     assert "pyfai: in the sizes small, medium, large" in said
     assert "to members of staff only, and you are not one of them" in said
     said = check(site, "--log-in", "lise", BEAMHUB_CHECK_PASSWORD=PASSWORD).output
-    assert "'lise' is let in, as the user 'lise', who is no administrator" in said
+    assert "'lise' is let in, as the user 'lise', who isn't an administrator" in said
     assert (
         "pyfai: in the sizes small, medium\n" in said
         and "pymca: in the sizes small, medium\n" in said

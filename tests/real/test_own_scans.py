@@ -66,7 +66,7 @@ back = read(angles=-half)
 assert np.array_equal(back.projections, stored[::-1]) and back.angles_deg[0] == -180
 unknown = read(angles=np.where(np.arange(91) % 30 == 7, np.nan, half))
 assert len(unknown.projections) == 88
-assert "3 of 91 projections, whose angle is no number" in str(unknown.reading)
+assert "3 of 91 projections, whose angle isn't a number" in str(unknown.reading)
 longer = read(angles=np.linspace(0, 270, 91))
 assert longer.angles_deg[-1] == 180 and "beyond half a turn" in str(longer.reading)
 
@@ -111,7 +111,7 @@ refused("an array of 2 axes", frames=frames[:, 0])
 refused("the stack seems to be in another order", frames=frames.swapaxes(0, 1))
 refused("no numbers at all", frames=frames[:0])
 other = np.where(np.arange(len(key)) == 40, 3, key)
-assert "no projection, flat or dark: 1" in str(read(key=other, angles=np.delete(half, 24)).reading)
+assert "a projection, flat or dark: 1" in str(read(key=other, angles=np.delete(half, 24)).reading)
 
 # What nobody wrote, pixels that see nothing, pixels that see too much.
 def cut(file, entry):

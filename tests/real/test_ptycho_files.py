@@ -116,7 +116,7 @@ says("120 frames, but 119 translations", lambda: load(put(where, moved[1:])))
 says("not (positions, 3)", lambda: load(put(where, moved.T)))
 says("Positions must be in metres", lambda: load(put(where, moved * 1e6)))
 says("Positions must be in metres", lambda: load(put(where, moved * 1e-3)))
-says("are no numbers", lambda: load(put(where, np.where(moved > 1e-6, np.nan, moved))))
+says("aren't numbers", lambda: load(put(where, np.where(moved > 1e-6, np.nan, moved))))
 says("known are km, m, cm, mm", lambda: load(put(where, moved, units="steps")))
 told = load(put(where, moved * 1e6, units="um"))
 assert np.abs(told.positions_m - scan.positions_m).max() < 1e-15
@@ -141,7 +141,7 @@ says("leaves no pixel", lambda: load(put("instrument_1/detector_1/mask", np.full
 signal = put("instrument_1/detector_1/mask", np.full((64, 64), 0x1000))
 assert load(signal).good.all()  # "has signal" speaks for a pixel
 shelf.outputs["cxi"](Path("result.cxi"), scan, State(sample, probe[None], at))
-says("that is no stack of frames", lambda: read(Path("result.cxi")))
+says("that isn't a stack of frames", lambda: read(Path("result.cxi")))
 says("there is no file", lambda: read(Path("nothing.cxi")))
 Path("words.txt").write_text("no data")
 says("no reader knows words.txt", lambda: read(Path("words.txt")))

@@ -28,7 +28,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Installed:
-    """An environment of its own, somewhere that is no checkout.
+    """An environment of its own, somewhere that isn't a checkout.
 
     Parameters
     ----------

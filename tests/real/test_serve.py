@@ -240,7 +240,7 @@ def test_a_folder_of_somebody_elses_is_left_alone(tmp_path: Path) -> None:
         timeout=PATIENCE_S,
     )
     assert done.returncode == 1
-    assert "is no portal's state folder" in done.stderr
+    assert "isn't a portal's state folder" in done.stderr
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
 
 

@@ -123,7 +123,7 @@ def read_ordinary(path: Path, most_bytes: int) -> bytes:
     Raises
     ------
     OSError
-        It can't be read, is no ordinary file, or is too large.
+        It can't be read, isn't an ordinary file, or is too large.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
@@ -196,7 +196,7 @@ def remove_tree(name: str, folder: int, depth: int = 0) -> None:
         inner = os.open(name, FOLDER, dir_fd=folder)
     except PermissionError:
         raise
-    except OSError:  # a file, a link, or whatever else is no folder
+    except OSError:  # a file, a link, or whatever else isn't a folder
         os.unlink(name, dir_fd=folder)
         return
     try:

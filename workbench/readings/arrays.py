@@ -78,7 +78,7 @@ def unusable(values: NDArray, reading: Reading, what: str, *, negative: bool = T
     what : str
         What the pixels are, in the plural: ``pixels``, ``channels``.
     negative : bool
-        Whether negative numbers are no measurement; after a dark frame was subtracted they are.
+        Whether negative numbers aren't a measurement; after a dark frame was subtracted they are.
     """
     bad = np.zeros(values.shape, bool)
     for why, pixels in invalid(values).items():

@@ -79,7 +79,7 @@ def plausible(
     Raises
     ------
     ReadingError
-        It lies outside, or is no finite number.
+        It lies outside, or isn't a finite number.
     """
     if not (math.isfinite(value) and least <= value <= most):
         expected = f"{least:g} to {most:g} {unit}".strip()

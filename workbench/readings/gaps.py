@@ -11,4 +11,4 @@ MARKS: Mapping[str, Mapping[int, str]] = {
     "int16": {2**15 - 1: "saturated pixel"},
     "uint8": {2**8 - 1: "gap, bad or saturated pixel"},
 }
-"""By NumPy's name of the type. A negative number, and NaN, is no count in any type."""
+"""By NumPy's name of the type. A negative number, and NaN, isn't a count in any type."""

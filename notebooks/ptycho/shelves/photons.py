@@ -24,7 +24,7 @@ class Fit:
     ----------
     over_photons : float
         The squared distance of amplitudes over what photon noise leaves: 1 for the truth. Far less
-        can't be, unless what is fitted are no photons.
+        can't be, unless what is fitted aren't photons.
     over_mean : float
         The same over that of the mean pattern, which knows nothing of the sample.
     unexplained : float

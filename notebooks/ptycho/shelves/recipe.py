@@ -111,14 +111,14 @@ class Recipe(BaseModel):
         Raises
         ------
         ValueError
-            The text is no YAML, or the recipe makes no sense.
+            The text isn't YAML, or the recipe makes no sense.
         """
         try:
             parts = yaml.safe_load(text)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"line {mark.line + 1}" if mark else "the text"
-            raise ValueError(f"the recipe is no YAML: {where} can't be read") from None
+            raise ValueError(f"the recipe isn't YAML: {where} can't be read") from None
         if not isinstance(parts, dict):
             raise ValueError("a recipe consists of lines such as 'engines:', see its how-to")
         return cls(**{str(name): value for name, value in parts.items()})

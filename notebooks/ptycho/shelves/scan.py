@@ -74,7 +74,7 @@ class Scan:
                 "and one column coordinate is needed for each frame"
             )
         if not np.isfinite(self.positions_m).all():
-            raise ScanError("some positions are no numbers: leave those frames out, or mend them")
+            raise ScanError("some positions aren't numbers: leave those frames out, or mend them")
         if not self.good.any():
             raise ScanError("the mask leaves no pixel: does 0 mean a bad one in it?")
 

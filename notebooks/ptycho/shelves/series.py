@@ -98,7 +98,7 @@ def reconstruct(
     ValueError
         The scan can't be reconstructed as it is, or a GPU is wanted and there is none.
     FloatingPointError
-        An engine diverged: what it has are no numbers any more.
+        An engine diverged: what it has aren't numbers any more.
     MemoryError
         The GPU or the machine has too little memory.
     """

@@ -15,7 +15,7 @@ ENDS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16, 20, 24))  # where detec
 LEAST_AT_END = 5  # pixels at such a number; fewer may be chance
 FEW_PIXELS, MOST_PIXELS = 0.01, 0.2  # shares of a frame that are given up for all frames
 MOST_FRAMES = 0.25  # share of the frames that is given up
-NOISE = 8  # times the usual negative number: more is no noise
+NOISE = 8  # times the usual negative number: more isn't noise
 
 
 def trusted(scan: Scan) -> Scan:
@@ -69,7 +69,7 @@ def at_the_end(frames: np.ndarray, bad: np.ndarray) -> np.ndarray:
 def without_negatives(
     frames: np.ndarray, bad: np.ndarray, reading: Reading
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return frames without negative numbers, and the pixels where these are no noise.
+    """Return frames without negative numbers, and the pixels where these aren't noise.
 
     A pixel with the same negative number in most frames is a gap; one far below the others' noise
     holds no count either. The rest is what a subtracted dark leaves.
@@ -82,7 +82,7 @@ def without_negatives(
     rest = frames[negative & ~mark]
     limit = -NOISE * np.median(-rest) if rest.size else 0.0
     far = negative & (mark | ((frames < limit) & (frames < -NOISE)))
-    note(reading, "a negative number that is no noise", far)
+    note(reading, "a negative number that isn't noise", far)
     small = negative & ~far
     if small.any():
         lifted = -frames[small].sum() / max(1, (~bad).sum())

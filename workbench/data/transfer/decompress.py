@@ -99,7 +99,7 @@ def inflate(chunks: Iterable[bytes], kind: str, unpacking: Unpacking) -> Iterato
             while data or not (current.needs_input or current.eof):
                 if current.eof:
                     data = bytes(data).lstrip(b"\0")
-                    # What doesn't begin as another member does is no part of the stream, as gzip
+                    # What doesn't begin as another member does isn't part of the stream, as gzip
                     # and its like see it.
                     over = over or not (data.startswith(mark) or mark.startswith(data))
                     if over or not data:

@@ -398,7 +398,7 @@ def unpack_zip(contents: Contents, unpacking: Unpacking) -> None:
                 with archive.open(member) as stream:
                     contents.unpack(target, iter(partial(stream.read, BLOCK), b""))
     except ZIP_PROBLEMS as problem:
-        raise WrongContents(f"{name} is no zip archive that can be read: {problem}.") from None
+        raise WrongContents(f"{name} isn't a zip archive that can be read: {problem}.") from None
 
 
 def zip_members(

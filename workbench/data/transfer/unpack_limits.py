@@ -63,7 +63,7 @@ class Unpacking:
     def safe(self, name: str) -> str:
         """Return a name as it is below the folder of the data, empty for that folder itself.
 
-        Backslashes are slashes, as Windows writes them. Bytes that are no UTF-8 are Latin-1.
+        Backslashes are slashes, as Windows writes them. Bytes that aren't UTF-8 are Latin-1.
         """
         text = readable(name)
         path = PurePosixPath(text.replace("\\", "/"))
@@ -118,7 +118,7 @@ class Unpacking:
 
 
 def readable(name: str) -> str:
-    """Return a name whose bytes are no UTF-8 as the Latin-1 that they once were."""
+    """Return a name whose bytes aren't UTF-8 as the Latin-1 that they once were."""
     try:
         name.encode()
     except UnicodeEncodeError:

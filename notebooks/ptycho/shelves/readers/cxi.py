@@ -122,7 +122,7 @@ def frames_of(entry: h5py.Group, reading: Reading) -> np.ndarray:
         raise ScanError(f"its entry_1 holds no frames: neither {' nor '.join(FRAMES)}")
     if entry[place].ndim != 3:
         raise ScanError(
-            f"{entry[place].name} has the shape {entry[place].shape}: that is no stack of frames, "
+            f"{entry[place].name} has the shape {entry[place].shape}: that isn't a stack of frames, "
             "(positions, rows, columns), such as a scan has"
         )
     if entry[place].dtype.kind == "c":

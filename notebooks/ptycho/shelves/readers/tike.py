@@ -12,7 +12,7 @@ from ..shelf import Positive, readers
 def tike(path: Path, object_pixel_m: Positive = 1e-8) -> Scan:
     """Frames and probe; the file counts in pixels, which are taken as 10 nm unless told."""
     if Path(path).suffix != ".npz":
-        raise ValueError("it is no NumPy archive (.npz)")
+        raise ValueError("it isn't a NumPy archive (.npz)")
     with np.load(path) as file:
         frames = np.asarray(file["data"][0], np.float32)
         positions = np.asarray(file["scan"][0], float)
