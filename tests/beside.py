@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from pathlib import Path
 from types import FrameType
 
 GROUPS = {
@@ -76,7 +75,6 @@ def main() -> int:
     """Run all groups, then what failed by itself, and return 0 if all passed in the end."""
     signal.signal(signal.SIGTERM, end)
     with tempfile.TemporaryDirectory(prefix="beamhub-test-", ignore_cleanup_errors=True) as shared:
-        Path(shared).chmod(0o755)
         os.environ["BEAMHUB_TEST_ENVIRONMENTS"] = shared
         statuses = run_all({name: start(name) for name in GROUPS})
         for name in [name for name, status in statuses.items() if status == FAILED]:

@@ -288,7 +288,7 @@ def test_each_user_has_one_and_old_ones_go(shelf):
 
 def test_what_is_refused_leaves_nothing_and_keeps_what_was_there(shelf):
     token = put(shelf, good())
-    with pytest.raises(CrateError, match="an archive of a notebook"):
+    with pytest.raises(CrateError, match="isn't an archive of a notebook"):
         put(shelf, b"hello")
     assert shelf.get(1, token)
     assert len(list(shelf.folder.iterdir())) == 1

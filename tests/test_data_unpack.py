@@ -524,13 +524,13 @@ HOSTILE_ZIPS = {
     "bzip2": (zip_with("evil", method=zipfile.ZIP_BZIP2), "compressed in an unusual way"),
     "lzma": (zip_with("evil", method=zipfile.ZIP_LZMA), "compressed in an unusual way"),
     "unknown-method": (central(10, 99, "<H"), "compressed in an unusual way"),
-    "other-name": (zip_with("evil").replace(b"evil", b"live", 1), "a zip archive"),
-    "other-sum": (central(16, 1), "a zip archive that can be read: Bad CRC-32"),
-    "smaller": (central(24, 7), "a zip archive that can be read"),
-    "larger-packed": (central(20, 1 << 30), "a zip archive that can be read"),
-    "elsewhere": (central(42, 3), "a zip archive that can be read"),
-    "overlapping": (central(42, 0), "a zip archive that can be read"),
-    "behind": (central(42, 1 << 30), "a zip archive that can be read"),
+    "other-name": (zip_with("evil").replace(b"evil", b"live", 1), "isn't a zip archive"),
+    "other-sum": (central(16, 1), "isn't a zip archive that can be read: Bad CRC-32"),
+    "smaller": (central(24, 7), "isn't a zip archive that can be read"),
+    "larger-packed": (central(20, 1 << 30), "isn't a zip archive that can be read"),
+    "elsewhere": (central(42, 3), "isn't a zip archive that can be read"),
+    "overlapping": (central(42, 0), "isn't a zip archive that can be read"),
+    "behind": (central(42, 1 << 30), "isn't a zip archive that can be read"),
 }
 
 

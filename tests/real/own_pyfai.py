@@ -48,8 +48,8 @@ def image(crystal=CEO2):
     return counts
 
 
-class PoniFiles(Files):
-    """Tests with a geometry file too."""
+class Images(Files):
+    """What is wrong with an image or its geometry turns a check red; the right one passes."""
 
     def poni(self, text=None, **changes):
         path = self.folder / "own.poni"
@@ -61,10 +61,6 @@ class PoniFiles(Files):
         path = self.folder / name
         fabio.edfimage.EdfImage(data=values, header=header).write(str(path))
         return path
-
-
-class Images(PoniFiles):
-    """What is wrong with an image or its geometry turns a check red; the right one passes."""
 
     def judged(self, counts, *, marks=None, mask=None, a_start=5.4115, **changes):
         integrator = own_images.read_geometry(self.poni(**changes), self.reading)
@@ -177,7 +173,7 @@ class Images(PoniFiles):
             own_images.named_detector("Pilatus1N")
 
 
-class SmallAngles(PoniFiles):
+class SmallAngles(Files):
     def header(self, transmission, photons="1e13", unit=None):
         header = {"Photons": photons, "Transmission": transmission}
         return own_images.read_header("sample.edf", header, self.reading, unit=unit)
@@ -233,7 +229,7 @@ class SmallAngles(PoniFiles):
         )
 
 
-class Stacks(PoniFiles):
+class Stacks(Files):
     def write(self, **parts):
         path = self.folder / "stack.h5"
         with h5py.File(path, "w") as file:

@@ -111,7 +111,8 @@ refused("an array of 2 axes", frames=frames[:, 0])
 refused("the stack seems to be in another order", frames=frames.swapaxes(0, 1))
 refused("no numbers at all", frames=frames[:0])
 other = np.where(np.arange(len(key)) == 40, 3, key)
-assert "a projection, flat or dark: 1" in str(read(key=other, angles=np.delete(half, 24)).reading)
+told = str(read(key=other, angles=np.delete(half, 24)).reading)
+assert "isn't a projection, flat or dark: 1" in told
 
 # What nobody wrote, pixels that see nothing, pixels that see too much.
 def cut(file, entry):

@@ -410,7 +410,7 @@ def test_the_pages_are_accessible_and_fit(
     looks_right(page, "reproduce")
     page.get_by_label("Archive, up to").set_input_files(tmp_path / "bad.zip")
     page.get_by_role("button", name="Show what it holds").click()
-    expect(page.get_by_role("alert")).to_contain_text("an archive of a notebook")
+    expect(page.get_by_role("alert")).to_contain_text("isn't an archive of a notebook")
     looks_right(page, "reproduce-refused")
     page.get_by_label("Archive, up to").set_input_files(tmp_path / "good.crate.zip")
     page.get_by_role("button", name="Show what it holds").click()
