@@ -76,7 +76,8 @@ def files_of_hub(deployment: Deployment) -> Iterator[Path]:
             yield Path(spec.origin)
     for use_case in deployment.use_cases.values():
         yield from (path for path in use_case.folder.rglob("*") if path.is_file())
-    yield from (path for path in paths_in(deployment.site) if not path.is_dir())
+    paths = paths_in(deployment.site)
+    yield from (path for path in paths if path.is_file() or not path.exists())
 
 
 def is_readable(file: Path) -> bool:
@@ -84,13 +85,7 @@ def is_readable(file: Path) -> bool:
 
     Of a file that is made later, as announcements are, whether they will be able to come to it.
     """
-    return all(map(readable if file.exists() else passable, (file, file.resolve())))
-
-
-def passable(file: Path) -> bool:
-    """Return whether every account can pass those folders above a file that are there."""
-    folder = next(folder for folder in file.parents if folder.exists())
-    return readable_by_others(folder / file.name)
+    return all(map(readable if file.exists() else readable_by_others, (file, file.resolve())))
 
 
 def paths_in(site: SiteProfile) -> Iterator[Path]:

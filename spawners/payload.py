@@ -76,5 +76,5 @@ def copy_for_all(source: Path, files: list[Path], target: Path) -> None:
 
 
 def readable_by_others(path: Path) -> bool:
-    """Return whether every account may pass the folders above `path`."""
-    return all(folder.stat().st_mode & 0o001 for folder in path.parents)
+    """Return whether every account may pass the folders above `path`, those that are there."""
+    return all(folder.stat().st_mode & 0o001 for folder in path.parents if folder.exists())
