@@ -61,16 +61,26 @@ def changeable(folders: Iterable[Path]) -> Iterator[Path]:
 
 
 def changeable_in(folder: Path) -> Iterator[Path]:
-    """Yield what others can change inside of a folder; links count by what they lead to."""
+    """Yield what others can change inside of a folder; links count by what they lead to.
+
+    What goes meanwhile is left out: an environment may be in the making, by `beamhub run` for one.
+    """
     try:
         entries = list(os.scandir(folder))
-    except NotADirectoryError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
-        if entry.is_symlink():
-            if changed_by_others(Path(entry.path)):
-                yield Path(entry.path)
-        elif entry.name != UV_LOCK and not own(entry.stat(follow_symlinks=False)):
+        if is_changeable(entry):
             yield Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
             yield from changeable_in(Path(entry.path))
+
+
+def is_changeable(entry: os.DirEntry[str]) -> bool:
+    """Return whether others can change what a folder holds; not what is gone by now."""
+    if entry.is_symlink():
+        return changed_by_others(Path(entry.path))
+    try:
+        return entry.name != UV_LOCK and not own(entry.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False

@@ -198,6 +198,19 @@ def test_roots_code_is_not_to_be_others(tmp_path):
     assert list(own_code.changeable([module.parent])) == [module]
 
 
+def test_what_goes_while_code_is_looked_at_is_left_out(tmp_path):
+    both = {tmp_path / "one", tmp_path / "other"}
+    for folder in both:
+        folder.mkdir()
+        folder.chmod(0o777)
+    found = own_code.changeable_in(tmp_path)
+    first = next(found)
+    for folder in both:
+        folder.rmdir()
+    assert first in both
+    assert list(found) == []
+
+
 PARENT = """
 import asyncio, subprocess, sys
 from spawners import child_processes, environments
