@@ -24,9 +24,9 @@ setenv VIRTUAL_ENV {environment}
 
 
 @pytest.fixture(scope="module")
-def modules(cluster: Cluster, state_folder: Callable[[], Path]) -> Path:
+def modules(cluster: Cluster) -> Path:
     """A module of pyFAI's software as a site offers it, and one without the workbench."""
-    environment = cluster.make_software(state_folder())
+    environment = cluster.make_software()
     folder = cluster.folder / "modules/beamhub"
     (folder / "pyfai").mkdir(parents=True)
     (folder / "pymca").mkdir()

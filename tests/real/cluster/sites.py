@@ -98,7 +98,7 @@ class Sites(Jobs):
         """
         self.shared.mkdir(exist_ok=True)
         if software:
-            self.make_software(state)
+            self.make_software()
         for path in (state, *state.rglob("*")):
             if not path.is_symlink():
                 shutil.chown(path, HUB, HUB)
@@ -109,15 +109,15 @@ class Sites(Jobs):
         site = str(profile or self.profile())
         return RunningPortal(state, site, port=port, prefix=prefix, environment=environment)
 
-    def make_software(self, state: Path) -> Path:
+    def make_software(self) -> Path:
         """Return the environment of pyFAI, made ahead with what this machine has fetched before."""
         self.shared.mkdir(exist_ok=True)
         made = self.shared / "environments"
         if not made.exists():
-            cache = os.environ.get("BEAMHUB_CACHE")
-            kept = Path(cache) if cache else state
-            (kept / "environments").mkdir(parents=True, exist_ok=True)
-            made.symlink_to((kept / "environments").resolve())
+            # The hub's account gets it: the state folders' environments are to stay root's.
+            kept = Path(os.environ.get("BEAMHUB_CACHE", self.folder)) / "environments"
+            kept.mkdir(parents=True, exist_ok=True)
+            made.symlink_to(kept.resolve())
         recipe = Recipe(NOTEBOOKS / "pyfai/requirements.txt", CONSTRAINTS, ROOT / "workbench")
         # Scripts name their environment: by the path that stays.
         environment = asyncio.run(ensure(made.resolve(), recipe, lambda *_: None))
