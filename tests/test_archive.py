@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from hub.usecases import NOTEBOOKS
 from workbench import Checks, cite, data, record, used
 from workbench.__main__ import app
-from workbench.archive import ArchiveError, archive, own_notebook
+from workbench.archiving import ArchiveError, archive, own_notebook
 from workbench.manifest import load_manifest
 from workbench.record import MIME, Archived, Record
 
@@ -245,7 +245,7 @@ def test_what_is_no_notebook_is_refused(home, text):
 def test_a_missing_and_a_huge_notebook_are_refused(home, monkeypatch):
     with pytest.raises(ArchiveError, match="can't be read"):
         archive(home / "gone.ipynb")
-    monkeypatch.setattr(sys.modules["workbench.archive"], "LARGEST", 10)
+    monkeypatch.setattr(sys.modules["workbench.archiving"], "LARGEST", 10)
     with pytest.raises(ArchiveError, match="clear its largest outputs"):
         archive(run_it(home))
 

@@ -388,7 +388,7 @@ async def taken_over(state: Path) -> dict:
 
 
 def test_what_the_workbench_packs_is_what_the_portal_reads():
-    from workbench.archive import pack
+    from workbench.archiving import pack
     from workbench.record import Archived
 
     told = Archived.model_validate(about())

@@ -1,10 +1,14 @@
-"""The beginning of a server: what becomes of its PATH."""
+"""The beginning of a server: what it imports, and what becomes of its PATH."""
 
 import json
 import os
+import subprocess
+import sys
+from pkgutil import iter_modules
 
 import pytest
 
+import workbench
 from workbench.start import LAB_EXTENSIONS, name_account, with_programs
 
 
@@ -15,6 +19,32 @@ from workbench.start import LAB_EXTENSIONS, name_account, with_programs
 def test_opened_programs_come_last_on_the_path(monkeypatch, opened, path):
     monkeypatch.setenv("BEAMHUB_PATHS", opened)
     assert with_programs("/venv/bin:/bin") == path
+
+
+def test_a_start_imports_nothing_that_is_installed():
+    program = (
+        "import sys; before = set(sys.modules); import workbench.start\n"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*new - sys.stdlib_module_names)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["workbench"]
+
+
+def test_names_that_come_late_are_what_they_are_whatever_was_imported_before():
+    # Importing a module sets its name in the package.
+    assert not {module.name for module in iter_modules(workbench.__path__)} & set(workbench.MODULES)
+    kinds = {name: type(getattr(workbench, name)).__name__ for name in workbench.__all__}
+    functions = dict.fromkeys(["archive", "cite", "here", "reset"], "function")
+    assert kinds == {"Checks": "type", "data": "module", **functions}
+    assert set(workbench.__all__) <= set(dir(workbench))
+
+
+def test_no_other_name_is_there():
+    with pytest.raises(ImportError, match="cannot import name 'cited'"):
+        from workbench import cited  # noqa: F401
 
 
 def test_jupyterlab_finds_the_extension_by_its_description():

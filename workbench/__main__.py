@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .archive import ArchiveError
-from .archive import archive as pack
+from .archiving import ArchiveError
+from .archiving import archive as pack
 from .data.command import app as data
 
 app = typer.Typer(

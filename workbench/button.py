@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .archive import ArchiveError, archive
+from .archiving import ArchiveError, archive
 from .checks import RESULTS_VARIABLE
 from .here import setting
 

@@ -14,7 +14,7 @@ from lab import run_all
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from portals import LOOKS, RunningPortal, log_in, shot, violations, xsrf
 
-from workbench.archive import pack
+from workbench.archiving import pack
 from workbench.hashing import sha256_of_bytes
 from workbench.record import Archived
 
