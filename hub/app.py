@@ -102,6 +102,7 @@ class Portal(JupyterHub):
 
     async def cleanup(self) -> None:
         """End the servers, side by side, before the proxy ends: open pages are saved through it."""
+        await self.tornado_settings["turns"].close()
         if self.cleanup_servers:
             await self.end_servers()
         await super().cleanup()

@@ -17,7 +17,6 @@ from spawners.rights import asking
 from spawners.rights.asking import has_roots_rights
 from spawners.server_socket import socket_url
 
-from .audit import note_start
 from .codes import NAME_PATTERN
 from .crates import Shelf
 from .culling import API_URL
@@ -36,6 +35,7 @@ from .site import Apart, Serving, SiteProfile
 from .sockets import hub_url, sockets_of
 from .state import crypt_key_of, identity_of
 from .timing import StartTimes
+from .turns import Turns, before_start
 from .usecases import CONSTRAINTS
 
 CRATES = "reproduce"
@@ -160,6 +160,7 @@ def configure_pages(c: Config, deployment: Deployment) -> None:
         "beamhub": deployment,
         "cookie_options": cookie_options(deployment.site.serving),
         "start_times": times,
+        "turns": Turns(deployment.site.starts_at_once, times),
         "entrance": Entrance(deployment.state),
         "crates": Shelf(deployment.state / CRATES),
         "slow_spawn_timeout": 1,
@@ -248,7 +249,9 @@ def configure_spawner(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.spawner_class = backend.spawner_class
     c.JupyterHub.allow_named_servers = True
     c.Spawner.apply_user_options = launcher(deployment)
-    c.Spawner.pre_spawn_hook = note_start
+    c.Spawner.pre_spawn_hook = before_start
+    # Who comes when many start waits for a turn; JupyterHub would send them away.
+    c.JupyterHub.concurrent_spawn_limit = 0
     c.Spawner.post_stop_hook = close_way
     c.Spawner.http_timeout = 120
     c.TellingSpawner.state_folder = str(deployment.state)

@@ -188,12 +188,18 @@ class Size(Resources):
 
 
 class Limits(Declared):
-    """What one user may have at the same time."""
+    """What one user may have at the same time, and all of them together."""
 
     servers: PositiveInt = 5
     cores: PositiveFloat | None = Field(None, description="Over all servers; None for no limit")
     memory_gib: PositiveFloat | None = Field(
         None, description="Over all servers; None for no limit"
+    )
+    starts_max: PositiveInt | None = Field(
+        None,
+        description="So many servers, of all users, start at the same time; others wait for their "
+        "turn. None: one more than the hub's machine has cores where servers run on that machine, "
+        "as many as are asked for elsewhere",
     )
     idle_h: PositiveFloat = Field(4, description="A server that nobody uses is stopped after this")
     busy_h: NonNegativeFloat = Field(
@@ -339,6 +345,11 @@ class SiteProfile(Declared):
     template: list[str] = Field(
         [], description="What an administrator has still to fill in; while there is any, no start"
     )
+
+    @property
+    def starts_at_once(self) -> int | None:
+        """How many servers start at the same time, None for as many as are asked for."""
+        return self.limits.starts_max or self.backend.starts_at_once
 
     def offers(self, use_case: str) -> bool:
         """Return whether the site shows the use case of that name to its users."""

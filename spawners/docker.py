@@ -31,6 +31,7 @@ class DockerBackend(Backend):
 
     spawner_class: ClassVar[str] = "spawners.container.ContainerSpawner"
     title: ClassVar[str] = "Docker containers on one machine"
+    shares_cores: ClassVar[bool] = True
     fills_cache: ClassVar[bool] = False
     sees_mounts_only: ClassVar[bool] = True
     kind: Literal["docker"]

@@ -1,5 +1,6 @@
 """What every backend receives: one launch, already checked against the site's limits."""
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
@@ -199,6 +200,8 @@ class Backend(Declared, ABC):
     """Whether servers go on when the portal ends."""
     on_this_machine: ClassVar[bool] = False
     """Whether servers are processes beside the hub, so that they and it need no port to meet."""
+    shares_cores: ClassVar[bool] = False
+    """Whether servers run on the hub's machine, so that too many starts at once slow down all."""
     has_helper: ClassVar[bool] = False
     """Whether the hub of a portal that root starts has no rights itself, see `spawners.rights`."""
     fills_cache: ClassVar[bool] = True
@@ -225,6 +228,12 @@ class Backend(Declared, ABC):
     def image_folder(self) -> Path | None:
         """Where image files of the use cases lie, None where servers need none."""
         return None
+
+    @property
+    def starts_at_once(self) -> int | None:
+        """How many servers start at the same time, if the site says nothing; None for no limit."""
+        # One more than there are cores: a start waits for the disk too.
+        return len(os.sched_getaffinity(0)) + 1 if self.shares_cores else None
 
     def data_folder(self, state: Path) -> Path | None:
         """Return where servers share what they fetch, if the site names no folder for that.

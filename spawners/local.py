@@ -23,6 +23,7 @@ class LocalBackend(Backend):
     title: ClassVar[str] = "Processes on one machine"
     outlives_hub: ClassVar[bool] = False
     on_this_machine: ClassVar[bool] = True
+    shares_cores: ClassVar[bool] = True
     has_helper: ClassVar[bool] = True
     kind: Literal["local"]
     accounts: Literal["portal", "system"] = Field(

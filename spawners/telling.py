@@ -51,7 +51,8 @@ class TellingSpawner(LoggingConfigurable):
 
     def begin_telling(self) -> None:
         """Forget what was told of the server's last life."""
-        self._events.clear()
+        # Another list: who has seen the whole of this one looks at that from its beginning.
+        self._events = []
         self.ends_at = None
         self.ending = self.notice = self.silence = ""
 
@@ -68,6 +69,11 @@ class TellingSpawner(LoggingConfigurable):
             self._events.append(event)
             self._event_added.set()
 
+    def tell_place(self, message: str) -> None:
+        """Tell where a start is in the queue, instead of what was told of that before."""
+        self._events = []
+        self.report(0, message)
+
     @property
     def step(self) -> dict[str, Any]:
         """What was told last, for pages without a script; empty before the first."""
@@ -75,12 +81,14 @@ class TellingSpawner(LoggingConfigurable):
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield every step told so far, then each as it comes."""
-        seen = 0
+        told, seen = self._events, 0
         while True:
             self._event_added.clear()
-            for event in self._events[seen:]:
+            if told is not self._events:
+                told, seen = self._events, 0
+            for event in told[seen:]:
                 yield event
-            seen = len(self._events)
+                seen += 1
             await self._event_added.wait()
 
     def get_state(self) -> dict[str, Any]:

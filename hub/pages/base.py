@@ -1,5 +1,6 @@
 """What all pages share."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class AboutAServer(StrictPolicy):
             "stopping_url": url_path_join(self.hub.base_url, "stop", url_escape_path(server)),
             "own_server": user is self.current_user,
             "elapsed_seconds": elapsed(names.get("spawner")),
+            "has_waited": hasattr(names.get("spawner"), "waited_s"),
             "usual_seconds": self.settings["start_times"].usual(server),
         }
         return super().render_template(name, **names)  # type: ignore[misc]
@@ -74,8 +76,13 @@ class AboutAServer(StrictPolicy):
 
 def elapsed(spawner: Any) -> int:
     """Return for how many seconds a server has been starting."""
-    started = spawner.orm_spawner.started if spawner else None
-    return round((utcnow(with_tz=False) - started).total_seconds()) if started else 0
+    started: datetime | None = spawner.orm_spawner.started if spawner else None
+    if not started:
+        return 0
+    # After a wait for its turn a start counts from there.
+    waited_s: float = getattr(spawner, "waited_s", 0.0)
+    age: timedelta = utcnow(with_tz=False) - started
+    return round(age.total_seconds() + waited_s)
 
 
 def ending_of(user: Any, server: str) -> str:
