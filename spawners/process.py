@@ -424,7 +424,8 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
 
     async def poll(self) -> int | None:
         """Return None while the server's own process runs, its exit status otherwise."""
-        if self.proc is None and self.pid and created(self.pid) != self._pid_created:
+        begun = self.proc is not None or bool(self.pid)
+        if not begun or (self.proc is None and created(self.pid) != self._pid_created):
             self.clear_state()
             return 0
         status = cast(int | None, await super().poll())

@@ -284,6 +284,12 @@ def test_another_process_with_the_number_of_an_old_server_is_not_it(spawner):
     assert spawner.pid == 0
 
 
+def test_a_server_that_never_began_ends_for_the_reason_kept_with_it(spawner):
+    spawner.load_state({"ending": "It was not its turn."})
+    assert asyncio.run(spawner.poll()) == 0
+    assert spawner.ending == "It was not its turn."
+
+
 def test_a_process_that_ended_was_never_created():
     ended = subprocess.Popen(["true"])
     deadline = time.monotonic() + 60

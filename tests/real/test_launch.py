@@ -1,12 +1,8 @@
 """Starting, refusing, failing, stopping: by form, link and REST."""
 
-import os
-import re
 import subprocess
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -218,37 +214,3 @@ def test_only_its_user_is_told_of_a_servers_time(
     assert mallory.get("/hub/lifetime/pyfai").json() == {"state": "ended", "why": ""}
     assert mallory.get("/hub/lifetime/evil").status_code == 404
     assert httpx.get(f"{portal.url}/hub/lifetime/pyfai").status_code == 403
-
-
-def test_a_class_that_starts_at_once_waits_in_order_and_all_get_there(
-    portal: RunningPortal,
-) -> None:
-    names = [f"pupil{number}" for number in range(len(os.sched_getaffinity(0)) + 3)]
-    clients = {name: portal.login(name) for name in names}
-    told: list[str] = []
-    there = threading.Event()
-
-    def watch(name: str) -> None:
-        """Look at the page of a start, as its user's browser does, from before it begins."""
-        with portal.client(clients[name].cookies) as mine:
-            while not there.wait(0.05):
-                page = mine.get(f"/hub/spawn-pending/{name}/pyfai")
-                if found := re.search(r'id="message"[^>]*>([^<]*)', page.text):
-                    told.append(found[1])
-
-    def start(name: str) -> None:
-        portal.start_server(clients[name], "pyfai", size="small")
-
-    with ThreadPoolExecutor(2 * len(names)) as doing:
-        watching = [doing.submit(watch, name) for name in names]
-        try:
-            for begun in [doing.submit(start, name) for name in names]:
-                begun.result()
-        finally:
-            there.set()
-        for looked in watching:
-            looked.result()
-    assert any("start before yours" in text or "Yours starts next" in text for text in told), told
-    for name in names:
-        assert "/user/" in clients[name].get("/hub/open/pyfai").url.path
-        portal.stop_server(clients[name], "pyfai")
