@@ -28,6 +28,8 @@ class Entry:
         Those that it may use.
     memory_bytes : int
         What each of its processes may allocate; 0 for no limit.
+    umask : int
+        What others don't get of the files that it makes.
     """
 
     account: Account
@@ -35,6 +37,7 @@ class Entry:
     walls: Walls
     cores: Sequence[int]
     memory_bytes: int
+    umask: int
 
     def __call__(self) -> None:
         """Do it to this process."""
@@ -46,7 +49,7 @@ class Entry:
             os.setgid(self.account.gid)
             os.setgroups(self.groups)
             os.setuid(self.account.uid)
-        os.umask(0o077)
+        os.umask(self.umask)
         # A home that can't be entered is said by the server itself, in words.
         with suppress(OSError):
             os.chdir(self.account.home)

@@ -6,14 +6,19 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from .launch import Backend, BackendError, Free, Launch, PortalContext
 from .payload import readable_by_others
 from .rights import asking
 from .state_folders import DATA
+
+
+def octal(value: object) -> object:
+    """Return a umask's digits: YAML reads 027 as the number 23."""
+    return f"{value:03o}" if isinstance(value, int) else value
 
 
 class LocalBackend(Backend):
@@ -34,6 +39,13 @@ class LocalBackend(Backend):
             "'system': each user's own account of this machine, of the same name (needs root)"
         ),
     )
+    umask: Annotated[Literal["077", "027", "007"], BeforeValidator(octal)] = Field(
+        "077",
+        description=(
+            "What others don't get of the files that servers make, with 'accounts: system'. "
+            "'027': the group of a file may read it, '007': and change it"
+        ),
+    )
     start_timeout_min: PositiveFloat = Field(
         20, description="Longest time to start, an environment's first building included"
     )
@@ -50,6 +62,16 @@ class LocalBackend(Backend):
     processes_max: PositiveInt = Field(
         1024, description="Processes and threads of one server, where confinement limits them"
     )
+
+    @model_validator(mode="after")
+    def groups_are_of_the_machine(self) -> Self:
+        """Refuse to share files by groups where the portal makes the accounts."""
+        if self.umask != "077" and self.accounts != "system":
+            raise ValueError(
+                f"umask '{self.umask}' shares users' files with their groups, which they only have "
+                "with 'accounts: system'. Leave it out, or add that"
+            )
+        return self
 
     @property
     def names_are_accounts(self) -> bool:
@@ -80,6 +102,7 @@ class LocalBackend(Backend):
         return {
             "confinement": self.confinement,
             "processes_max": self.processes_max,
+            "umask": self.umask,
             "portal": portal.identity,
             "workbench_folder": str(portal.workbench_folder),
             "constraints_file": str(portal.constraints_file),
@@ -132,6 +155,7 @@ class LocalBackend(Backend):
         offer = confinement.offer() if confined else confinement.NOTHING
         return {
             "accounts": self.accounts,
+            "umask": self.umask,
             "confined": confined,
             "processes_max": self.processes_max,
             "limits": {name: str(folder) for name, folder in offer.trees.limits.items()},

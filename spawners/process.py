@@ -66,6 +66,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
     sockets_folder = Unicode(help="Where servers' sockets lie").tag(config=True)
     programs = List(Unicode(), help="Programs that must be on the PATH")
     accounts = Enum(["portal", "system"], "portal", help="See LocalBackend.accounts")
+    umask = Unicode("077", help="See LocalBackend.umask").tag(config=True)
     proc = AnyTrait(None, allow_none=True, help="The server's process, if this hub has started it")
 
     confinement = Enum(
@@ -297,6 +298,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             self._confined.walls if self._confined else Walls(),
             some_cores(self.cpu_limit),
             int(self.mem_limit or 0),
+            int(self.umask, 8),
         )
 
     def _confine(self, account: Account) -> None:

@@ -49,6 +49,7 @@ def helper_of(folder: Path, **other: object) -> Helper:
         "sockets": str(folder / "sockets"),
         "portal": "test",
         "accounts": "portal",
+        "umask": "077",
         "confined": False,
         "limits": {},
         "unified": "",

@@ -146,6 +146,20 @@ def test_others_can_reach_it_only_with_a_real_login():
     assert "login must be a real one" in refused(**{**EXPOSED, "login": {"kind": "codes"}})
 
 
+@pytest.mark.parametrize(("said", "umask"), [("'027'", "027"), ("027", "027"), ("007", "007")])
+def test_groups_share_files_under_accounts_of_their_own(said, umask):
+    backend = yaml.safe_load(f"{{kind: local, accounts: system, umask: {said}}}")
+    found = profile(backend=backend).backend.umask
+    assert found == umask
+    assert "with 'accounts: system'" in refused(backend={"kind": "local", "umask": umask})
+
+
+@pytest.mark.parametrize("umask", ["000", "022", "27", 22])
+def test_a_umask_lets_others_in_no_further(umask):
+    text = refused(backend={"kind": "local", "accounts": "system", "umask": umask})
+    assert "'077', '027' or '007'" in text
+
+
 def test_others_can_reach_plain_processes_only_under_accounts_of_their_own():
     assert "backend.accounts: system" in refused(**{**EXPOSED, "backend": {"kind": "local"}})
     portal = {"kind": "local", "accounts": "portal"}

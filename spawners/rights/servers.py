@@ -81,6 +81,7 @@ class Servers:
                     confined.walls if confined else Walls(),
                     some_cores(request.cores),
                     request.memory_bytes,
+                    int(self.settings.umask, 8),
                 ),
             )
         except (OSError, subprocess.SubprocessError):

@@ -63,8 +63,8 @@ class Settings:
         The folder of the sockets, taken away at the end where nothing is left in it.
     portal : str
         What tells this portal from others.
-    accounts : str
-        See `LocalBackend.accounts`.
+    accounts, umask : str
+        See `LocalBackend`.
     confined : bool
         Whether servers are confined.
     limits, unified, lacking : dict of str to str, str, dict of str to str
@@ -84,6 +84,7 @@ class Settings:
     sockets: str
     portal: str
     accounts: str
+    umask: str
     confined: bool
     limits: dict[str, str]
     unified: str

@@ -270,7 +270,7 @@ def test_a_user_works_under_the_account_of_the_machine_and_no_web_page_is_roots(
     profile.write_text(
         "extends: laptop\ncontact: help@example.org\n"
         f"login: {{kind: pam, service: {service}, sessions: true}}\n"
-        "backend: {kind: local, accounts: system}\n"
+        "backend: {kind: local, accounts: system, umask: '027'}\n"
     )
     portal = RunningPortal(state, str(profile))
     try:
@@ -284,6 +284,8 @@ def test_a_user_works_under_the_account_of_the_machine_and_no_web_page_is_roots(
         kernel = Kernel(portal, client, f"/user/{name}/pyfai/")
         code = "import os; print(os.getuid(), os.path.expanduser('~'))"
         assert kernel.run(code).split() == [str(home.stat().st_uid), str(home)]
+        code = "open('x', 'w').close(); print(oct(os.stat('x').st_mode))"
+        assert kernel.run(code).strip() == "0o100640"
         assert log.read_text().splitlines() == [f"open_session {name}"]
         portal.stop_server(client, "pyfai")
         assert log.read_text().splitlines()[1:] == [f"close_session {name}"]
