@@ -19,6 +19,8 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from workbench.proxy_connections import Request, is_unix
+
 LARGEST_BODY = 256 << 10
 """Of any request; the largest that is of use is a batch job's report of 20,000 characters."""
 LARGEST_FORM = 64 << 10
@@ -76,18 +78,20 @@ class PortalServer(HTTPServer):
 
     def is_proxy(self, connection: Any) -> bool:
         """Return whether a connection can be the proxy's: by TCP, whether it's of this machine."""
-        found: socket.socket | None = connection.stream.socket
-        if found is not None and found.family == socket.AF_UNIX:
-            said = found.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+        if is_unix(connection):
+            said = connection.stream.socket.getsockopt(
+                socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size
+            )
             return bool(PEER.unpack(said)[0] == self.proxy_pid())
         return ip_address(connection.context.remote_ip).is_loopback
 
 
-class Incoming(HTTPMessageDelegate):
+class Incoming(Request):
     """One request as it comes in."""
 
     def __init__(self, inner: HTTPMessageDelegate, connection: Any, proxies: int) -> None:
-        self.inner, self.connection, self.proxies = inner, connection, proxies
+        super().__init__(inner, connection)
+        self.proxies = proxies
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -96,19 +100,7 @@ class Incoming(HTTPMessageDelegate):
         keep_sender(headers, self.proxies)
         if headers.get("Content-Type", "").startswith(FORM):
             self.connection.set_max_body_size(LARGEST_FORM)
-        return self.inner.headers_received(start_line, headers)
-
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        """Hand it on."""
-        return self.inner.data_received(chunk)
-
-    def finish(self) -> None:
-        """Hand it on."""
-        self.inner.finish()
-
-    def on_connection_close(self) -> None:
-        """Hand it on."""
-        self.inner.on_connection_close()
+        return super().headers_received(start_line, headers)
 
 
 def keep_sender(headers: HTTPHeaders, proxies: int) -> None:

@@ -61,12 +61,13 @@ def test_a_subscriber_of_ipv6_counts_as_one(address, network):
 
 
 ASK = """
-import socket, sys
+import http.client, socket, sys
 with socket.socket(socket.AF_UNIX) as asking:
     asking.connect(sys.argv[1])
     asking.sendall(sys.stdin.buffer.read())
-    with asking.makefile("rb") as answer:
-        print(answer.read().decode().splitlines()[-1])
+    answer = http.client.HTTPResponse(asking)
+    answer.begin()
+    print(answer.read().decode().splitlines()[-1])
 """
 
 

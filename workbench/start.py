@@ -40,8 +40,10 @@ def main(arguments: list[str]) -> None:
         f"--ServerApp.terminado_settings=shell_command=['{shell()}']",
         # Addresses of the use case's programs with windows.
         "--ServerApp.jpserver_extensions=workbench.apps=True",
-        # Where it listens, if the portal says so; what its kernels have listened at goes with it.
+        # Where it listens, if the portal says so, and who ends connections there; what its kernels
+        # have listened at goes with it.
         "--ServerApp.jpserver_extensions=workbench.handed_socket=True",
+        "--ServerApp.jpserver_extensions=workbench.proxy_connections=True",
         "--ServerApp.jpserver_extensions=workbench.kernel_sockets=True",
         # What a kernel of the user's own lacks to start, in words.
         "--ServerApp.jpserver_extensions=workbench.kernels=True",

@@ -93,7 +93,8 @@ class RunningPortal:
     def hub(self) -> psutil.Process:
         """The process that serves the pages: of a local backend that root started, a child."""
         started = psutil.Process(self.process.pid)
-        return next((c for c in started.children() if "serve" in c.cmdline()), started)
+        running = [c for c in started.children() if c.status() != psutil.STATUS_ZOMBIE]
+        return next((c for c in running if "serve" in c.cmdline()), started)
 
     @property
     def code(self) -> str:
