@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import pytest
 from cluster import MODULES, Cluster, missing, wait_until
+from kube import Kube, programs
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from portals import BEAMHUB, PATIENCE_S, ROOT, RunningPortal
 from slapd import Slapd
@@ -266,6 +267,35 @@ def cluster() -> Iterator[Cluster]:
 def slurm_portal(cluster: Cluster, state_folder: Callable[[], Path]) -> Iterator[RunningPortal]:
     """A portal with an account of its own, whose servers are jobs."""
     running = cluster.portal(state_folder())
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def kube(docker_site: Path) -> Iterator[Kube]:
+    """A Kubernetes cluster of the tests' own, with pyFAI's image on its node."""
+    folder = programs()
+    if folder is None or os.geteuid() != 0:
+        pytest.skip("BEAMHUB_KUBERNETES names no folder for a cluster's programs, or isn't root's")
+    with pytest.MonkeyPatch.context() as patch:
+        made = Kube(folder)
+        patch.setenv("KUBECONFIG", str(made.kubeconfig))
+        try:
+            made.start()
+            archive = made.folder / "pyfai.tar"
+            image = f"{REGISTRY}/pyfai:1.0.0"
+            subprocess.run(["docker", "save", f"--output={archive}", image], check=True)
+            made.load(archive)
+            archive.unlink()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture(scope="session")
+def kubernetes_portal(kube: Kube, state_folder: Callable[[], Path]) -> Iterator[RunningPortal]:
+    """A portal whose servers are pods."""
+    running = kube.portal(state_folder(), REGISTRY)
     yield running
     running.stop()
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from kernels import Kernel, in_a_terminal, socket_to
+from kube import programs
 from portals import PATIENCE_S, RunningPortal, xsrf
 from websockets.exceptions import InvalidStatus
 
@@ -24,6 +25,8 @@ SITES = [
     pytest.param("docker_portal", id="docker", marks=pytest.mark.docker),
     pytest.param("slurm_portal", id="slurm", marks=pytest.mark.slurm),
 ]
+if programs():
+    SITES.append(pytest.param("kubernetes_portal", id="kubernetes", marks=pytest.mark.docker))
 if shutil.which("apptainer"):
     SITES.append(pytest.param("apptainer_portal", id="apptainer", marks=pytest.mark.slurm))
 pytestmark = [pytest.mark.portal, pytest.mark.slow]
