@@ -272,21 +272,32 @@ def slurm_portal(cluster: Cluster, state_folder: Callable[[], Path]) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def kube(docker_site: Path) -> Iterator[Kube]:
+def pyfai_archive(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """An archive of pyFAI's image: that which BEAMHUB_PYFAI_ARCHIVE names, or one of Docker's."""
+    if named := os.environ.get("BEAMHUB_PYFAI_ARCHIVE"):
+        yield Path(named)
+        return
+    request.getfixturevalue("docker_site")
+    with tempfile.TemporaryDirectory(prefix="bh-archive-") as folder:
+        archive = Path(folder) / "pyfai.tar"
+        image = f"{REGISTRY}/pyfai:1.0.0"
+        subprocess.run(["docker", "save", f"--output={archive}", image], check=True)
+        yield archive
+
+
+@pytest.fixture(scope="session")
+def kube(request: pytest.FixtureRequest) -> Iterator[Kube]:
     """A Kubernetes cluster of the tests' own, with pyFAI's image on its node."""
     folder = programs()
     if folder is None or os.geteuid() != 0:
         pytest.skip("BEAMHUB_KUBERNETES names no folder for a cluster's programs, or isn't root's")
+    archive = request.getfixturevalue("pyfai_archive")
     with pytest.MonkeyPatch.context() as patch:
         made = Kube(folder)
         patch.setenv("KUBECONFIG", str(made.kubeconfig))
         try:
             made.start()
-            archive = made.folder / "pyfai.tar"
-            image = f"{REGISTRY}/pyfai:1.0.0"
-            subprocess.run(["docker", "save", f"--output={archive}", image], check=True)
             made.load(archive)
-            archive.unlink()
             yield made
         finally:
             made.stop()

@@ -27,6 +27,17 @@ HOMES = 40
 LINK = "bhk8s0"
 POD_NETWORKS = ("10.89.64.0/24", "10.89.128.0/24")
 GROUP = "beamhub-kubernetes"
+COVERED = [
+    Path(name)
+    for name in (
+        "/var/lib/cni",
+        "/var/lib/kubelet",
+        "/etc/cni",
+        "/opt/cni",
+        "/usr/libexec/kubernetes",
+    )
+]
+"""Where the cluster has a file system of its own over folders that this machine may lack."""
 
 
 def programs() -> Path | None:
@@ -45,6 +56,7 @@ class Kube:
         self.folder.chmod(0o755)
         self.process: subprocess.Popen[bytes] | None = None
         self.inside = 0
+        self.lacking = [place for place in COVERED if not place.exists()]
 
     @property
     def kubeconfig(self) -> Path:
@@ -208,6 +220,9 @@ class Kube:
                 if group.is_dir():
                     group.rmdir()
             top.rmdir()
+        for place in self.lacking:
+            if place.is_dir():
+                place.rmdir()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _wait(self, check: Any) -> None:
