@@ -192,6 +192,8 @@ def ended(reason: str = "Error", code: int = 1, **status: Any) -> dict[str, Any]
         (ended("OOMKilled", 137), "more than the 4 GiB of its size"),
         (ended(code=3), "exit status 3"),
         (ended(code=137), "signal 9"),
+        # One that an operator deletes is killed if it doesn't end in time.
+        ({**ended(code=137), "metadata": {"deletionTimestamp": "now"}}, "deleted from outside"),
         (ended("Completed", 0, phase="Succeeded"), "shut down from inside"),
         (pod(phase="Failed", reason="DeadlineExceeded"), "Its time was over"),
         (

@@ -328,7 +328,8 @@ def ending_of(pod: Object, memory: str, output: str = "") -> str:
     for pattern, words in ENDINGS:
         if any(re.fullmatch(pattern, reason) for reason in given):
             return words.format(why=shortage(status.get("message", "")))
-    if ended and status.get("phase") in ("Failed", "Succeeded"):
+    deleted = pod.get("metadata", {}).get("deletionTimestamp")
+    if ended and not deleted and status.get("phase") in ("Failed", "Succeeded"):
         code = int(ended.get("exitCode", 0))
         return ending_by_status(128 - code if code > 128 else code, output)
     return (
