@@ -43,7 +43,7 @@ def event(reason: str, message: str = "", count: int = 1) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("0/1 nodes are available: 1 Insufficient cpu.", "of one node, 1 has too few cores free"),
+        ("0/1 nodes are available: 1 Insufficient cpu.", "the only node has too few cores free"),
         (
             "0/3 nodes are available: 1 Insufficient memory, 2 node(s) had taint {gpu: true}, that "
             "the pod didn't tolerate.",

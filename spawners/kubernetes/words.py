@@ -173,25 +173,28 @@ def waiting_text(said: str) -> str:
     if re.search("unbound immediate|persistentvolumeclaim .* not found", said, re.IGNORECASE):
         return "Waiting until the cluster has made room for your files"
     total = re.search(r"\d+/(\d+) nodes are available", said)
+    if not total:
+        return "Waiting for a node"
     counted = re.split(r"(?<=\S)\. |preemption:", said.partition("available:")[2])[0]
+    alone = total[1] == "1"
     parts = [
         text
         for count, what in re.findall(r"(\d+) (.+?)(?=, \d+ |\.?$)", counted.strip())
-        if (text := not_free(int(count), what))
+        if (text := not_free(int(count), what, alone=alone))
     ]
-    if not total or not parts:
+    if not parts:
         return "Waiting for a node"
-    nodes = int(total[1])
-    of = f"of {nodes} nodes, " if nodes != 1 else "of one node, "
+    of = "" if alone else f"of {total[1]} nodes, "
     return f"Waiting for room: {of}{' and '.join(dict.fromkeys(parts))}"
 
 
-def not_free(count: int, what: str) -> str:
+def not_free(count: int, what: str, *, alone: bool) -> str:
     """Return why some nodes were passed over, empty where the reason isn't a known one."""
+    which = "the only node" if alone else count
     for pattern, words in NOT_FREE:
         if found := re.search(pattern, what):
             verbs = {"has": "has" if count == 1 else "have", "is_": "is" if count == 1 else "are"}
-            return words.format(n=count, **verbs, **found.groupdict())
+            return words.format(n=which, **verbs, **found.groupdict())
     return ""
 
 

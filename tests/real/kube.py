@@ -188,9 +188,11 @@ class Kube:
         finally:
             marker.unlink()
 
-    def portal(self, state: Path, registry: str, **backend: Any) -> RunningPortal:
+    def portal(
+        self, state: Path, registry: str, *, port: int | None = None, **backend: Any
+    ) -> RunningPortal:
         """Start a portal of this cluster."""
-        port = free_port()
+        port = port or free_port()
         profile = {
             "extends": "workstation",
             "title": "Pods",

@@ -1,16 +1,19 @@
 """Pods of a real cluster: what its faults do to servers, and what pages say of them."""
 
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from conftest import REGISTRY
 from kernels import Kernel
 from kube import NAMESPACE, Kube, programs
-from portals import BEAMHUB, PATIENCE_S, RunningPortal
+from portals import BEAMHUB, PATIENCE_S, RunningPortal, xsrf
 from starts import failing_start
 
 pytestmark = [
@@ -141,3 +144,42 @@ def test_servers_are_kept_while_the_api_server_is_away(
     assert POD.format("eve") in until(kube.pods)
     kubernetes_portal.stop_server(client, "pyfai")
     assert POD.format("eve") not in kube.pods()
+
+
+def test_servers_outlive_a_hub_that_is_killed(kube: Kube, state_folder: Callable[[], Path]):
+    state = state_folder()
+    first = kube.portal(state, REGISTRY)
+    client = first.login("fay")
+    first.start_server(client, "pyfai", size="small")
+    kernel = Kernel(first, client, "/user/fay/pyfai/")
+    kernel.run("kept = 42")
+    uid = kube.pods()[POD.format("fay")]["metadata"]["uid"]
+    first.process.kill()
+    first.stop(signal.SIGKILL)
+    second = kube.portal(state, REGISTRY, port=first.port)
+    try:
+        kernel.client = second.client(client.cookies)
+        assert kernel.run("print(kept)") == "42\n"
+        assert kube.pods()[POD.format("fay")]["metadata"]["uid"] == uid
+        second.stop_server(kernel.client, "pyfai")
+        assert POD.format("fay") not in kube.pods()
+    finally:
+        second.stop()
+
+
+def test_what_a_start_waits_for_and_what_it_will_never_get_are_told(
+    kube: Kube, state_folder: Callable[[], Path]
+):
+    portal = kube.portal(state_folder(), "127.0.0.1:9/nobody", cores_guaranteed=1)
+    try:
+        said = failing_start(portal.login("gus"), "pyfai", "gus")
+        assert "127.0.0.1:9/nobody/pyfai" in said and "registry" in said
+        client = portal.login("hal")
+        token = xsrf(client.get("/hub/open/pyfai").text)
+        client.post("/hub/open/pyfai", data={"_xsrf": token, "size": "large"})
+        pending = "/hub/spawn-pending/hal/pyfai"
+        until(lambda: "the only node has too few cores free" in client.get(pending).text)
+        portal.stop_server(client, "pyfai")
+        assert not {POD.format(name) for name in ("gus", "hal")} & set(kube.pods())
+    finally:
+        portal.stop()
