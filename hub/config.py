@@ -107,7 +107,9 @@ def configure_apart(c: Config, apart: Apart) -> None:
     """Command a proxy that runs already, and be reached by name."""
     c.JupyterHub.hub_connect_url = str(apart.hub_url).rstrip("/")
     c.ConfigurableHTTPProxy.should_start = False
-    c.ConfigurableHTTPProxy.api_url = socket_url(apart.proxy_socket)
+    c.ConfigurableHTTPProxy.api_url = (
+        socket_url(apart.proxy_socket) if apart.proxy_socket else str(apart.proxy_url).rstrip("/")
+    )
     c.ConfigurableHTTPProxy.auth_token = read_secret(apart.proxy_token)
     # A proxy that was restarted knows no routes until they are compared, by default after minutes.
     c.JupyterHub.last_activity_interval = ROUTES_COMPARED_S

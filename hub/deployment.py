@@ -46,7 +46,8 @@ class Deployment:
     def digests(self) -> dict[str, str]:
         """What is known of images that a registry has, by reference."""
         made = read_record(self.state).items()
-        return {reference: m.digest for reference, m in made if m.digest}
+        noted = {reference: m.digest for reference, m in made if m.digest}
+        return {**noted, **self.site.digests}
 
     def plan_for(self, requester: Requester, name: str, asked: Asked) -> Launch:
         """Return the launch of a use case for somebody, here and now.

@@ -40,11 +40,23 @@ class Apart(Declared):
         HttpUrl("http://hub:8081"),
         description="Where the proxy and users' servers reach the hub, which listens on that port",
     )
-    proxy_socket: Path = Field(
+    proxy_socket: Path | None = Field(
+        None,
         description="Where the proxy takes the hub's orders: a Unix socket in a folder that only "
-        "these two have"
+        "these two have",
+    )
+    proxy_url: HttpUrl | None = Field(
+        None,
+        description="The same of a proxy on another machine, which somebody else starts: in the "
+        "Zero-to-JupyterHub chart it has a pod of its own. Only the hub may have a way there",
     )
     proxy_token: SecretRef = Field(description="What the hub shows to the proxy")
+
+    @model_validator(mode="after")
+    def _orders_go_to_one_place(self) -> Self:
+        if (self.proxy_socket is None) == (self.proxy_url is None):
+            raise ValueError("'apart' needs 'proxy_socket' or 'proxy_url', one of both")
+        return self
 
 
 class Serving(Declared):
@@ -310,6 +322,10 @@ def without_control(text: str) -> str:
 Line = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(without_control)]
 
 
+TaggedImage = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*:[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+ImageDigest = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*@sha256:[0-9a-f]{64}$")]
+
+
 class SiteProfile(Declared):
     """One site, as declared in site_profiles/<name>.yaml."""
 
@@ -327,6 +343,12 @@ class SiteProfile(Declared):
     )
     limits: Limits = Limits()
     registry: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*[a-z0-9]$")] = "ghcr.io/beamhub"
+    digests: dict[TaggedImage, ImageDigest] = Field(
+        {},
+        description="Images by digest, as 'beamhub images digest' prints them: "
+        "'<registry>/<name>:<version>: <registry>/<name>@sha256:...'. They come before what the "
+        "state folder has noted",
+    )
     data: Data = Data()
     storage: list[Mount] = Field([], description="Folders that every server sees")
     programs: dict[Name, LicensedProgram] = Field(
@@ -381,6 +403,16 @@ class SiteProfile(Declared):
         """Whether all that asks the hub is on its own machine, and reaches it by a socket."""
         near = self.backend.on_this_machine or bool(self.backend.tunnel_address)
         return near and not self.serving.apart
+
+    @field_validator("digests")
+    @classmethod
+    def _digests_are_of_the_same_image(cls, value: dict[str, str]) -> dict[str, str]:
+        for tagged, digest in value.items():
+            if tagged.rpartition(":")[0] != digest.partition("@")[0]:
+                raise ValueError(
+                    f"{digest} isn't a version of {tagged}: they differ before the tag"
+                )
+        return value
 
     @model_validator(mode="after")
     def _apart_is_complete(self) -> Self:

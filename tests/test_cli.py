@@ -143,6 +143,15 @@ def test_a_proxy_alone_is_started_only_where_the_profile_has_one():
     assert "'laptop' has no 'serving.apart': its hub starts the proxy itself." in said
 
 
+def test_a_proxy_that_somebody_else_runs_is_not_started(tmp_path):
+    site = tmp_path / "mine.yaml"
+    apart = "{proxy_url: http://proxy-api:8001, proxy_token: {env: TOKEN}}"
+    site.write_text(f"extends: cloud\nserving: {{apart: {apart}}}\n")
+    status, said = beamhub("proxy", site)
+    assert status == 1
+    assert "whoever runs the proxy at http://proxy-api:8001/ starts it" in said
+
+
 def test_a_proxy_alone_does_not_start_without_its_secret(tmp_path):
     site = tmp_path / "mine.yaml"
     token = tmp_path / "token"
@@ -176,6 +185,14 @@ def test_show_is_a_whole_profile_again(name):
     Path("shown.yaml").write_text(said)
     assert "extends" not in yaml.safe_load(said)
     assert load_site("./shown.yaml") == load_site(name)
+
+
+def test_what_a_profile_says_is_shown_as_it_is_on_any_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    contact = 'Wide enough, :rocket: [bold]and[/bold] "so"' + " on" * 20
+    Path("mine.yaml").write_text(f"extends: laptop\ncontact: {json.dumps(contact)}\n")
+    shown = yaml.safe_load(beamhub("show", "mine.yaml")[1])
+    assert shown["contact"] == contact
 
 
 def test_show_never_shows_a_secret(monkeypatch, tmp_path):

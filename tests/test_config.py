@@ -205,6 +205,16 @@ def test_a_proxy_that_runs_apart_is_commanded_by_a_socket(tmp_path, change):
     assert c.JupyterHub.hub_connect_url == "http://hub:8081"
 
 
+def test_a_proxy_in_a_pod_of_its_own_is_commanded_at_an_address(tmp_path, change):
+    deployment = with_secrets(load_deployment("compose", state=tmp_path), tmp_path, change)
+    serving = deployment.site.serving
+    at = {"proxy_socket": None, "proxy_url": "http://proxy-api:8001/"}
+    elsewhere = serving.model_copy(update={"apart": serving.apart.model_copy(update=at)})
+    c = of(configure_serving, change(deployment, serving=elsewhere))
+    assert c.ConfigurableHTTPProxy.api_url == "http://proxy-api:8001"
+    assert c.ConfigurableHTTPProxy.should_start is False
+
+
 def test_it_is_started_by_the_same_profile_and_its_token_is_no_argument(tmp_path, change):
     deployment = with_secrets(load_deployment("compose", state=tmp_path), tmp_path, change)
     serving = deployment.site.serving

@@ -103,6 +103,22 @@ def test_a_launch_is_a_valid_pod_of_its_use_case_and_size(a_user, cluster_addres
     assert pod["metadata"]["labels"]["org.beamhub.size"] == size
 
 
+def test_a_pod_has_the_sites_labels_and_none_of_them_is_in_the_place_of_the_portals(
+    a_user, cluster_address
+):
+    given = {"release": "beamhub", "component": "hub", "org.beamhub.size": "huge"}
+    labels = pod_of(a_user, backend={"labels": given})["metadata"]["labels"]
+    assert labels["release"] == "beamhub"
+    assert labels["component"] == "singleuser-server"
+    assert labels["org.beamhub.size"] == "small"
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "169.254.169.254", "::/0"])
+def test_no_way_out_leads_to_the_credentials_of_machines(network):
+    with pytest.raises(ValidationError, match="name only the networks that are needed"):
+        backend(ways_out=[{"to": network}])
+
+
 def test_a_pod_may_nothing_that_it_does_not_need(a_user, cluster_address):
     spec = pod_of(a_user)["spec"]
     assert spec["automountServiceAccountToken"] is False

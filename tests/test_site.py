@@ -220,6 +220,19 @@ def test_a_proxy_apart_does_not_encrypt_by_itself():
         Serving(tls="own", certificate="/a", key="/b", apart=APART)
 
 
+@pytest.mark.parametrize("given", [{}, {"proxy_socket": "/run/s", "proxy_url": "http://proxy"}])
+def test_a_proxy_apart_takes_orders_at_one_place(given):
+    with pytest.raises(ValidationError, match="'proxy_socket' or 'proxy_url', one of both"):
+        Serving(apart={"proxy_token": {"env": "TOKEN"}, **given})
+
+
+def test_a_digest_is_of_the_image_that_it_stands_for():
+    digest = f"reg.example/beamhub/pyfai@sha256:{'0a' * 32}"
+    assert profile(digests={"reg.example/beamhub/pyfai:1.0.0": digest}).digests
+    assert "before the tag" in refused(digests={"reg.example/beamhub/pymca:1.0.0": digest})
+    assert "digests" in refused(digests={"reg.example/beamhub/pyfai:1.0.0": "sha256:0a"})
+
+
 def test_where_hub_and_proxy_are_containers_they_are_named():
     docker = {"kind": "docker"}
     assert "backend.companions" in refused(serving={"apart": APART}, backend=docker)

@@ -4,7 +4,21 @@ import typer
 
 from workbench.data.command import app as data
 
-from . import check, images, licences, names, new, proxy, run, schema, serve, show, sif, unblock
+from . import (
+    check,
+    images,
+    licences,
+    names,
+    new,
+    proxy,
+    render,
+    run,
+    schema,
+    serve,
+    show,
+    sif,
+    unblock,
+)
 
 app = typer.Typer(
     name="beamhub",
@@ -23,3 +37,4 @@ images.app.command()(sif.sif)
 app.add_typer(images.app, name="images")
 app.add_typer(licences.app, name="licences")
 app.add_typer(names.app, name="names")
+app.add_typer(render.app, name="render")

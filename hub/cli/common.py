@@ -14,8 +14,8 @@ from ..deployment import Deployment, load_deployment
 from ..extras import extras_of, lacking
 from ..state import become_keeper
 
-out = Console(soft_wrap=True, highlight=False, markup=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 SiteArgument = Annotated[
     str,
@@ -43,6 +43,11 @@ UseCasesOption = Annotated[
         file_okay=False,
     ),
 ]
+
+
+def put_out(document: str) -> None:
+    """Write a document as it is: what is for people would change its tabs and escapes."""
+    typer.echo(document, nl=False)
 
 
 def fail(text: str) -> typer.Exit:

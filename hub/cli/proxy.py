@@ -20,6 +20,11 @@ def proxy(site: SiteArgument) -> None:
     serving = deployment_of(site).site.serving
     if serving.apart is None:
         raise fail(f"The profile '{site}' has no 'serving.apart': its hub starts the proxy itself.")
+    if serving.apart.proxy_socket is None:
+        raise fail(
+            f"The profile '{site}' has 'serving.apart.proxy_url': whoever runs the proxy at "
+            f"{serving.apart.proxy_url} starts it. With 'proxy_socket' this command does."
+        )
     try:
         command = apart_command(serving, serving.apart)
         environment = child_environment(**proxy_environment(serving.apart))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..schemas import SCHEMAS
-from .common import out
+from .common import put_out
 
 
 class Kind(StrEnum):
@@ -24,4 +24,4 @@ def schema(kind: Annotated[Kind, typer.Argument(help="What to describe.")]) -> N
     An editor that knows it completes and checks a file as it is written. Put its address into the
     file's first line: # yaml-language-server: $schema=site.schema.json
     """
-    out.print(json.dumps(SCHEMAS[str(kind)].model_json_schema(), indent=1))
+    put_out(json.dumps(SCHEMAS[str(kind)].model_json_schema(), indent=1) + "\n")

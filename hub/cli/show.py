@@ -2,7 +2,7 @@
 
 import yaml
 
-from .common import SiteArgument, deployment_of, out
+from .common import SiteArgument, deployment_of, put_out
 
 
 def show(site: SiteArgument = "laptop") -> None:
@@ -11,4 +11,4 @@ def show(site: SiteArgument = "laptop") -> None:
     Secrets are never in a profile: only where each is read is shown.
     """
     body = deployment_of(site).site.model_dump(mode="json", exclude_none=True)
-    out.print(yaml.safe_dump(body, sort_keys=False, allow_unicode=True), end="")
+    put_out(yaml.safe_dump(body, sort_keys=False, allow_unicode=True))

@@ -47,7 +47,11 @@ class KubernetesBackend(Backend, KubernetesSettings):
                 *views,
             ],
             "supplemental_gids": list(self.groups),
-            "extra_labels": {"org.beamhub.use-case": launch.use_case, "org.beamhub.size": size},
+            "extra_labels": {
+                **self.labels,
+                "org.beamhub.use-case": launch.use_case,
+                "org.beamhub.size": size,
+            },
             "extra_annotations": {
                 "org.beamhub.version": launch.version,
                 "org.beamhub.site": launch.environment.get("BEAMHUB_SITE", ""),

@@ -1,6 +1,6 @@
 """What a site says of its cluster."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, HttpUrl, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -48,6 +48,23 @@ class Placement(Declared):
     gpu_resource: LabelKey = Field(
         "nvidia.com/gpu", description="What the cluster calls a GPU, of this kind"
     )
+
+
+class Way(Declared):
+    """A network that servers may reach, beside the internet."""
+
+    to: IPv4Network | IPv6Network
+    ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field([], description="Empty: all")
+
+    @model_validator(mode="after")
+    def _leads_to_no_credentials(self) -> Self:
+        for network in (ip_network("169.254.0.0/16"), ip_network("fe80::/10")):
+            if self.to.version == network.version and self.to.overlaps(network):
+                raise ValueError(
+                    f"{self.to} holds addresses at which clouds tell machines their credentials: "
+                    "name only the networks that are needed"
+                )
+        return self
 
 
 class KubernetesSettings(Placement):
@@ -102,6 +119,14 @@ class KubernetesSettings(Placement):
     )
     pull_secrets: list[DnsName] = Field(
         [], description="Secrets of the namespace with which images are fetched"
+    )
+    labels: dict[LabelKey, LabelValue] = Field(
+        {}, description="Labels of every server's pod, beside the portal's own"
+    )
+    ways_out: list[Way] = Field(
+        [],
+        description="Private networks that servers have a way to, of which 'beamhub render' makes "
+        "network policies: that of a mirror of data, for example",
     )
     shared_memory_gib: PositiveInt = Field(1, description="Size of /dev/shm")
     start_timeout_min: PositiveFloat = Field(
