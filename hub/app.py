@@ -3,9 +3,11 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from jupyterhub.app import JupyterHub
+from jupyterhub.utils import utcnow
 from tornado.ioloop import PeriodicCallback
 from traitlets import default, observe
 from traitlets.config import Configurable
@@ -21,6 +23,7 @@ from .logins import Codes, Oidc
 from .pages import handlers, template_names
 from .state import identity_of
 from .terminal import terminal
+from .workshops.records import Records, make_tables
 
 WALLTIME_CHECK_MS = 30_000
 WAYS_CHECK_MS = 1000
@@ -61,6 +64,12 @@ class Portal(JupyterHub):
         """Have a log-in cookie of our own: browsers send cookies to all ports of a host."""
         super().init_hub()
         self.hub.cookie_name += f"-{identity_of(self.deployment.state)}"
+
+    def init_db(self) -> None:
+        """Have tables for workshops beside JupyterHub's own."""
+        super().init_db()
+        if self.deployment.site.workshops:
+            make_tables(self.db.get_bind())
 
     def init_handlers(self) -> None:
         """Put BeamHub's pages before JupyterHub's."""
@@ -163,12 +172,23 @@ class Portal(JupyterHub):
         return {s.orm_spawner.id for s in spawners if s._check_pending}
 
     async def sweep(self) -> None:
-        """End what belongs to no server that this hub knows."""
+        """End what belongs to no server that this hub knows, and forget workshops of long ago."""
+        self.forget_workshops()
         spawners = [s for user in self.users.values() for s in user.spawners.values()]
         state = self.deployment.state
         backend = self.deployment.site.backend
         if count := await backend.sweep(spawners, portal=identity_of(state), state=state):
             self.log.warning("Ended %i servers that nobody knew any more", count)
+
+    def forget_workshops(self) -> None:
+        """Delete the workshops whose people were told that they are deleted by now."""
+        settings = self.deployment.site.workshops
+        if settings is None:
+            return
+        now = utcnow(with_tz=False)
+        then = now - timedelta(days=settings.keep_days)
+        if count := Records(self.db).remove_ended_before(then):
+            self.log.info("Deleted %i workshops that were over long ago", count)
 
 
 def run(deployment: Deployment, *, level: str, when_ready: Callable[[str], None]) -> None:

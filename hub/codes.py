@@ -7,11 +7,10 @@ from typing import Any
 from jupyterhub.auth import Authenticator
 from traitlets import Unicode
 
+from .alphabet import ALPHABET, in_groups
 from .doors.people import NotLetInError
 from .terminal import terminal
 
-ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Without the letters and digits that people mistake for each other."""
 NAME_PATTERN = r"[a-z][a-z0-9._@-]{0,30}\Z"
 NAME_RULE = (
     "That can't be a name here. It begins with a letter and has at most 31 of a to z, 0 to 9 and "
@@ -44,5 +43,4 @@ class CodeAuthenticator(Authenticator):
 
 def new_code() -> str:
     """Return a code of 12 characters, 59 bits, in groups that can be read aloud."""
-    letters = "".join(secrets.choice(ALPHABET) for _ in range(12))
-    return "-".join(letters[i : i + 4] for i in range(0, 12, 4))
+    return in_groups("".join(secrets.choice(ALPHABET) for _ in range(12)))

@@ -34,6 +34,7 @@ from .secrets import SecretError, read_secret
 from .site import Apart, Serving, SiteProfile
 from .sockets import hub_url, sockets_of
 from .state import crypt_key_of, identity_of
+from .throttle import Throttle
 from .timing import StartTimes
 from .turns import Turns, before_start
 from .usecases import CONSTRAINTS
@@ -164,6 +165,7 @@ def configure_pages(c: Config, deployment: Deployment) -> None:
         "start_times": times,
         "turns": Turns(deployment.site.starts_at_once, times),
         "entrance": Entrance(deployment.state),
+        "join_throttle": Throttle(),
         "crates": Shelf(deployment.state / CRATES),
         "slow_spawn_timeout": 1,
     }

@@ -28,6 +28,7 @@ from workbench.manifest import Name, RelativePath
 from .logins import Codes, Login
 from .overlaps import Shown, problems, real, related
 from .secrets import SecretRef
+from .workshops.settings import Workshops
 
 PROFILES = Path(__file__).parents[1] / "site_profiles"
 """The profiles that BeamHub ships; a facility's own may lie anywhere and extend these."""
@@ -360,6 +361,7 @@ class SiteProfile(Declared):
         description="Only members of one of a use case's groups may open it; everybody sees it, "
         "and whom to ask",
     )
+    workshops: Workshops | None = Field(None, description="None: nobody can hold one here")
     announcements: Path | None = Field(
         None, description="A Markdown file, read again whenever it changes"
     )
@@ -391,6 +393,8 @@ class SiteProfile(Declared):
             named += size.groups
         for groups in self.use_case_groups.values():
             named += groups
+        if self.workshops:
+            named += self.workshops.trainer_groups
         return list(dict.fromkeys(named))
 
     @property

@@ -12,6 +12,7 @@ from . import (
     all_servers,
     gone,
     jobs,
+    join,
     launch,
     licences,
     lifetime,
@@ -20,6 +21,7 @@ from . import (
     servers,
     software,
     usecases,
+    workshops,
 )
 from .announcements import Announcements
 from .base import Page, WithoutSlash
@@ -35,6 +37,8 @@ MODULES = (
     lifetime,
     jobs,
     gone,
+    join,
+    workshops,
     software,
     about,
     login,

@@ -8,6 +8,8 @@ from markdown_it import MarkdownIt
 from spawners.amounts import minutes_text, seconds_text
 from workbench.words import size_text
 
+from ..workshops.times import time_text
+
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
@@ -49,6 +51,7 @@ NAMES: dict[str, Any] = {
     "minutes_text": minutes_text,
     "seconds_text": seconds_text,
     "left_text": left_text,
+    "time_text": time_text,
     "ago_text": ago_text,
     "licence_text": licence_text,
     "image_text": image_text,

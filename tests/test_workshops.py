@@ -1,0 +1,304 @@
+"""Workshops: what a trainer may ask for, who comes in when, what is kept; no portal is started."""
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import create_engine, event
+from sqlalchemy.orm import Session
+
+from hub.alphabet import ALPHABET
+from hub.workshops.codes import as_typed, find, new_code
+from hub.workshops.records import CHECKS_MAX, Records, make_tables
+from hub.workshops.rules import FormError, Workshop, is_trainer, read_form, why_not_in
+from hub.workshops.settings import Workshops
+from hub.workshops.times import LocalTimeError, local, time_field, time_text, to_utc
+
+NOW = datetime(2026, 3, 20, 8)
+SITE = Workshops(trainers=["tess"], trainer_groups=["teachers"], capacity_max=30)
+FORM = {
+    "title": "Powder at the beamline",
+    "opens": "pyfai/01_calibrate.ipynb",
+    "size": "small",
+    "capacity": "12",
+    "begins": "2026-03-20T10:00",
+    "ends": "2026-03-20T16:00",
+    "zone": "Europe/Berlin",
+    "who": "link",
+    "invited": "",
+}
+
+
+def problems(**changes: str) -> dict[str, str]:
+    """Return what is wrong with a form."""
+    with pytest.raises(FormError) as caught:
+        read_form({**FORM, **changes}, SITE, NOW)
+    return caught.value.problems
+
+
+def workshop(**changes: object) -> Workshop:
+    """Return a workshop that runs now."""
+    wish = read_form(FORM, SITE, NOW)
+    made = {**vars(wish), "number": 1, "code": "abcd-efgh", "trainer": "tess"}
+    return Workshop(**{**made, "begins": NOW - timedelta(hours=1), **changes})  # type: ignore[arg-type]
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("typed", "zone", "utc"),
+    [
+        ("2026-01-15T09:00", "Europe/Berlin", datetime(2026, 1, 15, 8)),
+        ("2026-07-15T09:00", "Europe/Berlin", datetime(2026, 7, 15, 7)),
+        ("2026-03-29T01:59", "Europe/Berlin", datetime(2026, 3, 29, 0, 59)),
+        ("2026-03-29T03:00", "Europe/Berlin", datetime(2026, 3, 29, 1)),
+        ("2026-11-01T03:00", "America/New_York", datetime(2026, 11, 1, 8)),
+        ("2026-07-15T09:00", "Asia/Kathmandu", datetime(2026, 7, 15, 3, 15)),
+        ("2026-07-15T09:00", "UTC", datetime(2026, 7, 15, 9)),
+    ],
+)
+def test_a_local_time_is_stored_in_utc_and_shown_as_it_was_typed(
+    typed: str, zone: str, utc: datetime
+) -> None:
+    assert to_utc(typed, zone) == utc
+    assert time_field(utc, zone) == typed
+    assert typed[11:] in time_text(utc, zone)
+    assert zone in time_text(utc, zone)
+
+
+@pytest.mark.parametrize("typed", ["2026-03-29T02:00", "2026-03-29T02:59"])
+def test_an_hour_that_the_clocks_skip_is_refused(typed: str) -> None:
+    with pytest.raises(LocalTimeError, match="skip this hour"):
+        to_utc(typed, "Europe/Berlin")
+
+
+@pytest.mark.parametrize("typed", ["2026-10-25T02:00", "2026-10-25T02:59"])
+def test_an_hour_that_the_clocks_show_twice_is_refused(typed: str) -> None:
+    with pytest.raises(LocalTimeError, match="twice"):
+        to_utc(typed, "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "tomorrow", "2026-02-30T09:00", "0001-01-01T00:00", "9999-12-31T23:59", "2026"]
+)
+def test_what_is_no_time_is_refused(typed: str) -> None:
+    with pytest.raises(LocalTimeError, match="Type a date and a time"):
+        to_utc(typed, "Asia/Tokyo" if typed.startswith("0001") else "America/New_York")
+
+
+@pytest.mark.parametrize("zone", ["", "Mars/Base", "../../etc/passwd", "/etc/localtime", "a\x00b"])
+def test_a_zone_that_there_is_not_is_refused(zone: str) -> None:
+    with pytest.raises(LocalTimeError, match="time zone"):
+        to_utc("2026-07-15T09:00", zone)
+
+
+def test_a_zone_that_is_gone_meanwhile_is_shown_in_utc() -> None:
+    assert local(NOW, "Europe/Atlantis").hour == NOW.hour
+
+
+def test_a_workshop_over_the_night_of_summer_time_has_an_hour_less() -> None:
+    wish = read_form({**FORM, "begins": "2026-03-28T20:00", "ends": "2026-03-29T08:00"}, SITE, NOW)
+    assert wish.ends - wish.begins == timedelta(hours=11)
+    assert wish.begins.replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(wish.zone)).hour == 20
+
+
+# Who may hold one, and what may be asked for
+
+
+def test_trainers_are_those_that_the_profile_names_and_administrators() -> None:
+    assert is_trainer(SITE, "tess", frozenset(), admin=False)
+    assert is_trainer(SITE, "ulf", frozenset({"teachers"}), admin=False)
+    assert is_trainer(SITE, "root", frozenset(), admin=True)
+    assert not is_trainer(SITE, "ada", frozenset({"users"}), admin=False)
+    assert not is_trainer(None, "root", frozenset(), admin=True)
+    assert not is_trainer(Workshops(), "tess", frozenset(), admin=False)
+
+
+def test_a_good_form_becomes_a_workshop() -> None:
+    wish = read_form(FORM, SITE, NOW)
+    assert (wish.use_case, wish.notebook, wish.size) == ("pyfai", "01_calibrate.ipynb", "small")
+    assert (wish.begins, wish.ends) == (datetime(2026, 3, 20, 9), datetime(2026, 3, 20, 15))
+    assert (wish.capacity, wish.invited) == (12, frozenset())
+
+
+def test_a_list_is_read_however_it_is_separated() -> None:
+    wish = read_form({**FORM, "who": "list", "invited": "ada, bob\ncyd\r\n ada"}, SITE, NOW)
+    assert wish.invited == {"ada", "bob", "cyd"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("title", " ", "title"),
+        ("title", "x" * 101, "100 characters"),
+        ("title", "a\x1b[31mb", "title"),
+        ("capacity", "0", "1 to 30"),
+        ("capacity", "31", "1 to 30"),
+        ("capacity", "-1", "1 to 30"),
+        ("capacity", "1e3", "1 to 30"),
+        ("capacity", "٣", "1 to 30"),
+        ("begins", "", "Type a date"),
+        ("begins", "2030-01-01T00:00", "two years"),
+        ("ends", "2026-03-20T10:00", "after it has begun"),
+        ("ends", "2026-05-01T10:00", "31 days"),
+        ("zone", "Berlin", "time zone"),
+    ],
+)
+def test_each_mistake_is_told_at_its_field(field: str, value: str, words: str) -> None:
+    found = problems(**{field: value})
+    assert words in found["begins" if field == "zone" else field]
+
+
+def test_an_end_in_the_past_is_refused() -> None:
+    changes = {"begins": "2026-03-19T10:00", "ends": "2026-03-19T16:00"}
+    assert "past" in problems(**changes)["ends"]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    found = problems(title="", capacity="x", ends="", who="list")
+    assert set(found) == {"title", "capacity", "ends", "invited"}
+    assert all(re.search(r"[.]$", text) for text in found.values())
+
+
+# Who comes in when
+
+
+def why(name: str = "ada", *, joined: bool = False, taken: int = 0, **changes: object) -> str:
+    return why_not_in(workshop(**changes), name, joined=joined, taken=taken, now=NOW)
+
+
+def test_people_come_in_while_it_runs_and_there_are_places() -> None:
+    assert why() == ""
+    assert why(taken=11) == ""
+    assert why(invited=frozenset({"ada"})) == ""
+
+
+def test_who_took_part_comes_back_into_a_full_workshop() -> None:
+    assert why(joined=True, taken=12) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"taken": 12}, "is full: all 12 places"),
+        ({"ends": NOW}, "is over since"),
+        (
+            {"begins": NOW + timedelta(hours=1)},
+            "has not begun. Come back at Fri 20 Mar 2026, 10:00",
+        ),
+        ({"invited": frozenset({"bob"})}, "ada is not on it"),
+    ],
+)
+def test_whoever_can_not_come_in_is_told_why(changes: dict[str, object], words: str) -> None:
+    assert words in why(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changes", [{"ends": NOW}, {"invited": frozenset({"bob"})}])
+def test_a_place_opens_nothing_after_the_end_or_off_the_list(changes: dict[str, object]) -> None:
+    assert why(joined=True, **changes)
+
+
+def test_nobody_off_the_list_learns_the_title() -> None:
+    assert "Powder" not in why(invited=frozenset({"bob"}))
+
+
+# Codes
+
+
+def test_codes_can_be_typed_in_any_way_and_not_be_guessed() -> None:
+    codes = {new_code() for _ in range(500)}
+    assert len(codes) == 500
+    for code in codes:
+        assert re.fullmatch(rf"[{ALPHABET}]{{4}}-[{ALPHABET}]{{4}}", code)
+        assert as_typed(f" {code.upper().replace('-', ' ')} ") == code
+    assert len(ALPHABET) ** 8 > 2**39
+
+
+@pytest.mark.parametrize("typed", ["", "abcd", "abcd-efg1", "abcd-efgh-j", "ａbcd-efgh", "%" * 90])
+def test_what_can_be_no_code_is_none(typed: str) -> None:
+    assert as_typed(typed) == ""
+
+
+def test_a_code_belongs_to_one_workshop_or_none() -> None:
+    known = [("abcd-efgh", 1), ("jkmn-pqrs", 2)]
+    assert find("jkmn-pqrs", known) == 2
+    assert find("jkmn-pqrt", known) is None
+    assert find("", known) is None
+
+
+# What is kept
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return opened(tmp_path)
+
+
+def opened(folder: Path) -> Records:
+    """Return the records in a folder, as a hub that has just started has them."""
+    engine = create_engine(f"sqlite:///{folder / 'portal.sqlite'}")
+    event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA foreign_keys=ON"))
+    make_tables(engine)
+    return Records(Session(engine, expire_on_commit=False))
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    wish = read_form({**FORM, "who": "list", "invited": "bob ada"}, SITE, NOW)
+    made = first.add(wish, trainer="tess", code="abcd-efgh")
+    first.join(made.number, "ada", NOW)
+    first.tell(made.number, "ada", "01.ipynb", {"Distance": True, "Tilt": False}, NOW)
+    again = opened(tmp_path)
+    assert again.get(made.number) == made
+    assert vars(made).items() >= vars(wish).items()
+    assert again.codes() == [("abcd-efgh", made.number)]
+    assert again.participants(made.number) == ["ada"]
+    assert [(t.check, t.passed, t.at) for t in again.told(made.number)] == [
+        ("Distance", True, NOW),
+        ("Tilt", False, NOW),
+    ]
+
+
+def test_a_place_is_taken_once(records: Records) -> None:
+    made = records.add(read_form(FORM, SITE, NOW), trainer="tess", code="abcd-efgh")
+    for name in ("ada", "bob", "ada"):
+        records.join(made.number, name, NOW)
+    assert records.participants(made.number) == ["ada", "bob"]
+    assert records.taken(made.number) == 2
+    assert records.joined_by("ada") == [made]
+    assert records.joined_by("tess") == []
+
+
+def test_the_last_word_of_a_check_counts_and_their_number_is_bounded(records: Records) -> None:
+    made = records.add(read_form(FORM, SITE, NOW), trainer="tess", code="abcd-efgh")
+    number, later = made.number, NOW + timedelta(minutes=1)
+    records.join(number, "ada", NOW)
+    records.tell(number, "ada", "01.ipynb", {"Tilt": False}, NOW)
+    records.tell(number, "ada", "01.ipynb", {"Tilt": True}, later)
+    assert [(t.passed, t.at) for t in records.told(number)] == [(True, later)]
+    for part in range(20):
+        many = {f"{part} {i}": True for i in range(100)}
+        records.tell(number, "ada", "02.ipynb", many, later)
+    records.tell(number, "ada", "01.ipynb", {"Tilt": False}, later)
+    told = records.told(number)
+    assert len(told) == CHECKS_MAX
+    assert [t.passed for t in told if t.check == "Tilt"] == [False]
+
+
+def test_what_was_over_long_ago_is_forgotten_with_all_that_belongs_to_it(records: Records) -> None:
+    wish = read_form(FORM, SITE, NOW)
+    old = records.add(wish, trainer="tess", code="abcd-efgh")
+    new = records.add(wish, trainer="tess", code="jkmn-pqrs")
+    for made in (old, new):
+        records.join(made.number, "ada", NOW)
+        records.tell(made.number, "ada", "01.ipynb", {"Tilt": True}, NOW)
+    records.move_end(old.number, NOW - timedelta(days=40))
+    assert records.remove_ended_before(NOW - timedelta(days=30)) == 1
+    assert records.remove_ended_before(NOW - timedelta(days=30)) == 0
+    assert records.get(old.number) is None
+    assert records.participants(old.number) == records.told(old.number) == []
+    assert records.held_by("tess") == [new]
+    assert len(records.told(new.number)) == 1
