@@ -143,6 +143,7 @@ class Portal(JupyterHub):
             lambda: walltime.stop_expired(self, self.deployment), WALLTIME_CHECK_MS
         ).start()
         PeriodicCallback(self.sweep, SWEEP_MS).start()
+        PeriodicCallback(self.forget_workshops, SWEEP_MS).start()
         PeriodicCallback(lambda: asyncio.to_thread(terminal.shorten), LOG_CHECK_MS).start()
         self.opener = PeriodicCallback(self.open_ways, WAYS_CHECK_MS)
         self.opener.start()
@@ -172,8 +173,7 @@ class Portal(JupyterHub):
         return {s.orm_spawner.id for s in spawners if s._check_pending}
 
     async def sweep(self) -> None:
-        """End what belongs to no server that this hub knows, and forget workshops of long ago."""
-        self.forget_workshops()
+        """End what belongs to no server that this hub knows."""
         spawners = [s for user in self.users.values() for s in user.spawners.values()]
         state = self.deployment.state
         backend = self.deployment.site.backend

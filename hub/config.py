@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,7 @@ def configure_pages(c: Config, deployment: Deployment) -> None:
         "turns": Turns(deployment.site.starts_at_once, times),
         "entrance": Entrance(deployment.state),
         "join_throttle": Throttle(),
+        "workshop_news": Counter(),
         "crates": Shelf(deployment.state / CRATES),
         "slow_spawn_timeout": 1,
     }

@@ -26,11 +26,10 @@ from .here import setting
 from .manifest import load_manifest
 from .parameters import code_cells, parameter_texts, source
 from .record import MIME, Archived, PackedNotebook, Record, fingerprint
+from .reporting import SESSION
 from .tutorials import own_folder
 from .words import size_text
 
-SESSION = "JPY_SESSION_NAME"
-"""In a kernel's environment, by Jupyter: its notebook's path."""
 LARGEST = 40_000_000
 SUFFIX = ".crate.zip"
 RUN, LOCK, BIBLIOGRAPHY = "run.json", "requirements.txt", "citations.bib"

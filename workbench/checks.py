@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
+from .reporting import report
 from .used import REPORTS
 
 RESULTS_VARIABLE = "BEAMHUB_CHECKS"
@@ -173,7 +174,8 @@ class Checks:
         """Show the checks as a table, and write them down for a run without a person.
 
         They go into the folder that the environment variable ``BEAMHUB_CHECKS`` names, or into
-        ``checks`` below the present one; the file is named by the title.
+        ``checks`` below the present one; the file is named by the title. While a workshop of the
+        user's runs, its trainer sees which of them hold.
         """
         path = Path(os.environ.get(RESULTS_VARIABLE, "checks")) / f"{slug(self.title)}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,6 +187,7 @@ class Checks:
         }
         REPORTS[self.title] = body
         path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        report({check.name: check.passed for check in self.results if check.judged})
         show(self)
 
     def __str__(self) -> str:

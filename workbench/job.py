@@ -4,7 +4,6 @@ Run as ``python -m workbench.job``, by the user's own account, on a node of the 
 it listens where another account of the node could, see `workbench.tunnel`.
 """
 
-import json
 import os
 import re
 import resource
@@ -15,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from . import own_hub
 from .here import setting
 from .home import obstacle
 from .tunnel import Portal, Tunnel, origin, private_folder
@@ -169,41 +169,15 @@ def tail(log: IO[bytes]) -> str:
 
 def report(what: dict[str, object]) -> None:
     """Tell the portal; a hub that is just starting is told again."""
-    user, server = (os.environ[f"JUPYTERHUB_{name}"] for name in ("USER", "SERVER_NAME"))
-    url = urlsplit(os.environ["JUPYTERHUB_API_URL"])
-    headers = {
-        "Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}",
-        "Content-Type": "application/json",
-    }
     waited, pause = 0, 1
     while waited < PATIENCE_S:
-        hub = UnixConnection(unquote(url.netloc))
         try:
-            hub.request(
-                "POST", f"{url.path}/beamhub/jobs/{user}/{server}", json.dumps(what), headers
-            )
-            if hub.getresponse().status < 500:
+            if own_hub.tell("jobs", what, timeout_s=REPORT_S) < 500:
                 return  # it was heard, or isn't wanted any more
         except (OSError, HTTPException):
             pass  # nobody is there now
-        finally:
-            hub.close()
         time.sleep(pause)
         waited, pause = waited + pause, min(2 * pause, 15)
-
-
-class UnixConnection(HTTPConnection):
-    """HTTP through a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=REPORT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(REPORT_S)
-        self.sock.connect(self._path)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from ..deployment import Deployment
 from . import (
     about,
     all_servers,
+    board,
+    checks,
     gone,
     jobs,
     join,
@@ -39,6 +41,8 @@ MODULES = (
     gone,
     join,
     workshops,
+    board,
+    checks,
     software,
     about,
     login,

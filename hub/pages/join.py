@@ -116,6 +116,8 @@ class Join(WithWorkshops, Open):
         """Return the workshop of a code; who types too many that there aren't has to wait."""
         name, records = self.current_user.name, self.records
         code = as_typed(code)
+        if not code:
+            raise Refused(UNKNOWN, reason="workshop", status=404)
         # Whoever takes part comes back however much was guessed in their name.
         joined = find(code, ((w.code, w) for w in records.joined_by(name)))
         if joined is not None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import JSON, Engine, ForeignKey, String, delete, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -197,16 +196,16 @@ class Records:
         """
         mine = (CheckRow.workshop == number) & (CheckRow.user == user)
         room = CHECKS_MAX - (self._db.scalar(select(func.count()).where(mine)) or 0)
+        rows = self._db.scalars(select(CheckRow).where(mine, CheckRow.notebook == notebook))
+        known = {row.check: row for row in rows}
         for place, (check, passed) in enumerate(checks.items()):
-            key = {"workshop": number, "user": user, "notebook": notebook, "check": check}
-            news: dict[str, Any] = {"passed": passed, "at": now, "place": place}
-            row = self._db.get(CheckRow, tuple(key.values()))
+            row = known.get(check)
             if row is not None:
-                for name, value in news.items():
-                    setattr(row, name, value)
+                row.passed, row.at, row.place = passed, now, place
             elif room > 0:
                 room -= 1
-                self._db.add(CheckRow(**key, **news))
+                key = {"workshop": number, "user": user, "notebook": notebook, "check": check}
+                self._db.add(CheckRow(**key, passed=passed, at=now, place=place))
         self._db.commit()
 
     def told(self, number: int) -> list[Told]:

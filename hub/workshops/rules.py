@@ -160,7 +160,8 @@ def read_invited(form: Mapping[str, str], problems: dict[str, str]) -> frozenset
     """Return who alone may join, nobody for all; what is wrong with that goes into `problems`."""
     if form.get("who", "link") == "link":
         return frozenset()
-    invited = frozenset(form.get("invited", "").replace(",", " ").split())
+    # As JupyterHub keeps all names.
+    invited = frozenset(form.get("invited", "").lower().replace(",", " ").split())
     if not invited or len(invited) > INVITED_MAX or any(len(n) > NAME_MAX for n in invited):
         problems["invited"] = (
             f"Name those who may join by the names that they log in with, {INVITED_MAX} at most, "

@@ -54,12 +54,19 @@ class Kernel:
         client: httpx.Client,
         server: str,
         trusted: SSLContext | None = None,
+        notebook: str = "",
     ) -> None:
         self.portal, self.client, self.base, self.trusted = portal, client, server, trusted
         token = {"X-XSRFToken": client.cookies.get("_xsrf", path=server) or ""}
-        made = client.post(f"{server}api/kernels", headers=token, json={"name": "python3"})
+        kernel = {"name": "python3"}
+        if notebook:  # as JupyterLab begins the kernel of one
+            name = notebook.rpartition("/")[2]
+            asked = {"path": notebook, "name": name, "type": "notebook", "kernel": kernel}
+            made = client.post(f"{server}api/sessions", headers=token, json=asked)
+        else:
+            made = client.post(f"{server}api/kernels", headers=token, json=kernel)
         assert made.status_code == 201, made.text
-        self.id = made.json()["id"]
+        self.id = (made.json()["kernel"] if notebook else made.json())["id"]
 
     def run(self, code: str, seconds: float = PATIENCE_S) -> str:
         """Return what the code prints; an exception's name and text where it raises one."""
