@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -23,9 +24,10 @@ class Terminal:
         self._log: Path | None = None
 
     def say(self, text: str) -> None:
-        """Print a line."""
-        self.stream.write(text + "\n")
-        self.stream.flush()
+        """Print a line; without whoever read them, the portal goes on and ends as ever."""
+        with suppress(BrokenPipeError):
+            self.stream.write(text + "\n")
+            self.stream.flush()
 
     def divert(self, log: Path) -> None:
         """Send everything else of this process and its children into a file from now on."""

@@ -1,7 +1,10 @@
 """The terminal stays for people: what programs say goes to the log."""
 
+import os
 import subprocess
 import sys
+
+from hub.terminal import Terminal
 
 CODE = """
 import subprocess, sys
@@ -20,6 +23,16 @@ def run(log):
     return subprocess.run(
         [sys.executable, "-c", CODE, str(log)], capture_output=True, text=True, check=True
     )
+
+
+def test_a_portal_whose_terminal_is_gone_goes_on():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(os.dup(writer), "w") as gone:
+        Terminal(gone).say("Ending 1 server …")
+        # Python would say it once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), gone.fileno())
+    os.close(writer)
 
 
 def test_only_what_is_for_people_is_seen(tmp_path):

@@ -2,10 +2,12 @@
 # keys.sh FOLDER: certificates of a cluster of the tests' own, for a month.
 set -eu
 cd "$1"
-openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=beamhub-tests -days 30
+# Python 3.13, which the portal's image has, refuses authorities that don't say what they are for.
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -subj /CN=beamhub-tests -days 30 \
+    -addext keyUsage=critical,keyCertSign,cRLSign
 signed() {
     openssl req -newkey rsa:2048 -nodes -keyout "$1.key" -out "$1.csr" -subj "$2"
-    printf '%s\n' "$3" >"$1.ext"
+    printf '%s\n' "$3" authorityKeyIdentifier=keyid >"$1.ext"
     openssl x509 -req -in "$1.csr" -CA ca.crt -CAkey ca.key -CAcreateserial -out "$1.crt" -days 30 \
         -extfile "$1.ext"
 }
