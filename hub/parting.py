@@ -29,7 +29,7 @@ from .crates import PART as READER
 from .crates import READER_COMMAND
 from .deployment import Deployment
 from .logins import Pam
-from .proxy import proxy_command, readable, unreadable
+from .proxy import SILENCE, proxy_command, readable, unreadable
 from .secrets import keep_secrets, values_in
 from .site import SiteProfile
 from .sockets import give_sockets_to_hub, sockets_of
@@ -185,7 +185,7 @@ def parts_of(deployment: Deployment) -> dict[str, Part]:
             inherits=True,
         ),
         part_names.PROXY: Part(
-            proxy_command(),
+            [*proxy_command(), *SILENCE],
             account=PROXY,
             arguments="any",
             files=[str(file) for file in files if file],

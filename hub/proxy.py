@@ -20,6 +20,12 @@ PROGRAM = "configurable-http-proxy"
 PLACES = (Path(__file__).parents[1] / "node_modules", Path(sys.prefix) / "lib/node_modules")
 
 
+SILENCE = ("--proxy-timeout", "120000")
+"""How many milliseconds hub or server may say nothing before a request is given up. One whose
+machine or container is gone may never tell, and would be waited for a quarter of an hour. The
+longest that anybody waits for in earnest is a kernel that starts, or a second factor."""
+
+
 class ProxyError(Exception):
     """There is no proxy; the text is for the administrator."""
 
@@ -78,7 +84,7 @@ def proxy_of_hub(serving: Serving) -> HubsProxy:
         places = [handed_path(index) for index, _ in enumerate(given)]
         if os.geteuid() == 0:
             command = unprivileged(command, PROXY, given)
-    return HubsProxy(command, *(places or ["", ""]))
+    return HubsProxy([*command, *SILENCE], *(places or ["", ""]))
 
 
 def unreadable(command: list[str]) -> Path | None:
@@ -128,6 +134,7 @@ def apart_command(serving: Serving, apart: Apart) -> list[str]:
     hub = str(apart.hub_url).rstrip("/")
     return [
         *proxy_command(),
+        *SILENCE,
         *("--ip", "0.0.0.0"),  # noqa: S104 - of its container; the machine publishes less
         *("--port", str(serving.port)),
         *("--api-socket", str(apart.proxy_socket)),

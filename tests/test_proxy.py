@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hub import proxy
-from hub.proxy import proxy_command, proxy_of_hub, unreadable, why_root
+from hub.proxy import SILENCE, proxy_command, proxy_of_hub, unreadable, why_root
 from hub.site import Serving
 from hub.sockets import Sockets, ready_sockets
 from spawners.certificates import Certificate
@@ -170,7 +170,7 @@ def test_it_takes_the_hubs_orders_and_leads_to_a_servers_socket():
 def test_an_ordinary_accounts_proxy_is_that_account(own_tls, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     made = proxy_of_hub(own_tls)
-    assert made.command == proxy_command()
+    assert made.command == [*proxy_command(), *SILENCE]
     assert (made.certificate, made.key) == (str(own_tls.certificate), str(own_tls.key))
     assert why_root(own_tls) == ""
 
@@ -191,7 +191,7 @@ def test_a_proxy_that_others_cannot_read_keeps_roots_rights_and_that_is_said(tmp
     assert why_root(Serving()) == ""
     for closed, before, after in ((package, 0o644, 0o600), (place, 0o755, 0o700)):
         closed.chmod(after)
-        assert proxy_of_hub(Serving()).command == proxy_command()
+        assert proxy_of_hub(Serving()).command == [*proxy_command(), *SILENCE]
         assert f"can't read {package}" in why_root(Serving()) or closed == place
         assert "runs with root's rights" in why_root(Serving())
         closed.chmod(before)

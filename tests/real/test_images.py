@@ -12,7 +12,7 @@ import pytest
 from desktop import FIRST_BUTTON, wait_for_board, wait_for_window
 from portals import BEAMHUB
 
-from hub.images.commands import confined
+from hub.images.commands import HOME, UID, confined
 from hub.images.record import read_record
 from hub.usecases import NOTEBOOKS, load_use_cases
 
@@ -120,15 +120,19 @@ def no_way_out(docker) -> Iterator[str]:
 
 
 @pytest.fixture
-def server(images, no_way_out) -> Iterator[Callable[[str], tuple[str, str]]]:
+def server(images, no_way_out, tmp_path) -> Iterator[Callable[[str], tuple[str, str]]]:
     """Start JupyterLab in an image, as servers are confined; returns container and address."""
     started: list[str] = []
+    # As a portal puts it inside: the screen's program asks who it is.
+    names = tmp_path / "passwd"
+    names.write_text(f"jovyan:x:{UID}:{UID}::{HOME}:/bin/bash\n")
 
     def start(name: str) -> tuple[str, str]:
         options = [o for o in confined(memory_gib=4) if not o.startswith("--network")]
         command = ["jupyter", "lab", "--no-browser", "--ip=0.0.0.0"]
         done = run(
             *["docker", *options, "--detach", f"--network={no_way_out}"],
+            f"--volume={names}:/etc/passwd:ro",
             *[reference_of(images, name), *command, "--IdentityProvider.token=secret"],
         )
         assert done.returncode == 0, done.stderr
