@@ -128,7 +128,7 @@ def test_a_trainer_makes_one_by_keyboard_and_loses_nothing_by_mistakes(
     page.get_by_label("Ends").fill(field_time(hours=2))
     expect(page.get_by_label("Time zone")).not_to_have_value("")
     page.get_by_label("Time zone").fill("UTC")
-    page.get_by_role("button", name="Make the workshop").press("Enter")
+    page.get_by_role("button", name="Create the workshop").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("1 to 40 participants")
     expect(page.get_by_label("Title")).to_have_value(TITLE)
     assert violations(page) == []
