@@ -58,10 +58,6 @@ VARIABLES = {
     "BEAMHUB_TEST_ALL": "Set by you or by `.ci/run`: a missing browser or Docker fails the tests.",
     "BEAMHUB_CACHE": "Set by you: where `scripts/debian-base` and the tests of images keep what "
     "they made; `/var/cache/beamhub` where it isn't set.",
-    "BEAMHUB_KUBERNETES": "Set by you: the folder of the programs of the tests' own Kubernetes "
-    "cluster, made there where they aren't; without it, tests that need a cluster are left out.",
-    "BEAMHUB_PYFAI_ARCHIVE": "Set by you: an archive of pyFAI's image, as `docker save` writes it, "
-    "for the tests' own Kubernetes cluster; without it, Docker makes one.",
     "BEAMHUB_IMAGE": "In a server: the image that it comes from, by digest where one is known; the "
     "local backend uses none.",
     "BEAMHUB_SITE": "In a server: the site's title.",
