@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from tests.data_server import DataServer
-from workbench.data.cache import Cache, Entry
+from workbench.data.cache import Cache
+from workbench.data.cache_records import Entry
 from workbench.data.catalogue import Known
 from workbench.data.fetch_job import Fetch
 from workbench.data.progress import Progress

@@ -15,7 +15,7 @@ from tests.data_processes import unused_for
 from tests.data_server import DataServer
 from workbench.__main__ import app
 from workbench.data import catalogue
-from workbench.data.cache import file_name
+from workbench.data.cache_records import file_name
 
 FILES = {"a.bin": noise(5000), "d/b.bin": noise(7000, 1)}
 

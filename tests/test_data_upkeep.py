@@ -13,7 +13,8 @@ from tests.data_server import DataServer
 from workbench.data import catalogue
 from workbench.data.access import Files, fetch
 from workbench.data.availability import LISTING
-from workbench.data.cache import Cache, file_name
+from workbench.data.cache import Cache
+from workbench.data.cache_records import file_name
 from workbench.data.errors import DataError
 from workbench.data.linking import link_into
 from workbench.data.settings import Settings

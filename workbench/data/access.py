@@ -9,7 +9,8 @@ from typing import overload
 
 from ..used import Handed, remember
 from .availability import Offer, listing, offer
-from .cache import Cache, Entry, Use
+from .cache import Cache
+from .cache_records import Entry
 from .catalogue import Known, find, known_sets
 from .display import shown
 from .errors import DataError, Refused
@@ -17,6 +18,7 @@ from .fetch_job import Fetch
 from .linking import link_into
 from .progress import Progress
 from .settings import Settings, own_cache, settings
+from .use_marks import Use
 
 
 class Files(Sequence[Path]):

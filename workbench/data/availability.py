@@ -12,7 +12,8 @@ from urllib.request import url2pathname
 
 from ..manifest import DataFile
 from ..words import size_text, time_text
-from .cache import Cache, size_of
+from .cache import Cache
+from .cache_records import size_of
 from .catalogue import Known
 from .settings import Settings
 from .untrusted_files import read_ordinary

@@ -20,19 +20,29 @@ import os
 import re
 import shutil
 import stat
-import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ..atomic_write import atomic_write
 from ..words import size_text
+from .cache_records import (
+    Entry,
+    Record,
+    Stored,
+    declared,
+    file_name,
+    folder_name,
+    mark_name,
+    record_of,
+    size_of,
+)
 from .catalogue import Known
 from .errors import DataError
 from .lease import ROOM, Lease, Told, line_of
-from .transfer.staging import Arrived, Staging
+from .transfer.staging import Staging
 from .trust import Trust
 from .untrusted_files import (
     MOST_NAMES,
@@ -45,8 +55,8 @@ from .untrusted_files import (
     remove_tree,
     used_bytes,
 )
+from .use_marks import TOUCH_S, Use
 
-TOUCH_S = 60
 ABANDONED_S = 14 * 86400
 LARGEST_RECORD = 16 << 20
 LARGEST_RATES = 64 << 10
@@ -57,114 +67,6 @@ PATIENCE_S = 600
 """How long another account is waited for where the size isn't known; at least a minute else."""
 RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
 ANOTHER = "another account of this site"
-
-
-@dataclass(frozen=True)
-class Record:
-    """One data set that is complete.
-
-    Parameters
-    ----------
-    label : str
-        Its full name.
-    files : tuple of Arrived
-        What it holds.
-    source : str
-        Where it came from.
-    when : float
-        When it was complete, seconds since 1970.
-    verified : bool
-        Whether every file was compared with a declared checksum.
-    """
-
-    label: str
-    files: tuple[Arrived, ...]
-    source: str
-    when: float
-    verified: bool
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A record and the folder that it is about."""
-
-    folder: Path
-    record: Record
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A data set that an account keeps here, as far as it can be told without trust.
-
-    Parameters
-    ----------
-    account : int
-        Whose it is.
-    label : str
-        Its full name.
-    digest : str
-        Which version of it.
-    last : float
-        When it was used last, seconds since 1970.
-    """
-
-    account: int
-    label: str
-    digest: str
-    last: float
-
-    @property
-    def place(self) -> PurePosixPath:
-        """Its folder's folder, below the cache."""
-        return PurePosixPath(str(self.account), "sets", self.label)
-
-    @property
-    def mark(self) -> str:
-        """The name of the files that say who uses it."""
-        return mark_name(self.label, self.digest)
-
-
-class Use:
-    """Keeps a data set from being pruned while it is read.
-
-    A lock of the file system says so on this machine; on others that share it without such locks
-    the file's time does, which is renewed as long as this lives.
-
-    Parameters
-    ----------
-    path : Path
-        A file of this account, None where it can't have one: a cache that can only be read is
-        pruned by nobody here.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self._stop = threading.Event()
-        self._descriptor = -1
-        with suppress(OSError):
-            if path is not None:
-                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-                self._descriptor = os.open(path, flags, 0o644)
-                os.fchmod(self._descriptor, 0o644)
-        if self._descriptor < 0:
-            return
-        with suppress(OSError):
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        renew = partial(renew_time, self._descriptor, self._stop)
-        threading.Thread(target=renew, daemon=True, name="data-use").start()
-
-    def close(self) -> None:
-        """Say that it's no longer used."""
-        self._stop.set()
-
-
-def renew_time(descriptor: int, stop: threading.Event) -> None:
-    """Set a file's time to now, again and again, and close it at the end."""
-    while True:
-        with suppress(OSError):
-            os.utime(descriptor)
-        if stop.wait(TOUCH_S):
-            os.close(descriptor)
-            return
 
 
 class Cache:
@@ -559,71 +461,3 @@ def make_folder(path: Path) -> None:
     with suppress(FileExistsError):
         path.mkdir()
         path.chmod(0o755)
-
-
-def record_of(text: bytes) -> Record | None:
-    """Return a record that is well formed, however it came here."""
-    try:
-        about = json.loads(text)
-        about["files"] = tuple(Arrived(**f) for f in about["files"])
-        record = Record(**about)
-        return record if sound(record) else None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-
-
-def sound(record: Record) -> bool:
-    """Return whether a record says only what one says that `publish` wrote."""
-    return (
-        type(record.when) is float
-        and type(record.verified) is bool
-        and record.source.isprintable()
-        and all("\0" not in f.name and inside(f.name) for f in record.files)
-        and all(type(f.size_bytes) is int and type(f.sha256) is str for f in record.files)
-    )
-
-
-def inside(name: str) -> bool:
-    """Return whether a name means a file below the folder it is relative to."""
-    return bool(name) and not name.startswith("/") and not {"..", ".", ""} & {*name.split("/")}
-
-
-def declared(known: Known) -> tuple[Arrived, ...]:
-    """Return every file of a data set as it is declared; none where one can't be compared."""
-    found = []
-    for file in known.data.files:
-        if file.unpack or file.size_bytes is None or file.sha256 == "unknown":
-            return ()
-        found.append(Arrived(file.name, file.size_bytes, file.sha256))
-    return tuple(found)
-
-
-def declared_sums(known: Known) -> dict[str, str]:
-    """Return every file of a data set with its declared SHA-256; empty where one is not known."""
-    found: dict[str, str] = {}
-    for file in known.data.files:
-        found[file.name] = "unknown" if file.unpack else file.sha256
-    return {} if "unknown" in found.values() else found
-
-
-def size_of(path: Path) -> int:
-    """Return a file's size in bytes, -1 where there is none."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def file_name(known: Known) -> str:
-    """Return the name of a data set's file among those of all others."""
-    return f"{known.use_case}.{known.name}.{known.digest}"
-
-
-def mark_name(label: str, digest: str) -> str:
-    """Return `file_name` of a data set by its full name and version."""
-    return f"{label.replace('/', '.')}.{digest}"
-
-
-def folder_name(account: int, known: Known) -> PurePosixPath:
-    """Return where an account keeps a data set, below the cache."""
-    return PurePosixPath(str(account), "sets", known.use_case, known.name, known.digest)

@@ -9,7 +9,8 @@ from typing import Any
 from ..hashing import sha256_of
 from ..manifest import DataFile
 from .availability import host_of
-from .cache import Cache, Entry
+from .cache import Cache
+from .cache_records import Entry
 from .catalogue import Known
 from .errors import DataError, Refused, SourceFailed, WrongContents
 from .file_source import Changed, Errand, Source

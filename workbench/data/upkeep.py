@@ -14,7 +14,7 @@ from ..hashing import sha256_of
 from ..manifest import DataFile
 from .access import Files, fetch, readable
 from .availability import LISTING, listing
-from .cache import Stored, declared_sums, size_of
+from .cache_records import Stored, declared_sums, size_of
 from .catalogue import Known, known_sets
 from .errors import DataError
 from .linking import link
