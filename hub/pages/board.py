@@ -75,10 +75,8 @@ class BoardPage(ABoard):
     @web.authenticated
     async def get(self, number: str) -> None:
         """Show it; it reads without JavaScript too."""
-        try:
-            workshop = self.held(number)
-        except Refused as refusal:
-            await self.show_refusal(refusal)
+        workshop = await self.held_or_told(number)
+        if workshop is None:
             return
         await self.show("board.html", **self.shown(workshop))
 
@@ -137,10 +135,8 @@ class ChecksTable(ABoard):
     @web.authenticated
     async def get(self, number: str) -> None:
         """Answer with CSV."""
-        try:
-            workshop = self.held(number)
-        except Refused as refusal:
-            await self.show_refusal(refusal)
+        workshop = await self.held_or_told(number)
+        if workshop is None:
             return
         self.set_header("Content-Type", "text/csv; charset=utf-8")
         name = f"workshop-{workshop.number}-checks.csv"

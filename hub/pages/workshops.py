@@ -78,6 +78,14 @@ class ForTrainers(Workshops):
             raise Refused(NOBODYS, reason="workshop", status=404)
         return workshop
 
+    async def held_or_told(self, number: str) -> Workshop | None:
+        """Return a workshop as `held` does, None once the page has said why not."""
+        try:
+            return self.held(number)
+        except Refused as refusal:
+            await self.show_refusal(refusal)
+            return None
+
     def page_of(self, workshop: Workshop) -> str:
         """Return the address of a workshop's page."""
         return f"{self.hub.base_url}workshops/{workshop.number}"
@@ -154,20 +162,16 @@ class One(ForTrainers):
     @web.authenticated
     async def get(self, number: str) -> None:
         """Show them."""
-        try:
-            workshop = self.held(number)
-        except Refused as refusal:
-            await self.show_refusal(refusal)
+        workshop = await self.held_or_told(number)
+        if workshop is None:
             return
         await self.show_workshop(workshop)
 
     @web.authenticated
     async def post(self, number: str) -> None:
         """Let it end at another time."""
-        try:
-            workshop = self.held(number)
-        except Refused as refusal:
-            await self.show_refusal(refusal)
+        workshop = await self.held_or_told(number)
+        if workshop is None:
             return
         typed = self.get_body_argument("ends", "")
         try:
@@ -206,10 +210,8 @@ class End(ForTrainers):
     @web.authenticated
     async def get(self, number: str, action: str) -> None:
         """Ask, and say what is lost."""
-        try:
-            workshop = self.held(number)
-        except Refused as refusal:
-            await self.show_refusal(refusal)
+        workshop = await self.held_or_told(number)
+        if workshop is None:
             return
         taken = self.records.taken(workshop.number)
         await self.show("workshop_end.html", workshop=workshop, action=action, taken=taken)
@@ -217,10 +219,8 @@ class End(ForTrainers):
     @web.authenticated
     async def post(self, number: str, action: str) -> None:
         """Do it."""
-        try:
-            workshop = self.held(number)
-        except Refused as refusal:
-            await self.show_refusal(refusal)
+        workshop = await self.held_or_told(number)
+        if workshop is None:
             return
         now = utcnow(with_tz=False)
         if action == "delete":
