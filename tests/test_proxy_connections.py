@@ -61,3 +61,19 @@ def test_at_a_port_a_connection_ends_as_it_was_asked_for():
     assert asyncio.run(ask(1)) == ([b"done"], b"")
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
         asyncio.run(ask(2))
+
+
+def test_who_speaks_an_older_http_is_told_the_end_by_the_end(tmp_path: Path):
+    async def ask() -> bytes:
+        server = ProxiedServer(Application([("/", Answer)]))
+        path = str(tmp_path / "server.sock")
+        server.add_socket(bind_unix_socket(path))
+        reader, writer = await asyncio.open_unix_connection(path)
+        try:
+            writer.write(ASKED.replace(b"HTTP/1.1", b"HTTP/1.0"))
+            return await asyncio.wait_for(reader.read(), 60)
+        finally:
+            writer.close()
+            server.stop()
+
+    assert asyncio.run(ask()).endswith(b"done")

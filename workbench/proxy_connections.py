@@ -30,7 +30,8 @@ class Request(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         """Leave the end to the other side, where that is a program of this machine."""
-        if is_unix(self.connection):
+        # The proxy speaks 1.1. Before that, an answer's end could be the connection's.
+        if start_line.version == "HTTP/1.1" and is_unix(self.connection):
             # Settled by Tornado just before, with no public way to say otherwise.
             self.connection._disconnect_on_finish = False
         return self.inner.headers_received(start_line, headers)
