@@ -16,6 +16,7 @@ from tests.data_helpers import contents_of, known_set, make_fetch, noise, publis
 from tests.data_processes import Processes, call, fetch_in, remove_in, until, use_until
 from tests.data_server import DataServer
 from workbench.data import cache as caching
+from workbench.data import use_marks
 from workbench.data.access import files_of, readable, writable
 from workbench.data.cache import Cache
 from workbench.data.errors import DataError
@@ -332,7 +333,7 @@ def test_what_another_machine_has_used_a_moment_ago_is_not_removed(cache, three)
 
 
 def test_a_use_is_renewed_as_long_as_it_lasts(cache, known, monkeypatch):
-    monkeypatch.setattr(caching, "TOUCH_S", 0.01)
+    monkeypatch.setattr(use_marks, "TOUCH_S", 0.01)
     use = cache.use(known)
     path = cache.own / "used" / caching.file_name(known)
     os.utime(path, (0, 0))

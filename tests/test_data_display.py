@@ -112,7 +112,7 @@ def test_bytes_are_counted_from_many_threads():
 
 def test_what_an_earlier_try_has_left_is_done_but_has_no_rate(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
     found = Progress("x", 100)
     found.here(40)
     assert found.state.done_bytes == 40
@@ -123,7 +123,7 @@ def test_what_an_earlier_try_has_left_is_done_but_has_no_rate(monkeypatch):
 
 def test_the_rate_is_that_of_the_last_seconds(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
     found = Progress("x", 10**9)
     for _ in range(40):
         found.add(1_000_000)
@@ -201,7 +201,7 @@ def test_ipython_in_a_terminal_is_no_notebook(notebook, monkeypatch):
 
 def test_lines_come_at_the_beginning_now_and_then_and_at_the_end(capsys, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(display, "time", SimpleNamespace(monotonic=lambda: now[0]))
     lines = Lines()
     for done in range(40):
         lines.show(State("uc/x", done_bytes=done))

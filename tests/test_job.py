@@ -1,6 +1,7 @@
 """What runs on a node: a home that can be written, a port of one's own, a report."""
 
 import os
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -36,7 +37,7 @@ def test_the_secret_of_the_way_is_not_passed_on_and_no_port_is(hub, tmp_path):
 
 def test_a_hub_that_is_away_is_told_again(monkeypatch, hub):
     waited = []
-    monkeypatch.setattr(job.time, "sleep", waited.append)
+    monkeypatch.setattr(job, "time", SimpleNamespace(sleep=waited.append))
     monkeypatch.setenv("JUPYTERHUB_API_URL", "http+unix://%2Fnonexistent/hub/api")
     job.report({"listening": True})
     assert waited[:6] == [1, 2, 4, 8, 15, 15]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -85,7 +86,7 @@ async def test_an_old_answer_is_shown_no_longer(sudo, monkeypatch):
     known.of("ada", "small", script)
     await asyncio.sleep(0.05)
     later = time.monotonic() + estimates.KEPT_S + 1
-    monkeypatch.setattr(estimates.time, "monotonic", lambda: later)
+    monkeypatch.setattr(estimates, "time", SimpleNamespace(monotonic=lambda: later))
     assert known.of("ada", "small", script) is None
 
 
