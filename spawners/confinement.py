@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +31,7 @@ GROUPS = {
     "memory": "Memory is limited for a server as a whole",
     "pids": "Processes are limited for a server as a whole",
     "cpu": "Cores are limited for a server as a whole",
+    "io": "Reading and writing of disks is limited for a server as a whole",
 }
 WALLS = {
     "temporary": "Each server has a temporary folder of its own",
@@ -96,9 +97,18 @@ def tried_walls() -> dict[str, str]:
             return dict.fromkeys(WALLS, "trying it failed")
 
 
-def told(found: Offer) -> list[str]:
-    """Return each part of the confinement that can't be had, and why, a sentence each."""
-    return [f"Not here: {SENTENCES[name].lower()} ({why})." for name, why in found.lacking.items()]
+def told(found: Offer, unwanted: Collection[str] = ()) -> list[str]:
+    """Return each part of the confinement that can't be had, and why, a sentence each.
+
+    Parameters
+    ----------
+    found : Offer
+        What the machine can give.
+    unwanted : collection of str
+        Parts that nobody asks for, by their names in `SENTENCES`.
+    """
+    lacking = {name: why for name, why in found.lacking.items() if name not in unwanted}
+    return [f"Not here: {SENTENCES[name].lower()} ({why})." for name, why in lacking.items()]
 
 
 def make_folders(folder: Path) -> None:
@@ -152,6 +162,7 @@ def confined(
     processes_max: int,
     cores: float,
     named: Iterable[str],
+    disk_bytes_s: int | None = None,
 ) -> Confined:
     """Return the confinement of a server that is about to start.
 
@@ -167,6 +178,8 @@ def confined(
         Its limits.
     named : iterable of str
         Texts, such as the values of its variables, that name what it must be able to read.
+    disk_bytes_s : int, optional
+        Another limit, see `Group.make`.
 
     Raises
     ------
@@ -174,7 +187,12 @@ def confined(
         Its control groups can't be made.
     """
     own = restored(found, portal, name)
-    own.group.make(memory_bytes=memory_bytes, processes_max=processes_max, cores=cores)
+    own.group.make(
+        memory_bytes=memory_bytes,
+        processes_max=processes_max,
+        cores=cores,
+        disk_bytes_s=disk_bytes_s,
+    )
     root_alone(own.folder.parent)
     own.folder.mkdir(mode=0o700)
     make_folders(own.folder)

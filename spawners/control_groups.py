@@ -11,13 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CONTROLLERS = ("memory", "pids", "cpu")
+CONTROLLERS = ("memory", "pids", "cpu", "io")
+VERSION_1 = {"blkio": "io"}
+"""What version 1 calls otherwise."""
 UNIFIED = "unified"
 """Names the tree of version 2."""
 PORTAL = "beamhub-portal"
 """The group into which a portal moves itself, since version 2 has processes only in the leaves."""
 PERIOD_US = 100_000
 KILL_S = 10.0
+DISKS = Path("/sys/block")
+NO_DISKS = ("loop", "ram", "zram")
+"""What lies there too: files and memory, whose limits are those of what they lie in."""
 SYSTEMD = Path("/run/systemd/system")
 DELEGATED = ("trusted.delegate", "user.delegate")
 """How systemd marks a group that it leaves to the service in it."""
@@ -57,7 +62,8 @@ def own_trees(proc: Path = Path("/proc/self")) -> Trees:
     unified = None
     for line in (proc / "cgroup").read_text(encoding="utf-8").splitlines():
         number, names, path = line.split(":", 2)
-        for name in [UNIFIED] if number == "0" else names.split(","):
+        for given in [UNIFIED] if number == "0" else names.split(","):
+            name = VERSION_1.get(given, given)
             if name not in mounts:
                 continue
             root, point = mounts[name]
@@ -82,7 +88,8 @@ def mounted(mountinfo: str) -> Iterator[tuple[str, tuple[str, Path]]]:
         if kind == "cgroup2":
             yield UNIFIED, (root, Path(point))
         elif kind == "cgroup":
-            yield from ((name, (root, Path(point))) for name in options.split(","))
+            names = (VERSION_1.get(name, name) for name in options.split(","))
+            yield from ((name, (root, Path(point))) for name in names)
 
 
 def prepare(trees: Trees) -> None:
@@ -155,8 +162,22 @@ class Group:
         """Its folder in each tree."""
         return [folder / f"beamhub-{self.portal}" / self.server for folder in self.trees.folders]
 
-    def make(self, *, memory_bytes: int, processes_max: int, cores: float) -> None:
+    def make(
+        self,
+        *,
+        memory_bytes: int,
+        processes_max: int,
+        cores: float,
+        disk_bytes_s: int | None = None,
+    ) -> None:
         """Make it, with its limits.
+
+        Parameters
+        ----------
+        memory_bytes, processes_max, cores : int or float
+            Of all its processes together.
+        disk_bytes_s : int, optional
+            Read from each disk in a second, and as much again written; None means any.
 
         Raises
         ------
@@ -174,13 +195,29 @@ class Group:
             for name, (new, old, value) in limits.items():
                 if name not in self.trees.limits:
                     continue
-                if self.trees.limits[name] == self.trees.unified:
-                    hand_down(self.at(name).parent, name)
+                self._hand_down(name)
                 file = self.at(name) / new
                 write(file if file.exists() else self.at(name) / old, value)
             self._forbid_swap(memory_bytes)
+            if disk_bytes_s and "io" in self.trees.limits:
+                self._limit_disks(disk_bytes_s)
         except OSError as error:
             raise GroupError(f"control groups can't be made: {error.strerror}") from None
+
+    def _hand_down(self, controller: str) -> None:
+        """Let it have a kind of limit, which version 2 hands down from group to group."""
+        if self.trees.limits[controller] == self.trees.unified:
+            write(self.at(controller).parent / "cgroup.subtree_control", f"+{controller}")
+
+    def _limit_disks(self, bytes_s: int) -> None:
+        """Limit reading and writing, for each disk of the machine."""
+        self._hand_down("io")
+        for disk in disks():
+            if (self.at("io") / "io.max").exists():
+                write(self.at("io") / "io.max", f"{disk} rbps={bytes_s} wbps={bytes_s}")
+                continue
+            for way in ("read", "write"):
+                write(self.at("io") / f"blkio.throttle.{way}_bps_device", f"{disk} {bytes_s}")
 
     def _forbid_swap(self, memory_bytes: int) -> None:
         """Let memory be the machine's memory, where the kernel counts what is swapped out."""
@@ -243,9 +280,12 @@ class Group:
                 os.kill(pid, 9)
 
 
-def hand_down(folder: Path, controller: str) -> None:
-    """Let the groups below a folder of version 2 have a kind of limit."""
-    write(folder / "cgroup.subtree_control", f"+{controller}")
+def disks(folder: Path = DISKS) -> list[str]:
+    """Return the numbers of the machine's disks, ``<major>:<minor>`` each."""
+    found = [path for path in sorted(folder.iterdir()) if not path.name.startswith(NO_DISKS)]
+    # A drive without a medium has no size.
+    there = [path for path in found if int((path / "size").read_text("ascii"))]
+    return [(path / "dev").read_text("ascii").strip() for path in there]
 
 
 def servers_in(trees: Trees, portal: str) -> set[str]:

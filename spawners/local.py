@@ -62,6 +62,15 @@ class LocalBackend(Backend):
     processes_max: PositiveInt = Field(
         1024, description="Processes and threads of one server, where confinement limits them"
     )
+    disk_mb_s: PositiveFloat | None = Field(
+        None,
+        description=(
+            "Most that one server reads from each disk of the machine in a second, and as much "
+            "again that it writes, in MB (a million bytes), where confinement limits it; left out, "
+            "any. Version 1 of control groups doesn't limit what is written by way of memory, nor "
+            "does any version what lies on other machines"
+        ),
+    )
 
     @model_validator(mode="after")
     def groups_are_of_the_machine(self) -> Self:
@@ -102,6 +111,7 @@ class LocalBackend(Backend):
         return {
             "confinement": self.confinement,
             "processes_max": self.processes_max,
+            "disk_bytes_s": self.disk_bytes_s,
             "umask": self.umask,
             "portal": portal.identity,
             "workbench_folder": str(portal.workbench_folder),
@@ -113,6 +123,11 @@ class LocalBackend(Backend):
     def shares_account(self) -> bool:
         """Whether all servers run under the portal's account, which isn't root's."""
         return not asking.has_roots_rights()
+
+    @property
+    def disk_bytes_s(self) -> int | None:
+        """See `disk_mb_s`, in bytes."""
+        return round(self.disk_mb_s * 1_000_000) if self.disk_mb_s else None
 
     def data_folder(self, state: Path) -> Path:
         """Return a folder beside the homes: all servers are on this machine."""
@@ -158,6 +173,7 @@ class LocalBackend(Backend):
             "umask": self.umask,
             "confined": confined,
             "processes_max": self.processes_max,
+            "disk_bytes_s": self.disk_bytes_s,
             "limits": {name: str(folder) for name, folder in offer.trees.limits.items()},
             "unified": str(offer.trees.unified or ""),
             "lacking": dict(offer.lacking),
@@ -168,10 +184,12 @@ class LocalBackend(Backend):
         from . import confinement
 
         if self.confinement == "off":
-            return confinement.told(confinement.NOTHING)
-        if not asking.has_roots_rights():
-            return confinement.told(confinement.ORDINARY)
-        return confinement.told(confinement.offer())
+            offer = confinement.NOTHING
+        elif not asking.has_roots_rights():
+            offer = confinement.ORDINARY
+        else:
+            offer = confinement.offer()
+        return confinement.told(offer, unwanted=() if self.disk_mb_s else ("io",))
 
     async def sweep(self, spawners: Collection[Any], *, portal: str, state: Path) -> int:
         """End what is confined as a server that nobody knows, such as one of a killed hub's."""

@@ -73,6 +73,9 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         ["required", "available", "off"], "off", help="See LocalBackend.confinement"
     ).tag(config=True)
     processes_max = Integer(1024, help="See LocalBackend.processes_max").tag(config=True)
+    disk_bytes_s = Integer(None, allow_none=True, help="See LocalBackend.disk_mb_s, in bytes").tag(
+        config=True
+    )
     portal = Unicode(help="What tells this portal from others").tag(config=True)
 
     # A Jupyter server that is interrupted while a kernel starts hangs; half a minute of waiting
@@ -314,6 +317,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
                 confinement.name_of_start(f"{self.user.id}-{self.name}"),
                 memory_bytes=int(self.mem_limit or 0),
                 processes_max=self.processes_max,
+                disk_bytes_s=self.disk_bytes_s,
                 cores=self.cpu_limit or 1,
                 named=named,
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from spawners import confinement
+from spawners import confinement, control_groups
 from spawners.confinement import Confined, Offer
 from spawners.control_groups import Group, GroupError, Trees, own_trees
 
@@ -24,9 +24,10 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can confine")
 def machine() -> Offer:
     """What this machine can give: for these tests all of it, where all has to be there."""
     found = confinement.offer()
-    if found.lacking and not os.environ.get("BEAMHUB_TEST_ALL"):
-        pytest.skip(" ".join(confinement.told(found)))
-    assert found.lacking == {}
+    if lacking := confinement.told(found, unwanted=["io"]):
+        if not os.environ.get("BEAMHUB_TEST_ALL"):
+            pytest.skip(" ".join(lacking))
+        pytest.fail(" ".join(lacking))
     return found
 
 
@@ -37,8 +38,8 @@ def server(machine: Offer, tmp_path: Path) -> Iterator[Confined]:
     made.end()
 
 
-def make(machine: Offer, *named: object) -> Confined:
-    limits = {"memory_bytes": 256 * MB, "processes_max": 40, "cores": 1}
+def make(machine: Offer, *named: object, **other: int) -> Confined:
+    limits = {"memory_bytes": 256 * MB, "processes_max": 40, "cores": 1, **other}
     name = confinement.name_of_start("1-pyfai")
     return confinement.confined(machine, "tests", name, **limits, named=map(str, named))
 
@@ -220,6 +221,7 @@ MOUNTS = """\
 31 23 0:28 / {root} rw - tmpfs tmpfs rw
 32 31 0:29 / {root}/memory rw - cgroup cgroup rw,memory
 33 31 0:30 / {root}/pids rw - cgroup cgroup rw,pids
+34 31 0:31 / {root}/blkio rw - cgroup cgroup rw,blkio
 41 31 0:38 {inside} {root}/unified rw shared:3 - cgroup2 cgroup2 rw
 """
 
@@ -228,17 +230,17 @@ MOUNTS = """\
     ("cgroup", "inside", "offered", "limits", "unified"),
     [
         (
-            "5:memory:/a\n4:pids:/\n0::/a\n",
+            "5:memory:/a\n4:pids:/\n3:blkio:/\n0::/a\n",
             "/",
             "",
-            {"memory": "memory/a", "pids": "pids"},
+            {"memory": "memory/a", "pids": "pids", "io": "blkio"},
             "unified/a",
         ),
         (
             "0::/a\n",
             "/",
-            "cpu io memory pids",
-            dict.fromkeys(("cpu", "memory", "pids"), "unified/a"),
+            "cpu hugetlb io memory pids",
+            dict.fromkeys(("cpu", "io", "memory", "pids"), "unified/a"),
             "unified/a",
         ),
         # In a container with a name space of groups, or one whose own group is the root here.
@@ -280,9 +282,54 @@ def test_limits_of_version_2_are_written_by_their_names(tmp_path):
     assert group.memory_kills == 3
 
 
-def test_a_machine_without_groups_says_so(monkeypatch):
-    from spawners import control_groups
+def test_disks_are_what_is_no_file_and_has_a_size(tmp_path):
+    sizes = {"sda": ("8:0", 9), "dm-0": ("252:0", 9), "loop0": ("7:0", 9), "sr0": ("11:0", 0)}
+    for name, (number, size) in sizes.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dev").write_text(f"{number}\n")
+        (tmp_path / name / "size").write_text(f"{size}\n")
+    assert control_groups.disks(tmp_path) == ["252:0", "8:0"]
 
+
+def test_reading_and_writing_are_limited_in_version_2(tmp_path, monkeypatch):
+    group = Group(Trees({"io": tmp_path}, tmp_path), "p", "s")
+    (tmp_path / "beamhub-p/s").mkdir(parents=True)
+    (tmp_path / "beamhub-p/s/io.max").touch()
+    monkeypatch.setattr(control_groups, "disks", lambda: ["8:0"])
+    group.make(memory_bytes=MB, processes_max=7, cores=1, disk_bytes_s=2_000_000)
+    assert (tmp_path / "beamhub-p/cgroup.subtree_control").read_text() == "+io"
+    assert (tmp_path / "beamhub-p/s/io.max").read_text() == "8:0 rbps=2000000 wbps=2000000"
+
+
+@as_root
+def test_the_kernel_takes_the_limit_of_reading_and_writing(machine):
+    if not machine.has("io") or not control_groups.disks():
+        pytest.skip("this machine limits no disks for control groups")
+    server = make(machine, disk_bytes_s=2_000_000)
+    try:
+        files = ("io.max", "blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device")
+        places = [server.group.at("io") / name for name in files]
+        told = [path.read_text() for path in places if path.exists()]
+        assert told
+        assert all(
+            f"{d} " in text and "2000000" in text for d in control_groups.disks() for text in told
+        )
+    finally:
+        server.end()
+
+
+def test_what_nobody_asks_for_is_not_told_as_lacking(laptop, change):
+    off = {"confinement": "off"}
+    backend = laptop.site.backend.model_copy(update=off)
+    limited = laptop.site.backend.model_copy(update={**off, "disk_mb_s": 50})
+    assert set(limited.walls_lacking()) - set(backend.walls_lacking()) == {
+        "Not here: reading and writing of disks is limited for a server as a whole "
+        "(the site's profile leaves it off)."
+    }
+    assert limited.disk_bytes_s == 50_000_000
+
+
+def test_a_machine_without_groups_says_so(monkeypatch):
     with pytest.raises(GroupError, match="shows no control groups"):
         control_groups.prepare(Trees())
     monkeypatch.setattr(control_groups, "SYSTEMD", Path("/"))
@@ -293,5 +340,5 @@ def test_a_machine_without_groups_says_so(monkeypatch):
 def test_what_is_left_out_is_told_by_its_reason(laptop, change):
     backend = laptop.site.backend.model_copy(update={"confinement": "off"})
     told = backend.walls_lacking()
-    assert len(told) == len(confinement.SENTENCES)
+    assert len(told) == len(confinement.SENTENCES) - 1
     assert "(the site's profile leaves it off)." in told[0]

@@ -57,6 +57,7 @@ def helper_of(folder: Path, **other: object) -> Helper:
         "memory_max_bytes": 2 << 30,
         "cores_max": 2,
         "processes_max": 10,
+        "disk_bytes_s": None,
         "named": [],
         "use_cases": {"pyfai": "/srv/pyfai"},
         "parts": {},

@@ -118,6 +118,7 @@ class Servers:
                 request.server,
                 memory_bytes=request.memory_bytes,
                 processes_max=self.settings.processes_max,
+                disk_bytes_s=self.settings.disk_bytes_s,
                 cores=request.cores,
                 # Not what the hub's variables name: root would follow paths of its choice.
                 named=[*self.settings.named, str(account.home)],

@@ -71,6 +71,8 @@ class Settings:
         What the machine can give for that, see `confinement.Offer`.
     memory_max_bytes, cores_max, processes_max : int, float, int
         The most that a server may have.
+    disk_bytes_s : int or None
+        See `control_groups.Group.make`.
     named : list of str
         Texts that name what servers must be able to read, see `confinement.confined`.
     use_cases : dict of str to str
@@ -92,6 +94,7 @@ class Settings:
     memory_max_bytes: int
     cores_max: float
     processes_max: int
+    disk_bytes_s: int | None
     named: list[str]
     use_cases: dict[str, str]
     parts: dict[str, Part]

@@ -41,8 +41,8 @@ def container(user: str, use_case: str = "pyfai") -> str:
     return said("docker", "ps", "--all", "--quiet", "--no-trunc", *names)
 
 
-def about(user: str) -> dict:
-    found: dict = json.loads(said("docker", "inspect", container(user)))[0]
+def about(user: str, use_case: str = "pyfai") -> dict:
+    found: dict = json.loads(said("docker", "inspect", container(user, use_case)))[0]
     return found
 
 
@@ -473,22 +473,25 @@ def test_the_same_image_is_a_fact(
 ) -> None:
     site = tmp_path / "site.yaml"
     site.write_text(docker_site.read_text().replace(REGISTRY, registry))
+    # The smallest image that serves: a registry gets all of it, compressed.
+    own = f"--use-cases={tmp_path}"
+    subprocess.run([BEAMHUB, "new", "use-case", "mine", "--in", tmp_path], check=True)
     state = state_folder()
-    where = [f"--site={site}", f"--state={state}"]
+    where = [f"--site={site}", f"--state={state}", own]
     for command in ("build", "push"):
-        subprocess.run([BEAMHUB, "images", command, "pyfai", *where], check=True)
+        subprocess.run([BEAMHUB, "images", command, "mine", *where], check=True)
     record = json.loads((state / "images.json").read_text())
     [(tag, digest)] = [(name, made["digest"]) for name, made in record.items() if made["digest"]]
     for name in (digest, tag):
         subprocess.run(["docker", "image", "rm", name], capture_output=True)
     assert subprocess.run(["docker", "image", "inspect", digest], capture_output=True).returncode
-    portal = RunningPortal(state, str(site))
+    portal = RunningPortal(state, str(site), own)
     try:
-        client = started(portal, "dido")
-        assert about("dido")["Config"]["Image"] == digest
-        kernel = Kernel(portal, client, "/user/dido/pyfai/")
+        portal.start_server(client := portal.login("dido"), "mine", size="tiny")
+        assert about("dido", "mine")["Config"]["Image"] == digest
+        kernel = Kernel(portal, client, "/user/dido/mine/")
         assert kernel.run("import os; print(os.environ['BEAMHUB_IMAGE'])").strip() == digest
-        portal.stop_server(client, "pyfai")
+        portal.stop_server(client, "mine")
     finally:
         portal.stop()
 
