@@ -19,8 +19,8 @@ QUICK = "not slow and not portal and not docker and not slurm"
 GROUPS = {
     "docker": "docker",
     # Those with a cluster take half as long as the others: the quick ones go with them.
-    "slurm": f"(slurm and not docker) or ({QUICK})",
-    "portal": "portal and not docker and not slurm",
+    "slurm": f"(slurm and not docker) or unhurried or ({QUICK})",
+    "portal": "portal and not docker and not slurm and not unhurried",
     "others": "slow and not portal and not docker and not slurm",
 }
 FAILED = 1

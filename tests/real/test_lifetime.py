@@ -10,14 +10,19 @@ from lab import open_file, type_into
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 from portals import RunningPortal, log_in, shot
 
-pytestmark = [pytest.mark.browser, pytest.mark.portal, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.portal,
+    pytest.mark.slow,
+    pytest.mark.unhurried,
+]
 
 BRIEF = """\
 extends: laptop
 title: Brief
 sizes:
   small: {title: Small, cores: 1, memory_gib: 4, walltime_h: 8}
-  brief: {title: Brief, cores: 1, memory_gib: 4, walltime_h: 0.05}
+  brief: {title: Brief, cores: 1, memory_gib: 4, walltime_h: 0.08}
 """
 
 
@@ -25,7 +30,7 @@ sizes:
 def brief_portal(
     state_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningPortal]:
-    """A portal one of whose sizes grants three minutes."""
+    """A portal one of whose sizes grants hardly five minutes."""
     profile = tmp_path_factory.mktemp("site") / "brief.yaml"
     profile.write_text(BRIEF)
     state = state_folder()
