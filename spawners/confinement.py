@@ -22,7 +22,15 @@ from urllib.parse import unquote
 
 from . import child_processes, confine
 from .confine import OWN_TEMPORARY, Walls
-from .control_groups import Group, GroupError, Trees, own_trees, prepare, servers_in
+from .control_groups import (
+    Group,
+    GroupError,
+    Trees,
+    folders_of,
+    own_trees,
+    prepare,
+    servers_in,
+)
 
 PLACE = Path("/var/tmp")  # noqa: S108 - in a folder that only root may enter
 """Where servers have what they see in place of temporary folders: on a disk, as those are."""
@@ -215,6 +223,13 @@ def restored(found: Offer, portal: str, name: str) -> Confined:
 def folder_of(portal: str) -> Path:
     """Return where the servers of a portal have what they see as temporary folders."""
     return PLACE / f"beamhub-{portal}"
+
+
+def clear(found: Offer, portal: str) -> None:
+    """Take away what the confinements of a portal's servers lay in, where none is left in it."""
+    for folder in (folder_of(portal), *folders_of(found.trees, portal)):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def root_alone(folder: Path) -> None:

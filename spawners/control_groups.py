@@ -160,7 +160,7 @@ class Group:
     @property
     def folders(self) -> list[Path]:
         """Its folder in each tree."""
-        return [folder / f"beamhub-{self.portal}" / self.server for folder in self.trees.folders]
+        return [folder / self.server for folder in folders_of(self.trees, self.portal)]
 
     def make(
         self,
@@ -290,11 +290,15 @@ def disks(folder: Path = DISKS) -> list[str]:
 
 def servers_in(trees: Trees, portal: str) -> set[str]:
     """Return which servers of a portal have groups."""
-    folders = [folder / f"beamhub-{portal}" for folder in trees.folders]
     return {
         path.name
-        for folder in folders
+        for folder in folders_of(trees, portal)
         if folder.is_dir()
         for path in folder.iterdir()
         if path.is_dir()
     }
+
+
+def folders_of(trees: Trees, portal: str) -> list[Path]:
+    """Return the folders in which the groups of a portal's servers lie."""
+    return [folder / f"beamhub-{portal}" for folder in trees.folders]

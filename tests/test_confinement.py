@@ -282,6 +282,17 @@ def test_limits_of_version_2_are_written_by_their_names(tmp_path):
     assert group.memory_kills == 3
 
 
+@as_root
+def test_what_confinements_lay_in_goes_with_the_last_of_them(machine):
+    server = make(machine)
+    folders = [server.folder.parent, *(folder.parent for folder in server.group.folders)]
+    confinement.clear(machine, "tests")
+    assert all(folder.is_dir() for folder in folders)
+    server.end()
+    confinement.clear(machine, "tests")
+    assert not any(folder.exists() for folder in folders)
+
+
 def test_disks_are_what_is_no_file_and_has_a_size(tmp_path):
     sizes = {"sda": ("8:0", 9), "dm-0": ("252:0", 9), "loop0": ("7:0", 9), "sr0": ("11:0", 0)}
     for name, (number, size) in sizes.items():

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from .. import confinement
 from ..system_accounts import AccountError
 from . import wire
 from .parts import Parts
@@ -189,6 +190,7 @@ def main(arguments: list[str]) -> None:
         status = Helper(settings, hub).serve()
     with suppress(OSError):
         Path(settings.sockets).rmdir()
+    confinement.clear(settings.offer, settings.portal)
     ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     sys.exit(128 + ended_by if ended_by else os.WEXITSTATUS(status))
 
