@@ -19,7 +19,7 @@ from spawners.rights.asking import has_roots_rights
 from spawners.server_socket import socket_url
 
 from .codes import NAME_PATTERN
-from .crates import Shelf
+from .crate_shelf import Shelf
 from .culling import API_URL
 from .deployment import Deployment
 from .entrance import Entrance
@@ -32,7 +32,8 @@ from .oidc.settings import settings_of
 from .proxy import proxy_of_hub
 from .routes import LastingRoutes, close_way
 from .secrets import SecretError, read_secret
-from .site import Apart, Serving, SiteProfile
+from .serving import Apart, Serving
+from .site import SiteProfile
 from .sockets import hub_url, sockets_of
 from .state import crypt_key_of, identity_of
 from .throttle import Throttle

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import OutputTransform
 
-from .site import Serving
+from .serving import Serving
 
 NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """For what isn't a page: a picture, a style sheet, JSON, a redirect."""

@@ -25,8 +25,8 @@ from spawners.start_unprivileged import give_up_rights
 from spawners.state_folders import ENVIRONMENTS, RIGHTS
 
 from . import part_names
-from .crates import PART as READER
-from .crates import READER_COMMAND
+from .crate_shelf import PART as READER
+from .crate_shelf import READER_COMMAND
 from .deployment import Deployment
 from .logins import Pam
 from .proxy import SILENCE, proxy_command, readable, unreadable

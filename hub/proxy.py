@@ -14,7 +14,7 @@ from spawners.reserved_accounts import PROXY
 from spawners.rights.asking import has_roots_rights
 from spawners.start_unprivileged import handed_path
 
-from .site import Apart, Serving
+from .serving import Apart, Serving
 
 PROGRAM = "configurable-http-proxy"
 PLACES = (Path(__file__).parents[1] / "node_modules", Path(sys.prefix) / "lib/node_modules")

@@ -26,7 +26,8 @@ from hub.deployment import Deployment, load_deployment
 from hub.doors.people import NotLetInError, Person
 from hub.proxy import PROGRAM, ProxyError, apart_command, proxy_command
 from hub.secrets import SecretError, SecretRef
-from hub.site import Login, Postgresql, Serving, shipped_sites
+from hub.serving import Serving
+from hub.site import Login, Postgresql, shipped_sites
 from hub.sockets import sockets_of
 from spawners.server_socket import socket_url
 

@@ -16,8 +16,9 @@ from tempfile import TemporaryFile
 
 import pytest
 
-from hub import crates
-from hub.crates import CrateError, Shelf, read_crate
+from hub import crate_shelf, crates
+from hub.crate_shelf import Shelf
+from hub.crates import CrateError, read_crate
 
 NOTEBOOK = json.dumps(
     {
@@ -280,7 +281,7 @@ def test_each_user_has_one_and_old_ones_go(shelf):
     second = put(shelf, good())
     assert shelf.get(1, first) is None
     assert shelf.get(1, second) and shelf.get(11, other)
-    old = time.time() - 2 * crates.KEPT_S
+    old = time.time() - 2 * crate_shelf.KEPT_S
     os.utime(shelf.folder / f"11-{other}", (old, old))
     put(shelf, good())
     assert shelf.get(11, other) is None
@@ -357,7 +358,7 @@ def test_a_reader_that_was_taken_over_can_do_nothing(tmp_path, monkeypatch):
     """What an archive could do that finds a fault in Python's zipfile: the attacker's code runs."""
     (tmp_path / "cookie_secret").write_text("secret")
     monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "secret")
-    monkeypatch.setattr(crates, "READER_COMMAND", (sys.executable, "-I", "-c", EXPLOIT))
+    monkeypatch.setattr(crate_shelf, "READER_COMMAND", (sys.executable, "-I", "-c", EXPLOIT))
     found = asyncio.run(taken_over(tmp_path))
     refused = {"OSError", "PermissionError", "BlockingIOError"}
     for what in ("secret", "folder", "passwd", "write", "network", "children"):
@@ -383,7 +384,7 @@ async def taken_over(state: Path) -> dict:
 
     with pytest.MonkeyPatch.context() as patch, TemporaryFile() as given:
         patch.setattr(asyncio, "create_subprocess_exec", spy)
-        await crates.read_apart(given, state)
+        await crate_shelf.read_apart(given, state)
     return json.loads(said[0])
 
 

@@ -6,7 +6,7 @@ from tornado.httputil import HTTPHeaders
 
 from hub.config import cookie_options
 from hub.headers import NOTHING, complete, encryption, policy_of
-from hub.site import Serving
+from hub.serving import Serving
 
 BEHIND = {"tls": "proxy", "public_url": "https://portal.example.org"}
 

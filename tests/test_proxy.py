@@ -17,7 +17,7 @@ import pytest
 
 from hub import proxy
 from hub.proxy import SILENCE, proxy_command, proxy_of_hub, unreadable, why_root
-from hub.site import Serving
+from hub.serving import Serving
 from hub.sockets import Sockets, ready_sockets
 from spawners.certificates import Certificate
 from spawners.child_processes import unprivileged

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hub.deployment import load_deployment, usual_state
-from hub.site import PROFILES, Serving, SiteProfile, load_site, profile_path, shipped_sites
+from hub.serving import Serving
+from hub.site import PROFILES, SiteProfile, load_site, profile_path, shipped_sites
 from workbench.documents import DocumentError, read
 
 SITES = shipped_sites()

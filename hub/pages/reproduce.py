@@ -23,7 +23,8 @@ from spawners import Launch
 from spawners.environments import constraints_of
 from workbench.words import size_text
 
-from ..crates import LARGEST, CrateError, Kept, Shelf
+from ..crate_shelf import Kept, Shelf
+from ..crates import LARGEST, CrateError
 from ..likeness import Line, compare, pinned, run_line
 from ..refusal import Refused
 from ..uploads import Upload

@@ -8,7 +8,8 @@ from spawners.kubernetes.settings import KubernetesSettings
 from ..deployment import Deployment
 from ..logins import Pam
 from ..secrets import SecretRef, values_in
-from ..site import SiteProfile, has_subdomains
+from ..serving import has_subdomains
+from ..site import SiteProfile
 from .inside import SERVICE
 
 
