@@ -37,7 +37,7 @@ from .site import SiteProfile
 from .sockets import hub_url, sockets_of
 from .state import crypt_key_of, identity_of
 from .throttle import Throttle
-from .timing import StartTimes
+from .timing import ReadyTimes, StartTimes
 from .turns import Turns, before_start
 from .usecases import CONSTRAINTS
 
@@ -160,11 +160,11 @@ def configure_pages(c: Config, deployment: Deployment) -> None:
     c.JupyterHub.default_url = "/hub/usecases"
     c.JupyterHub.logo_file = str(deployment.site.look.logo or HERE / "static/logo.svg")
     times = StartTimes(deployment.state / "start_times.json")
-    c.Spawner.progress_ready_hook = times.ready
     c.JupyterHub.tornado_settings = {
         "beamhub": deployment,
         "cookie_options": cookie_options(deployment.site.serving),
         "start_times": times,
+        "ready_times": ReadyTimes(deployment.state / "ready_times.json"),
         "turns": Turns(deployment.site.starts_at_once, times),
         "entrance": Entrance(deployment.state),
         "join_throttle": Throttle(),

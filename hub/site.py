@@ -55,6 +55,13 @@ class Size(Resources):
     )
 
 
+class Objective(Declared):
+    """What a site promises to people who open a use case; its About page says how far it's kept."""
+
+    ready_s: PositiveFloat = Field(description="A server answers so many seconds after the click")
+    percentile: float = Field(95, gt=0, le=100, description="In so many of a hundred starts")
+
+
 class Limits(Declared):
     """What one user may have at the same time, and all of them together."""
 
@@ -198,6 +205,7 @@ class SiteProfile(Declared):
         description="What users can choose, smallest first"
     )
     limits: Limits = Limits()
+    objective: Objective | None = Field(None, description="None: the site promises nothing")
     registry: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:/_-]*[a-z0-9]$")] = "ghcr.io/beamhub"
     digests: dict[TaggedImage, ImageDigest] = Field(
         {},

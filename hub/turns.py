@@ -10,6 +10,7 @@ from spawners.times import KeptTimes
 
 from .admission import Admission, Start
 from .audit import note_start
+from .timing import Stopwatch
 
 SLOW_S = 30
 """A start that takes longer waits for something else than this machine's cores, as a rule: for
@@ -117,8 +118,11 @@ async def before_start(spawner: Any) -> None:
 
     JupyterHub's ``pre_spawn_hook``: what is waited for here is no part of ``start_timeout``.
     """
+    watch = Stopwatch(spawner)
+    spawner._spawn_future.add_done_callback(watch.end)
     note_start(spawner)
     await spawner.user.settings["turns"].wait(spawner)
+    watch.begin()
 
 
 def keep_ending(spawner: Any, why: str) -> None:

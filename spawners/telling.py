@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ LOG_LARGEST_BYTES = 1 << 20
 CANNOT_START = "BeamHub can't start: "
 """How `workbench.start` begins the line by which it tells why no server can run."""
 SAID_CHARACTERS_MAX = 500
+JUPYTERLAB_FROM = 90
+"""From this per cent on nothing is waited for but JupyterLab."""
 ENDING = "ending"
 NOTICE = "notice"
 
@@ -32,6 +35,8 @@ class TellingSpawner(LoggingConfigurable):
         What its user should know while it runs; empty for nothing.
     silence : str
         Since when nothing is known of it, in a sentence; empty where its state is known.
+    jupyterlab_began : float or None
+        When JupyterLab itself began to start, by `time.monotonic`; None before.
     ends_at : datetime or None
         When a batch system ends it (UTC, without zone); None where the hub does, or nobody knows.
     """
@@ -46,6 +51,7 @@ class TellingSpawner(LoggingConfigurable):
         super().__init__(**kwargs)
         self._events: list[dict[str, Any]] = []
         self._event_added = asyncio.Event()
+        self.jupyterlab_began: float | None = None
         self.ends_at: datetime | None = None
         self.ending = self.notice = self.silence = ""
 
@@ -53,6 +59,7 @@ class TellingSpawner(LoggingConfigurable):
         """Forget what was told of the server's last life."""
         # Another list: who has seen the whole of this one looks at that from its beginning.
         self._events = []
+        self.jupyterlab_began = None
         self.ends_at = None
         self.ending = self.notice = self.silence = ""
 
@@ -63,6 +70,8 @@ class TellingSpawner(LoggingConfigurable):
 
     def report(self, percent: int, message: str, detail: str = "") -> None:
         """Tell the pending page what is being done, and what stands behind its *Details*."""
+        if percent >= JUPYTERLAB_FROM and self.jupyterlab_began is None:
+            self.jupyterlab_began = time.monotonic()
         event = {"progress": percent, "message": message}
         event |= {"detail": detail} if detail else {}
         if not self._events or self._events[-1] != event:

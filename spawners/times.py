@@ -36,7 +36,7 @@ class KeptTimes:
     def record(self, name: str, seconds: float) -> None:
         """Remember that something took so many seconds."""
         times = self._read()
-        times[name] = [*times.get(name, []), round(seconds, 1)][-self.KEPT :]
+        times[name] = [*times.get(name, []), round(seconds, 3)][-self.KEPT :]
         atomic_write(self._path, json.dumps(times))
 
     def _read(self) -> dict[str, list[float]]:

@@ -134,6 +134,7 @@ STATE = {
     "images.json": "Images that were built, pushed or pulled: size and digests.",
     "licences.sqlite": "Who has accepted the terms of which program, and when: every entry, with "
     "the text. Readable by the portal only.",
+    "ready_times.json": "How long the last 200 starts took, from the click.",
     "reproduce": "Archives of notebooks that users have sent to be opened, one a user, for a day.",
     "start_times.json": "How long the last starts of each use case took.",
     "submissions": "What was handed to Slurm and may still be there: a small file a job.",

@@ -5,6 +5,7 @@ from importlib import metadata
 
 import jupyterhub
 
+from ..timing import kept_text
 from .base import Page
 
 
@@ -13,7 +14,7 @@ class About(Page):
 
     async def get(self) -> None:
         """Show the page; it needs no log-in, since one may need help to log in."""
-        backend = self.deployment.site.backend
+        backend, objective = self.deployment.site.backend, self.deployment.site.objective
         versions = {
             "BeamHub": metadata.version("beamhub"),
             "JupyterHub": jupyterhub.__version__,
@@ -25,6 +26,7 @@ class About(Page):
             versions=versions,
             shared_account=backend.shares_account,
             walls_lacking=[] if backend.shares_account else backend.walls_lacking(),
+            promised=kept_text(objective, self.settings["ready_times"]) if objective else "",
             use_case_count=len(self.deployment.offered),
         )
 

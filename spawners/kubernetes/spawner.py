@@ -17,7 +17,7 @@ from ..labels import PORTAL_LABEL, USER_LABEL, Owner
 from ..numbers import Numbers, account
 from ..people import FILE, People, users_by_age
 from ..system_accounts import AccountError
-from ..telling import TellingSpawner
+from ..telling import JUPYTERLAB_FROM, TellingSpawner
 from .client import AWAY, ask, found, message_of
 from .settings import STOP_S
 from .storage import HOME, HOME_VOLUME, home_claim
@@ -258,7 +258,7 @@ class PodSpawner(TellingSpawner, KubeSpawner):
         if step.hopeless:
             raise SpawnException(step.message, reason="kubernetes", status_code=503)
         self.report(step.percent, step.message)
-        return step.percent >= 90
+        return step.percent >= JUPYTERLAB_FROM
 
     def _pod(self, pods: Pods) -> Object:
         """Return what is known of this server's own pod, empty where it isn't there."""
