@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from jupyterhub.app import JupyterHub
-from jupyterhub.utils import utcnow
+from jupyterhub.utils import maybe_future, utcnow
+from sqlalchemy.exc import SQLAlchemyError
 from tornado.ioloop import PeriodicCallback
 from traitlets import default, observe
 from traitlets.config import Configurable
@@ -21,6 +22,7 @@ from .headers import policy_of
 from .incoming import serve_with_limits
 from .logins import Codes, Oidc
 from .pages import handlers, template_names
+from .session_recovery import recover_after_errors
 from .state import identity_of
 from .terminal import terminal
 from .workshops.records import Records, make_tables
@@ -66,8 +68,9 @@ class Portal(JupyterHub):
         self.hub.cookie_name += f"-{identity_of(self.deployment.state)}"
 
     def init_db(self) -> None:
-        """Have tables for workshops beside JupyterHub's own."""
+        """Have tables for workshops beside JupyterHub's own, and a session that outlives errors."""
         super().init_db()
+        recover_after_errors(self.db)
         if self.deployment.site.workshops:
             make_tables(self.db.get_bind())
 
@@ -104,17 +107,28 @@ class Portal(JupyterHub):
         await self.shutdown_cancel_tasks(signal.SIGHUP)
 
     async def shutdown_cancel_tasks(self, sig: signal.Signals | None = None) -> None:
-        """Shut down once, however often Ctrl-C is pressed."""
-        if not self.shutting_down:
-            self.shutting_down = True
+        """Shut down once, however often Ctrl-C is pressed, and whatever fails meanwhile."""
+        if self.shutting_down:
+            return
+        self.shutting_down = True
+        try:
             await super().shutdown_cancel_tasks(sig)
+        except Exception:
+            self.log.exception("Something failed while the portal was ending; it ends all the same")
+            self._stop_event_loop()
 
     async def cleanup(self) -> None:
         """End the servers, side by side, before the proxy ends: open pages are saved through it."""
         await self.tornado_settings["turns"].close()
         if self.cleanup_servers:
             await self.end_servers()
-        await super().cleanup()
+        try:
+            await super().cleanup()
+        except SQLAlchemyError:
+            # What comes first there writes to the database; what comes after it must not be left.
+            if self.cleanup_proxy and self.proxy.should_start:
+                await maybe_future(self.proxy.stop())
+            raise
 
     async def end_servers(self) -> None:
         """Stop all servers, and say so: it can take some seconds."""

@@ -3,9 +3,11 @@
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -103,6 +105,32 @@ def test_after_a_crash_the_next_start_finds_the_running_server(
     finally:
         second.stop()
     _, alive = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], 10)
+    assert alive == []
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Let nobody write to a database, for longer than is waited for that."""
+    with closing(sqlite3.connect(database, timeout=PATIENCE_S)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def test_a_database_out_of_reach_for_a_while_is_used_again_and_lets_the_portal_end(
+    state_folder: Callable[[], Path],
+) -> None:
+    portal = RunningPortal(state_folder())
+    database, client = portal.state / "portal.sqlite", portal.client()
+    form = {"username": "ada", "password": portal.code}
+    form["_xsrf"] = xsrf(client.get("/hub/login").text)
+    with locked(database):
+        assert client.post("/hub/login", data=form).status_code == 500
+    portal.start_server(portal.login("ada"), "pyfai", size="small")
+    started = descendants(portal.process.pid)
+    with locked(database):
+        portal.stop()
+    _, alive = psutil.wait_procs(started, timeout=PATIENCE_S)
     assert alive == []
 
 
