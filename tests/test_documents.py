@@ -12,7 +12,7 @@ from pydantic import Field
 
 from hub.site import PROFILES, SiteProfile, load_site
 from workbench.declared import Declared
-from workbench.documents import DocumentError, load, merge, nearest, read
+from workbench.documents import DocumentError, load, merge, nearest, read, unknown_key
 
 
 class Cat(Declared):
@@ -314,6 +314,7 @@ def test_a_document_knows_where_its_values_were_written(root):
 
 def test_the_nearest_word_is_offered_only_where_it_is_near():
     assert nearest("partitoin", ["partition", "port"]) == ": did you mean 'partition'?"
+    assert "another 'kind'" in unknown_key("port", ["partition", "port"])
     assert nearest("zzz", ["partition", "port"]) == ""
 
 

@@ -199,7 +199,7 @@ def explain(document: Document, error: ErrorDetails, model: type[BaseModel]) -> 
     place = written_place(document, error["loc"])
     message = error["msg"].removeprefix("Value error, ").rstrip(".")
     if error["type"] == "extra_forbidden":
-        message = f"unknown key{nearest(str(place[-1]), known_keys(model))}"
+        message = unknown_key(str(place[-1]), known_keys(model))
     elif error["type"] == "missing":
         message = "this key is missing"
     elif error["type"] == "union_tag_invalid":
@@ -212,6 +212,13 @@ def explain(document: Document, error: ErrorDetails, model: type[BaseModel]) -> 
         if shown
         else f"{document.where(())}: {message}"
     )
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """Return that nothing is called so where it stands, with a hint."""
+    if key in known:
+        return "unknown key here; it belongs to another place, or to another 'kind'"
+    return f"unknown key{nearest(key, known)}"
 
 
 def written_place(document: Document, loc: tuple[Key, ...]) -> Place:
