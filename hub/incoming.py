@@ -4,12 +4,16 @@ A body is held in memory until it is whole, also one that nobody asked for. So b
 before a page says otherwise, as the one for archives does once it knows its user.
 """
 
+import os
+import resource
 import socket
 import struct
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
@@ -18,6 +22,8 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornado.iostream import IOStream
+from tornado.log import app_log
 
 from workbench.proxy_connections import Request, is_unix
 
@@ -29,6 +35,8 @@ LARGEST_HEADERS = 32 << 10
 """Beyond what the proxy lets through, which is 16 KB."""
 BODY_S = 30
 """How long a body may take to come."""
+MOST_OF_ONE = 128
+"""Connections at once of one account of the machine, or of one address: servers have a few each."""
 FORM = "application/x-www-form-urlencoded"
 PEER = struct.Struct("3i")
 """What Linux tells of a Unix socket's other side: process, account, group."""
@@ -67,6 +75,49 @@ class PortalServer(HTTPServer):
         self.proxies = proxies
         self.any_peer = any_peer
         self.proxy_pid = proxy_pid
+        self.open_of: Counter[str] = Counter()
+        self._whose: dict[IOStream, str] = {}
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Take a connection, unless whoever makes it has many already.
+
+        Each takes a file of this process's, of which there may be a thousand.
+        """
+        if whose := self.whose(stream.socket):
+            if self.open_of[whose] >= MOST_OF_ONE:
+                stream.close()
+                return
+            self.open_of[whose] += 1
+            self._whose[stream] = whose
+            if self.open_of[whose] == MOST_OF_ONE:
+                app_log.warning("%s has %i connections to the hub", whose, MOST_OF_ONE)
+        super().handle_stream(stream, address)
+
+    def on_close(self, server_conn: object) -> None:
+        """Count a connection no more."""
+        super().on_close(server_conn)
+        assert isinstance(server_conn, HTTP1ServerConnection)
+        if whose := self._whose.pop(server_conn.stream, ""):
+            self.open_of[whose] -= 1
+            if not self.open_of[whose]:
+                del self.open_of[whose]
+
+    def whose(self, connection: socket.socket) -> str:
+        """Return who has made a connection; empty for the portal itself, and what may be a proxy.
+
+        A proxy's are those of all users.
+        """
+        if connection.family == socket.AF_UNIX:
+            pid, account, _ = peer(connection)
+            ours = account == os.geteuid() or pid == self.proxy_pid()
+            return "" if ours else f"account {account}"
+        if self.any_peer:
+            return ""
+        try:
+            address = ip_address(connection.getpeername()[0])
+        except OSError:  # it's gone again
+            return ""
+        return "" if address.is_loopback else network_of(str(address))
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -79,10 +130,7 @@ class PortalServer(HTTPServer):
     def is_proxy(self, connection: Any) -> bool:
         """Return whether a connection can be the proxy's: by TCP, whether it's of this machine."""
         if is_unix(connection):
-            said = connection.stream.socket.getsockopt(
-                socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size
-            )
-            return bool(PEER.unpack(said)[0] == self.proxy_pid())
+            return bool(peer(connection.stream.socket)[0] == self.proxy_pid())
         return ip_address(connection.context.remote_ip).is_loopback
 
 
@@ -101,6 +149,13 @@ class Incoming(Request):
         if headers.get("Content-Type", "").startswith(FORM):
             self.connection.set_max_body_size(LARGEST_FORM)
         return super().headers_received(start_line, headers)
+
+
+def peer(connection: socket.socket) -> tuple[int, int, int]:
+    """Return process, account and group on the other side of a Unix socket."""
+    said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+    process, account, group = PEER.unpack(said)
+    return process, account, group
 
 
 def keep_sender(headers: HTTPHeaders, proxies: int) -> None:
@@ -130,6 +185,9 @@ def network_of(address: str) -> str:
 
 def serve_with_limits(*, proxies: int, any_peer: bool, proxy_pid: Callable[[], int | None]) -> None:
     """Let JupyterHub's web server, the only one of this process, be `PortalServer`."""
+    # Usually a thousand, kept for programs that can't count further: many people's connections.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     HTTPServer.configure(
         PortalServer,
         max_body_size=LARGEST_BODY,

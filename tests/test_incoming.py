@@ -3,6 +3,9 @@
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -15,6 +18,7 @@ from tornado.testing import bind_unused_port
 from hub.incoming import (
     LARGEST_BODY,
     LARGEST_FORM,
+    MOST_OF_ONE,
     keep_sender,
     network_of,
     serve_with_limits,
@@ -95,6 +99,60 @@ def test_at_the_hubs_socket_only_the_proxys_process_is_believed():
             return found
 
     assert asyncio.run(told()) == ["4 203.0.113.9", "4 0.0.0.0"]
+
+
+FLOOD = """
+import os, select, socket, sys, time
+os.setgid(65534)
+os.setuid(65534)
+made = [socket.socket(socket.AF_UNIX) for _ in range(int(sys.argv[2]))]
+for one in made:
+    one.connect(sys.argv[1])
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline:
+    # Whoever is sent away can read that.
+    away = select.select(made, [], [], 1)[0]
+    if len(away) >= int(sys.argv[3]):
+        break
+print(len(made) - len(away), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def passable() -> Iterator[str]:
+    """Give a folder that other accounts can pass, unlike the test's own."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        yield folder
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+def test_no_account_takes_all_connections():
+    """Whoever opens thousands at the hub's socket would leave it no file to open."""
+
+    async def told() -> tuple[str, bytes]:
+        with passable() as folder:
+            server, path = server_with_limits(), f"{folder}/hub.sock"
+            server.add_socket(bind_unix_socket(path, 0o666))
+            pipe = asyncio.subprocess.PIPE
+            more = 20
+            words = (sys.executable, "-c", FLOOD, path, str(MOST_OF_ONE + more), str(more))
+            flood = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe)
+            kept = (await flood.stdout.readline()).decode().strip()
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(post(4))
+            answer = await reader.read(4096)
+            writer.close()
+            await flood.communicate(b"")
+            while server.open_of:  # noqa: ASYNC110 - Tornado tells nobody
+                await asyncio.sleep(0.01)
+            server.stop()
+            return kept, answer
+
+    kept, answer = asyncio.run(told())
+    assert kept == str(MOST_OF_ONE)
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 class Echo(web.RequestHandler):
