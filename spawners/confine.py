@@ -26,6 +26,8 @@ GPUS = ("nvidia", "dri", "kfd", "infiniband", "accel", "dxg")
 LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 LINKS |= {"ptmx": "pts/ptmx"}
 OWN_TEMPORARY = {"/tmp": "tmp", "/var/tmp": "var-tmp"}  # noqa: S108 - what is put in their place
+NOTHING = "nothing"
+"""The name of an empty folder, see `Walls.closed`."""
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -39,7 +41,10 @@ class Walls:
         Folders of control groups that it joins.
     folder : str
         A folder of root's with what is put in place of temporary folders, see `OWN_TEMPORARY`,
-        and an empty one for devices; empty for none.
+        and empty ones for devices and in place of what is closed; empty for none.
+    closed : tuple of str
+        Folders in which nothing is seen: by sockets in them, services would start programs that
+        aren't within these walls.
     kept : tuple of str
         What below the temporary folders stays in sight.
     devices, hidden, privileges : bool
@@ -49,6 +54,7 @@ class Walls:
 
     groups: tuple[str, ...] = ()
     folder: str = ""
+    closed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     devices: bool = False
     hidden: bool = False
@@ -73,6 +79,8 @@ class Walls:
         if self.devices:
             own_devices(Path(self.folder, "dev"))
         if self.folder:
+            for place in self.closed:
+                mount(f"{self.folder}/{NOTHING}", place, flags=MS_BIND)
             own_temporary(self.folder, self.kept)
         if self.hidden:
             hide_processes()

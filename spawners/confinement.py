@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from . import child_processes, confine
+from .confine import NOTHING as EMPTY
 from .confine import OWN_TEMPORARY, Walls
 from .control_groups import (
     Group,
@@ -34,6 +35,8 @@ from .control_groups import (
 
 PLACE = Path("/var/tmp")  # noqa: S108 - in a folder that only root may enter
 """Where servers have what they see in place of temporary folders: on a disk, as those are."""
+CLOSED = ("/run/user", "/run/dbus")
+"""Where programs ask systemd to start others for them, which no limit of a server's would hold."""
 TRIAL_S = 60
 GROUPS = {
     "memory": "Memory is limited for a server as a whole",
@@ -129,6 +132,7 @@ def make_folders(folder: Path) -> None:
     sockets.mkdir()
     sockets.chmod(0o1777)
     (folder / "dev").mkdir()
+    (folder / EMPTY).mkdir(mode=0o555)
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,7 @@ def confined(
     walls = Walls(
         groups=tuple(map(str, own.group.folders)),
         folder=str(own.folder) if found.has("temporary") else "",
+        closed=tuple(place for place in CLOSED if Path(place).is_dir()),
         kept=tuple(map(str, sorted(in_temporary(named)))),
         devices=found.has("devices") and found.has("temporary"),
         hidden=found.has("hidden"),

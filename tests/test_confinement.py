@@ -2,8 +2,10 @@
 
 import os
 import pwd
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,6 +110,29 @@ def test_what_the_server_needs_below_tmp_stays_in_sight(machine, tmp_path):
         assert server.walls.kept == (str(tmp_path / "state"),)
     finally:
         server.end()
+
+
+@as_root
+def test_no_service_starts_programs_for_a_server_outside_of_it(machine, monkeypatch):
+    """As systemd does for whoever reaches its socket: those have no limit of the server's."""
+    # A site's own stay as they are while this runs.
+    with tempfile.TemporaryDirectory(dir="/run") as folder:
+        Path(folder).chmod(0o755)
+        monkeypatch.setattr(confinement, "CLOSED", (*confinement.CLOSED, folder, f"{folder}/none"))
+        with socket.socket(socket.AF_UNIX) as bus:
+            bus.bind(f"{folder}/bus")
+            bus.listen()
+            Path(folder, "bus").chmod(0o666)
+            code = f"import socket; socket.socket(socket.AF_UNIX).connect('{folder}/bus')"
+            asked = subprocess.run(["/usr/bin/python3", "-c", code], user="nobody", cwd="/")
+            assert asked.returncode == 0
+            server = make(machine)
+            try:
+                assert "FileNotFoundError" in said(server, code)
+                assert said(server, f"ls -A {folder}", True) == ""
+                assert "Permission denied" in said(server, f"touch {folder}/x", True)
+            finally:
+                server.end()
 
 
 @as_root
