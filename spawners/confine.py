@@ -18,6 +18,9 @@ CLONE_NEWNS = 0x00020000
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
 MS_BIND, MS_MOVE, MS_REC, MS_SLAVE = 0x1000, 0x2000, 0x4000, 0x80000
 PR_SET_NO_NEW_PRIVS = 38
+KEYCTL = {"x86_64": 250, "aarch64": 219}
+"""The number of that system call, for which libc has no function."""
+KEYCTL_JOIN_SESSION_KEYRING = 1
 HIDEPID_A_MOUNT = (5, 8)
 """Before this version of Linux, hiding processes in one mount hid them in all."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -166,6 +169,16 @@ def hide_processes() -> None:
 def no_new_privileges() -> None:
     """Gain nothing from programs that run as another account, such as sudo."""
     called(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def own_keyring() -> None:
+    """Hold keys, as of Kerberos and AFS, that are no other process's so far.
+
+    Whoever holds a session's keyring may use what is in it, whatever the account. Containers that
+    may not have one have none to inherit.
+    """
+    if number := KEYCTL.get(os.uname().machine):
+        libc.syscall(number, KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 @dataclass

@@ -4,11 +4,10 @@ import os
 import random
 import resource
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .confine import Walls
+from .confine import Walls, own_keyring
 from .system_accounts import Account
 
 
@@ -49,10 +48,11 @@ class Entry:
             os.setgid(self.account.gid)
             os.setgroups(self.groups)
             os.setuid(self.account.uid)
+            # Of the account that this is now: root's, and those that all servers would share, are
+            # out of reach.
+            own_keyring()
+        # Not into the home: whoever starts this waits, and a home's file system may never answer.
         os.umask(self.umask)
-        # A home that can't be entered is said by the server itself, in words.
-        with suppress(OSError):
-            os.chdir(self.account.home)
 
 
 def groups_of(account: Account) -> list[int]:

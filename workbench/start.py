@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> None:
     use_case = setting("USE_CASE")
     if problem := obstacle(Path.home(), use_case):
         sys.exit(CANNOT_START + " ".join(problem.split()))
+    os.chdir(Path.home())
     os.environ[kernel_sockets.VARIABLE] = kernel_sockets.make_folder()
     os.environ[kernels.VARIABLE] = kernels.environment_first()
     os.environ["PATH"] = with_programs(os.environ.get("PATH", os.defpath))
