@@ -11,6 +11,7 @@ from oauthlib.common import Request
 from tornado import web
 from tornado.ioloop import IOLoop
 
+from ..audit import emit, name_of
 from .base import AboutAServer
 
 SERVERS = "jupyterhub-user-"
@@ -84,6 +85,16 @@ class Authorize(OAuthAuthorizeHandler):
         server = client.spawner if client is not None else None
         if server is None or not self.get_scope_filter("access:servers")(server, kind="server"):
             raise web.HTTPError(403, "There is no such server, or it is not yours to use.")
+
+    def _complete_login(
+        self, uri: str, headers: Any, scopes: Any, credentials: dict[str, Any]
+    ) -> None:
+        """Let a browser in, and write down who came into whose server."""
+        super()._complete_login(uri, headers, scopes, credentials)
+        client = self.oauth_provider.fetch_by_client_id(credentials["client_id"])
+        if (server := client.spawner) is not None:
+            names = {"username": server.user.name, "servername": server.name}
+            emit(self.settings, "server", action="open", **names, by=name_of(self.current_user))
 
     def client_name(self) -> str:
         """Return which client JupyterHub's OAuth will take the request for.

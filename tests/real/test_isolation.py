@@ -1,5 +1,6 @@
 """Two users of one portal: neither reaches what is the other's."""
 
+import json
 import os
 import re
 import stat
@@ -73,13 +74,19 @@ def test_the_other_user_is_not(ada: httpx.Client, eve: httpx.Client, place: str)
     assert eve.get(place).status_code == 403
 
 
-def test_who_has_a_share_of_a_server_is_asked_and_let_in(bob: httpx.Client) -> None:
+def test_who_has_a_share_of_a_server_is_asked_and_let_in(
+    portal: RunningPortal, bob: httpx.Client
+) -> None:
     question = bob.get("/user/ada/pyfai/lab")
     assert question.url.path == "/hub/api/oauth2/authorize", question.text
     scopes = re.findall(r'name="scopes" value="([^"]*)"', question.text)
     form = {"_xsrf": xsrf(question.text), "scopes": scopes}
     answer = bob.post(str(question.url), data=form)
     assert (answer.status_code, answer.url.path) == (200, "/user/ada/pyfai/lab")
+    log = (portal.state / "logs/audit.jsonl").read_text(encoding="utf-8")
+    opened = [event for event in map(json.loads, log.splitlines()) if event.get("action") == "open"]
+    assert ("bob", "ada", "pyfai") in {(e["by"], e["username"], e["servername"]) for e in opened}
+    assert {event["by"] for event in opened} <= {"ada", "bob"}
 
 
 @pytest.mark.parametrize("place", PLACES)
