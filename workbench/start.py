@@ -46,6 +46,8 @@ def main(arguments: list[str]) -> None:
         "--ServerApp.jpserver_extensions=workbench.handed_socket=True",
         "--ServerApp.jpserver_extensions=workbench.proxy_connections=True",
         "--ServerApp.jpserver_extensions=workbench.kernel_sockets=True",
+        # Where it begins is told to those only who may use it.
+        "--ServerApp.jpserver_extensions=workbench.front_door=True",
         # What a kernel of the user's own lacks to start, in words.
         "--ServerApp.jpserver_extensions=workbench.kernels=True",
         # What computes without a word is use too.

@@ -232,6 +232,19 @@ def test_nobody_else_learns_who_there_is_and_what_runs(
     assert ada.get("/user/ada/pyfai/api/status").status_code == 200
 
 
+@pytest.mark.parametrize("place", ["/user/ada/pyfai/", "/user/ada/pyfai"])
+def test_a_server_tells_nobody_else_which_notebook_it_began_with(
+    portal: RunningPortal, ada: httpx.Client, eve: httpx.Client, place: str
+) -> None:
+    for client in (portal.client(), portal.client(eve.cookies)):
+        asked = client.get(place, follow_redirects=False)
+        way = [asked.headers["location"]]
+        if place.endswith("pyfai"):  # with its slash first
+            way.append(client.get(way[0], follow_redirects=False).headers["location"])
+        assert "/hub/api/oauth2/authorize" in way[-1] and "lab" not in str(way)
+    assert ada.get(place).url.path.startswith("/user/ada/pyfai/lab")
+
+
 FORM = "application/x-www-form-urlencoded"
 
 
