@@ -9,7 +9,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
 
-class FrontDoor(JupyterHandler):  # type: ignore[misc]
+class FrontDoor(JupyterHandler):
     """Asks who comes before it tells the way."""
 
     @web.authenticated

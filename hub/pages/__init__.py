@@ -22,6 +22,7 @@ from . import (
     reproduce,
     servers,
     software,
+    tokens,
     usecases,
     workshops,
 )
@@ -44,6 +45,7 @@ MODULES = (
     board,
     checks,
     software,
+    tokens,
     about,
     login,
 )

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, expect
 from portals import BEAMHUB, PATIENCE_S, RunningPortal, shot, violations, xsrf
 
 from hub.headers import ALWAYS
+from hub.pages.tokens import LONGEST_NOTE, MOST_TOKENS
 from hub.throttle import ADDRESS_BURST, ADDRESS_REFILL_S, PAIR_FREE
 
 pytestmark = [pytest.mark.portal]
@@ -138,6 +139,22 @@ def test_a_token_ends_after_some_months(portal: RunningPortal) -> None:
     assert answer.status_code == 400, answer.text
     endless = client.post("/hub/api/users/una/tokens", headers=header, json={})
     assert endless.status_code == 201 and endless.json()["expires_at"], endless.text
+
+
+def test_nobody_fills_the_portals_disk_with_tokens(portal: RunningPortal) -> None:
+    client = portal.login("tom")
+    header = {"X-XSRFToken": client.cookies.get("_xsrf", path="/hub/") or ""}
+
+    def made(**body: object) -> httpx.Response:
+        return client.post("/hub/api/users/tom/tokens", headers=header, json=body)
+
+    assert made(note="x" * (LONGEST_NOTE + 1)).status_code == 400
+    assert made(note=["x"]).status_code == 400
+    first = made(note="x" * LONGEST_NOTE).json()["id"]
+    assert [made().status_code for _ in range(MOST_TOKENS)] == [201] * (MOST_TOKENS - 1) + [400]
+    assert "revoke some" in made().json()["message"]
+    client.delete(f"/hub/api/users/tom/tokens/{first}", headers=header).raise_for_status()
+    assert made().status_code == 201
 
 
 def at(portal: RunningPortal, address: str) -> httpx.Client:
