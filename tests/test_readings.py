@@ -171,6 +171,9 @@ def test_a_number_lies_where_such_numbers_lie():
         plausible(12400, 1, 500, "keV", "an energy of", PLACE, "In eV?")
     with pytest.raises(ReadingError, match="nan"):
         plausible(math.nan, 1, 500, "keV", "an energy of", PLACE)
+    for typed in ("12.4", None, [12.4, 15.0]):
+        with pytest.raises(ReadingError, match="a number, 1 to 500 keV"):
+            plausible(typed, 1, 500, "keV", "an energy of", PLACE)
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), IndexError(), AttributeError("no y"), OSError()])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 from .reading import Reading
 from .refusals import Place, QuestionError, ReadingError, any_of
@@ -61,14 +62,16 @@ def chosen(
 
 
 def plausible(
-    value: float, least: float, most: float, unit: str, what: str, place: Place, hint: str = ""
+    value: object, least: float, most: float, unit: str, what: str, place: Place, hint: str = ""
 ) -> float:
     """Return a number that lies where such numbers lie.
 
     Parameters
     ----------
-    value, least, most : float
-        The number, and the range of what is possible, in `unit`.
+    value : object
+        The number, in `unit`, as a file holds it or a person typed it.
+    least, most : float
+        The range of what is possible.
     what : str
         What it is, such as ``photon energy``.
     place : Place
@@ -81,10 +84,12 @@ def plausible(
     ReadingError
         It lies outside, or isn't a finite number.
     """
+    expected = f"{least:g} to {most:g} {unit}".strip()
+    if not isinstance(value, Real):
+        raise ReadingError(place, f"{what} {value!r}", f"a number, {expected}", hint)
     if not (math.isfinite(value) and least <= value <= most):
-        expected = f"{least:g} to {most:g} {unit}".strip()
-        raise ReadingError(place, f"{what} {value:g} {unit}".strip(), expected, hint)
-    return value
+        raise ReadingError(place, f"{what} {float(value):g} {unit}".strip(), expected, hint)
+    return float(value)
 
 
 def fraction(value: object, unit: object, what: str, place: Place, reading: Reading) -> float:
