@@ -33,8 +33,10 @@ def live_figure(rows: int = 1, columns: int = 1, **settings: Any) -> tuple[Figur
     return figure, figure.subplots(rows, columns, **settings)
 
 
-def map_axes(axes: Axes, shape: tuple[int, int], pixel_um: float, *, bar_um: float = 50.0) -> None:
-    """Turn the axes of an image into micrometres, with a scale bar instead of ticks."""
+def map_axes(
+    axes: Axes, shape: tuple[int, int], pixel_um: float, *, bar_um: float = 50.0, unit: str = "µm"
+) -> None:
+    """Turn the axes of an image into micrometres, or another unit, with a scale bar instead of ticks."""
     axes.set_xticks([])
     axes.set_yticks([])
     length = bar_um / pixel_um
@@ -42,7 +44,7 @@ def map_axes(axes: Axes, shape: tuple[int, int], pixel_um: float, *, bar_um: flo
     axes.plot([x, x + length], [y, y], color="black", linewidth=5, solid_capstyle="butt")
     axes.plot([x, x + length], [y, y], color="white", linewidth=3, solid_capstyle="butt")
     axes.text(
-        x + length / 2, y - 0.025 * shape[0], f"{bar_um:g} µm", color="white", ha="center", va="bottom", fontsize=8,
+        x + length / 2, y - 0.025 * shape[0], f"{bar_um:g} {unit}", color="white", ha="center", va="bottom", fontsize=8,
         bbox={"facecolor": "black", "alpha": 0.45, "linewidth": 0, "pad": 1.2},
     )  # fmt: skip
 

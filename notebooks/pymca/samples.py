@@ -10,8 +10,9 @@ import mda
 import numpy as np
 import own_stacks
 import thin_section
+from own_experiment import Experiment, main_line_kev, neighbours, read_experiment
 
-from workbench.readings import Reading
+from workbench.readings import Place, Reading, plausible
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Sample:
         Areal densities that somebody else states, µg/cm²; empty for none.
     usable : (rows, columns) bool, optional
         Pixels that hold a spectrum; None: all.
+    bar_unit : str
+        Of the scale bar.
+    configuration : dict, optional
+        The fit configuration, where somebody saved one; None: it is made of the above.
     """
 
     spectra: np.ndarray = field(repr=False)
@@ -61,6 +66,8 @@ class Sample:
     strong: tuple[str, ...]
     stated: Mapping[str, float] = field(default_factory=dict)
     usable: np.ndarray | None = field(default=None, repr=False)
+    bar_unit: str = "µm"
+    configuration: dict | None = field(default=None, repr=False)
 
     @property
     def good(self) -> np.ndarray:
@@ -79,27 +86,61 @@ def own(
     name: str,
     reading: Reading,
     *,
+    configuration: str | Path | None = None,
+    pixel_um: float | None = None,
     axes: Sequence[str] | None = None,
     detector: int | None = None,
 ) -> Sample:
-    """Return a map of your own, which is taken to be of the soil's elements and experiment.
+    """Return a map of your own, of the elements and experiment that a configuration states.
 
     Parameters
     ----------
     path, name, reading, axes, detector
         As for `own_stacks.read_stack`.
+    configuration
+        As for `own_experiment.read_experiment`.
+    pixel_um : float, optional
+        Edge of a pixel; None: scale bars count pixels.
     """
     stack = own_stacks.read_stack(path, name, reading, axes=axes, detector=detector)
-    sample = replace(_section(stack.spectra), usable=stack.good)
-    setup = sample.setup
-    reading.assumed(
-        f"the tutorial's experiment: {setup.energy_kev:g} keV, {setup.photons:.1e} photons a pixel, "
-        f"{1000 * setup.gain_kev:g} eV a channel from {setup.zero_kev:g} keV, a thin section in resin, "
-        f"{sample.pixel_um:g} µm a pixel",
-        "`own` in samples.py",
+    channels = stack.spectra.shape[-1]
+    about = read_experiment(configuration, Place(path, name), channels, reading)
+    edge = (
+        1.0
+        if pixel_um is None
+        else plausible(pixel_um, 1e-3, 1e5, "µm", "a pixel of", Place("PIXEL_UM"))
     )
-    reading.assumed(f"the lines {', '.join(sample.groups)}", "`own` in samples.py")
-    return sample
+    total = stack.spectra.sum(axis=(0, 1), dtype=float)
+    strong = strongest(about, total)
+    return Sample(
+        stack.spectra,
+        about.setup,
+        groups=about.groups,
+        fit_kev=about.fit_kev,
+        fractions={},
+        density=1.0,
+        mass_g_cm2=about.mass_g_cm2,
+        pixel_um=edge,
+        bar_um=float(f"{edge * max(1, stack.spectra.shape[1] // 4):.1g}"),
+        bar_unit="pixels" if pixel_um is None else "µm",
+        pairs=neighbours(about.groups, about.setup.energy_kev),
+        colours=(strong[0], strong[1 % len(strong)], strong[2 % len(strong)]),
+        partners=(strong[0], strong[1 % len(strong)]),
+        strong=strong[:5],
+        usable=stack.good,
+        configuration=about.configuration,
+    )
+
+
+def strongest(about: Experiment, total: np.ndarray) -> tuple[str, ...]:
+    """Return the line groups, the one with most counts at its strongest line first."""
+    setup = about.setup
+
+    def height(group: str) -> float:
+        at = (main_line_kev(group, setup.energy_kev) - setup.zero_kev) / setup.gain_kev
+        return float(total[min(max(round(at), 0), len(total) - 1)])
+
+    return tuple(sorted(about.groups, key=height, reverse=True))
 
 
 def soil(path: Path) -> Sample:

@@ -6,14 +6,17 @@ import consistency
 import fitting
 import h5py
 import numpy as np
+import own_experiment
 import own_spectra
 import own_stacks
+import samples
 import thin_section
 from fluorescence import RESIN
 from own_case import Files
+from PyMca5.PyMcaIO import ConfigDict
 
 from workbench import Checks
-from workbench.readings import QuestionError, ReadingError
+from workbench.readings import Place, QuestionError, ReadingError
 
 SHIPPED = fitting.SHIPPED
 
@@ -202,6 +205,100 @@ class Maps(Files):
         counts = np.random.default_rng(1).poisson(50, 1000)
         self.assertTrue(self.judged(consistency.judge_counts, counts).passed)
         self.assertFalse(self.judged(consistency.judge_counts, counts / 0.97).passed)
+
+
+class Experiments(Files):
+    """Elements and experiment of a map or series: from a configuration, or asked for."""
+
+    def setUp(self):
+        super().setUp()
+        self.section = thin_section.section(3, (6, 8))
+        self.stack = self.folder / "map.h5"
+        with h5py.File(self.stack, "w") as file:
+            file["xrf"] = self.section.spectra
+
+    def saved(self, change=lambda configuration: None, groups=thin_section.SECTION_GROUPS):
+        """Return a configuration as PyMca's window saves it."""
+        mass = thin_section.SECTION_MASS_G_CM2
+        matrix = {"fractions": RESIN, "density": 1.2, "thickness": mass / 1.2}
+        made = fitting.configuration(self.section.setup, groups, fit_kev=(2.6, 15.4), matrix=matrix)
+        made["fit"].update(continuum=4, linpolorder=4)
+        change(made)
+        path = self.folder / "own.cfg"
+        saved = ConfigDict.ConfigDict()
+        saved.update(made)
+        saved.write(str(path))
+        return path
+
+    def read(self, path, **how):
+        return samples.own(self.stack, "xrf", self.reading, configuration=path, **how)
+
+    def judged(self, sample):
+        total = sample.spectra.sum(axis=(0, 1), dtype=float)
+        checks = Checks("Yours")
+        consistency.judge_fit(checks, "Sum", fitting.fit(sample.configuration, total))
+        return checks
+
+    def test_without_a_configuration_it_is_asked_for(self):
+        for read in (
+            lambda: self.read(None),
+            lambda: own_experiment.read_experiment(None, Place("series.h5"), 1024, self.reading),
+        ):
+            with self.refused(QuestionError, "of which elements", "CONFIGURATION"):
+                read()
+
+    def test_the_configurations_elements_and_experiment_are_taken_and_said(self):
+        sample = self.read(self.saved(groups=("Ca K", "Fe K", "Zn K")))
+        self.assertEqual(sample.groups, ("Ca K", "Fe K", "Zn K"))
+        self.assertEqual(set(sample.colours), set(sample.groups))
+        self.assertEqual(sample.setup.energy_kev, self.section.setup.energy_kev)
+        self.assertAlmostEqual(sample.mass_g_cm2, thin_section.SECTION_MASS_G_CM2)
+        for words in ("17.4 keV", "Ca K, Fe K, Zn K", "2e+09 photons", "mg/cm²", "channel"):
+            self.assertIn(words, str(self.reading))
+        self.assertEqual(sample.bar_unit, "pixels")
+        self.assertEqual(self.read(self.saved(), pixel_um=2.0).bar_unit, "µm")
+        one = self.read(self.saved(groups=("Fe K",)))
+        self.assertEqual((one.colours, dict(one.pairs)), (("Fe K",) * 3, {}))
+
+    def test_another_experiments_configuration_turns_a_check_red(self):
+        self.assertTrue(self.judged(self.read(self.saved())).passed)
+
+        def gain(made):
+            made["detector"].update(gain=0.0215, deltagain=1e-4)
+
+        def zero(made):
+            made["detector"].update(zero=0.35, deltazero=0.01)
+
+        few = [g for g in thin_section.SECTION_GROUPS if g != "Fe K"]
+        for fault in (self.saved(gain), self.saved(zero), self.saved(groups=few)):
+            checks = self.judged(self.read(fault))
+            self.assertFalse(checks.passed, str(checks))
+
+    def test_what_cannot_be_of_these_spectra_is_refused(self):
+        def weak(made):
+            made["fit"]["energy"] = [5.0]
+
+        def long(made):
+            made["fit"]["xmax"] = 4000
+
+        def bare(made):
+            made["attenuators"]["Matrix"][0] = 0
+
+        def thin(made):
+            made["attenuators"]["Matrix"][3] = 0.0
+
+        for change, words in (
+            (weak, ("which a beam of 5 keV",)),
+            (long, ("from channel 134 to 4000", "0 to 1023", "this detector")),
+            (bare, ("no sample",)),
+            (thin, ("a matrix of 0 g/cm²",)),
+        ):
+            with self.subTest(words=words), self.refused(ReadingError, "own.cfg", *words):
+                self.read(self.saved(change))
+        with self.refused(ReadingError, "own.cfg", "peaks|elements"):
+            self.read(self.saved(groups=()))
+        with self.refused(ReadingError, "no such file", "CONFIGURATION"):
+            self.read(self.folder / "gone.cfg")
 
 
 class Stacks(Files):
