@@ -19,6 +19,7 @@ NOISE = "Noise beside the sample, over that of the flats"
 WIDER = "the sample is wider than what the camera sees"
 MANY_STEPS = 4  # more than so many steps without a projection are a gap
 COARSE_DEG = 6  # steps above this change a projection as much as any other
+CLEAR = 3.0  # times its noise, by which a width must vary with the angle to be judged
 BRIGHT = 1.1  # a transmission that noise beside the sample doesn't reach
 
 
@@ -65,6 +66,7 @@ def judge_scan(checks: Checks, scan: Scan, transmissions: np.ndarray, found: Axi
         )
     for what, (unit, limit, value) in whole.items():
         only_whole(checks, in_view(lines), what, value, limit, unit)
+    judge_width(checks, lines, turned, found.centre_px)
     widest = widest_dead(scan)
     if widest:
         checks.below("Widest run of columns without light", got=widest, limit=8, unit="px")
@@ -85,6 +87,27 @@ def judge_axis(checks: Checks, found: Axis) -> None:
         checks.close(
             f"Axis by {way} against {ways[0][0]}", got=at, truth=ways[0][1], within=1, unit="px"
         )
+
+
+def judge_width(
+    checks: Checks, lines: np.ndarray, angles_deg: np.ndarray, centre_px: float
+) -> None:
+    """Add that the sample is as wide at each angle as a body is that turns by these angles.
+
+    Angles that are twice or half as large as the file says, or of frames in another order, leave the
+    axis where it is: only this and slices that are projected again see them.
+    """
+    name, limit = "Width of the sample, away from that of a body that turns so", 0.5
+    if not in_view(lines):
+        checks.not_judged(name, why=WIDER, expected=f"below {limit:g}")
+        return
+    away_by, varies, noise = width_of(lines, angles_deg, centre_px)
+    if varies < CLEAR * noise:
+        checks.not_judged(
+            name, why="the sample is about as wide from all sides", expected=f"below {limit:g}"
+        )
+    else:
+        checks.below(name, got=away_by / varies, limit=limit)
 
 
 def only_whole(
@@ -163,6 +186,36 @@ def unlike(lines: np.ndarray) -> float:
 def out_of_range(transmissions: np.ndarray) -> tuple[float, float]:
     """Return the share of transmissions that are too large, and of those that are hardly above 0."""
     return float(np.mean(transmissions > BRIGHT)), float(np.mean(transmissions < 2e-3))
+
+
+def width_of(
+    lines: np.ndarray, angles_deg: np.ndarray, centre_px: float
+) -> tuple[float, float, float]:
+    """Return how far the sample's width is from that of a body that turns, how it varies, its noise.
+
+    The second moment of a projection about the axis is a + b cos(2 angle) + c sin(2 angle), whatever
+    the body.
+
+    Parameters
+    ----------
+    lines : (projections, rows, columns) float64
+        The whole sample is in view in all of them.
+    angles_deg : (projections,) float64
+    centre_px : float
+
+    Returns
+    -------
+    tuple of float
+        Root mean squares, px².
+    """
+    weight = lines.sum(axis=1)
+    width = weight @ (np.arange(lines.shape[2]) - centre_px) ** 2 / weight.sum(axis=1)
+    angle = np.radians(2 * angles_deg)
+    design = np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], axis=1)
+    left = width - design @ np.linalg.lstsq(design, width, rcond=None)[0]
+    # Of fourth differences, in which what changes slowly cancels.
+    noise = np.sqrt(np.mean(np.diff(width, 4) ** 2) / 70) if len(width) > 8 else np.inf
+    return float(left.std()), float(width.std()), float(noise)
 
 
 def scatter_of_mass(lines: np.ndarray) -> float:

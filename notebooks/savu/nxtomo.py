@@ -16,15 +16,16 @@ from simulation import DARK, FLAT, PROJECTION
 
 from workbench.readings import (
     Place,
-    QuestionError,
     Reading,
     ReadingError,
     hdf5,
+    named,
     plausible,
     quantity,
     quantity_of_text,
 )
 from workbench.readings.arrays import by
+from workbench.readings.units import number, text_of
 
 MOST_BYTES = 2 * 2**30  # of projections, that are read when nobody says which rows
 NXTOMO = "entry1/tomo_entry"  # where Savu's NxtomoLoader looks by default
@@ -33,6 +34,7 @@ KEY = f"{DETECTOR}/image_key"
 KINDS = {PROJECTION: "projections", FLAT: "flats", DARK: "darks"}
 UNUSED = -1  # in place of the image key of a frame that is not taken
 PIXEL_MM = (1e-6, 0.99)  # between which a pixel in the sample lies
+SQUARE = 0.01  # by which height and width of a square pixel may differ
 DIM = 0.05  # of the usual light: less is a pixel that sees none
 MOST_DEAD = 0.2  # of a camera's pixels
 MOST_SATURATED = 0.01  # of the pixels of flats or projections
@@ -195,14 +197,11 @@ def entry_of(file: h5py.File, wanted: str | None, reading: Reading) -> str:
             f"no {KEY}, so it isn't laid out as NXtomo: nothing says which frames are projections, flats and darks",
             advice=f"It has {there} at its top.",
         )
-    if wanted is not None:
-        if wanted.strip("/") not in found:
-            raise ReadingError(place, f"no scan in {wanted!r}", " or ".join(map(repr, found)))
-        found = [wanted.strip("/")]
-    elif len(found) > 1:
-        raise QuestionError(place, f"{len(found)} scans", [repr(name) for name in found])
-    reading.took(f"{Path(file.filename).name}, {found[0] or '/'}", "ENTRY")
-    return found[0]
+    shown = [name or "/" for name in found]
+    asked = None if wanted is None else str(wanted).strip("/") or "/"
+    base = found[named(shown, asked, "scan", place, reading)]
+    reading.took(f"{Path(file.filename).name}, {base or '/'}", "ENTRY")
+    return base
 
 
 def image_key(file: h5py.File, base: str, reading: Reading) -> np.ndarray:
@@ -448,57 +447,89 @@ def stored_angles(
     return converted, bool(np.array_equal(values, converted, equal_nan=True))
 
 
-def pixel_of(file: h5py.File, base: str, told: str | None, reading: Reading) -> float:
+def pixel_of(file: h5py.File, base: str, told: object, reading: Reading) -> float:
     """Return the edge of a pixel in the sample, mm: 1 where nobody knows, and lengths are in pixels then."""
     place = hdf5.place_in(file, base, "PIXEL")
+    told = None if told is None else str(told).strip() or None
     if told and any(letter.isdigit() for letter in told):
+        value = quantity_of_text(told, "mm", Place("PIXEL", "", "PIXEL"))
         reading.took(f"a pixel of {told} in the sample, as PIXEL says")
-        return plausible(quantity_of_text(told, "mm", place), *PIXEL_MM, "mm", "pixel", place)
-    names = [f"{base}/sample/x_pixel_size", f"{base}/{DETECTOR}/x_pixel_size"]
-    name = next((name for name in names if name in file), None)
-    if name is None:
-        reading.assumed(
-            "lengths are in pixels, as the file doesn't say how large these are", "PIXEL"
+        return plausible(value, *PIXEL_MM, "mm", "pixel", place)
+    for group in ("sample", DETECTOR):
+        if f"{base}/{group}/x_pixel_size" in file:
+            return stored_pixel(file, base, group, told, reading)
+    reading.assumed("lengths are in pixels, as the file doesn't say how large these are", "PIXEL")
+    return 1.0
+
+
+def stored_pixel(
+    file: h5py.File, base: str, group: str, unit: str | None, reading: Reading
+) -> float:
+    """Return the edge of a pixel in the sample by what the sample's or the detector's group says, mm."""
+    place = hdf5.place_in(file, f"{base}/{group}/x_pixel_size", "PIXEL")
+    value = edge_of(file, place.within, unit)
+    high = f"{base}/{group}/y_pixel_size"
+    if high in file and abs(edge_of(file, high, unit) / value - 1) > SQUARE:
+        reading.left_out(
+            f"pixels are {1000 * edge_of(file, high, unit):g} µm high and {1000 * value:g} µm wide: "
+            "slices are right, and what is seen along the axis has another scale"
         )
-        return 1.0
-    place = hdf5.place_in(file, name, "PIXEL")
-    stored = hdf5.dataset(file, name)
-    value = quantity(stored[()], told or hdf5.unit_of(stored), "mm", place)
-    if name == names[1]:
-        magnification = magnification_of(file, base)
-        if magnification is None:
-            reading.assumed(
-                f"{place}: {1000 * value:g} µm of the detector are as large in the sample: no lens magnifies",
-                "PIXEL",
-            )
-        else:
-            reading.took(
-                f"{place}: {1000 * value:g} µm of the detector, magnified {magnification:g} times",
-                "PIXEL",
-            )
-            value /= magnification
-    else:
+    if group == "sample":
         reading.took(f"{place}: {1000 * value:g} µm", "PIXEL")
+        return value
+    magnification = magnification_of(file, base)
+    if magnification is None:
+        reading.assumed(
+            f"{place}: {1000 * value:g} µm of the detector are as large in the sample: no lens magnifies",
+            "PIXEL",
+        )
+        return value
+    reading.took(
+        f"{place}: {1000 * value:g} µm of the detector, magnified {magnification:g} times", "PIXEL"
+    )
+    return plausible(value / magnification, *PIXEL_MM, "mm", "pixel", place, "Is the unit right?")
+
+
+def edge_of(file: h5py.File, name: str, unit: str | None) -> float:
+    """Return an edge of a pixel that the file states, mm."""
+    stored, place = hdf5.dataset(file, name), hdf5.place_in(file, name, "PIXEL")
+    value = quantity(stored[()], unit or hdf5.unit_of(stored), "mm", place)
     return plausible(value, *PIXEL_MM, "mm", "pixel", place, "Is the unit right?")
 
 
 def magnification_of(file: h5py.File, base: str) -> float | None:
-    """Return the magnification that the entry names, None for none."""
-    found: list[float] = []
+    """Return the magnification that the entry names, None for none.
+
+    Raises
+    ------
+    ReadingError
+        It isn't one number above 0, or several parts of the entry name different ones.
+    """
+    found: list[tuple[str, object]] = []
 
     def note(name: str, item: object) -> None:
-        if (
-            name.rpartition("/")[2].endswith("magnification")
-            and isinstance(item, h5py.Dataset)
-            and item.size == 1
-        ):
-            value = item[()]
-            number = float(np.ravel(value)[0]) if item.dtype.kind in "iuf" else 0.0
-            if number > 0:
-                found.append(number)
+        if name.rpartition("/")[2].endswith("magnification") and isinstance(item, h5py.Dataset):
+            found.append((name, item[()]))
 
     file[base or "/"].visititems(note)
-    return found[0] if found else None
+    values = []
+    for name, value in found:
+        place = hdf5.place_in(file, f"{base}/{name}", "PIXEL")
+        one = number(text_of(value).strip().rstrip("xX×") if is_text(value) else value, place)
+        values.append(plausible(one, 1e-3, 1e4, "", "a magnification of", place))
+    if len(set(values)) > 1:
+        raise ReadingError(
+            hdf5.place_in(file, base, "PIXEL"),
+            f"magnifications of {', '.join(f'{value:g}' for value in values)}",
+            "one",
+            "Say with PIXEL how large a pixel is in the sample, such as '3.25 um'.",
+        )
+    return values[0] if values else None
+
+
+def is_text(value: object) -> bool:
+    """Return whether a stored value is text."""
+    return isinstance(value, str | bytes)
 
 
 # ---------------------------------------------------------------------------- rows
@@ -529,10 +560,11 @@ def chosen_rows(rows: tuple[int, int] | None, there: int, few: int = 8) -> range
     if rows is None:
         first = max(0, (there - few) // 2)
         return range(first, min(first + few, there))
-    first, end = rows
-    if not 0 <= first < end <= there:
+    pair = tuple(rows) if isinstance(rows, tuple | list) else ()
+    whole = len(pair) == 2 and all(isinstance(row, int) for row in pair)
+    if not (whole and 0 <= pair[0] < pair[1] <= there):
         raise ScanError(
             f"ROWS: there are rows 0 to {there - 1}, so {rows} can't be taken. Give the first row and the first "
             f"one no more: (0, {there}) takes all."
         )
-    return range(first, end)
+    return range(*pair)

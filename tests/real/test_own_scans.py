@@ -84,6 +84,30 @@ for unit, value in {"um": 1.6, "µm": 1.6, "micron": 1.6, "m": 1.6e-6, "nm": 160
     scan = read(pixel=6.5, pixel_unit="um", change=in_sample(value, unit))
     assert np.isclose(scan.pixel_mm, 1.6e-3), unit
 assert np.isclose(read(pixel=6.5, pixel_unit="um", change=magnified).pixel_mm, 6.5e-3 / 4)
+
+def with_value(path, value, unit=None):
+    def change(file, entry):
+        entry[path] = value
+        if unit:
+            entry[path].attrs["units"] = unit
+    return change
+
+lens = "instrument/detector/magnification"
+for value in (4, [4.0, 4.0], "4x"):
+    scan = read(pixel=6.5, pixel_unit="um", change=with_value(lens, value))
+    assert np.isclose(scan.pixel_mm, 6.5e-3 / 4), value
+wrong = {0: "a magnification of 0", -2: "of -2", np.nan: "not finite", "large": "'large'"}
+for value, words in wrong.items():
+    refused(words, change=with_value(lens, value))
+def two_lenses(file, entry):
+    magnified(file, entry)
+    entry["instrument/optics/magnification"] = 10.0
+refused("magnifications of 4, 10, expected one. Say with PIXEL", change=two_lenses)
+flat = read(change=with_value("instrument/detector/y_pixel_size", 6.5, "um"))
+assert "6.5 µm high and 3.25 µm wide" in str(flat.reading)
+refused("a number without a unit", {"pixel": 3.25})
+refused("a number, in mm", {"pixel": [3, "um"]})
+refused("ROWS: there are rows 0 to 2", {"rows": ("a", 2)})
 assert "no lens magnifies" in str(read().reading)
 refused("without a unit", pixel=3.25, pixel_unit=None)
 refused("expected 1e-06 to 0.99 mm", pixel=3.25, pixel_unit="mm")
@@ -96,7 +120,8 @@ write()
 write_nxtomo.nxtomo("own.nxs", frames[:, :, ::-1], key, half, place="other", mode="a")
 for entry, wanted in {"entry": stored, "/other": stored[:, :, ::-1]}.items():
     assert np.array_equal(scans.nxtomo(Path("own.nxs"), entry=entry).projections, wanted)
-asked = {None: "Answer with ENTRY = 'entry' or 'other'", "third": "no scan in 'third'"}
+both = "ENTRY = 'entry' or 'other'"
+asked = {None: f"Answer with {both}", "third": f"no scan third, expected {both}"}
 for told, words in asked.items():
     try:
         scans.nxtomo(Path("own.nxs"), entry=told)
@@ -195,6 +220,13 @@ order = np.random.default_rng(2).permutation(91)
 mixed = axis.find(passed[order], half)
 change = "Change from angle to angle, over that between any two"
 assert change in failed(scan, passed[order], mixed)[0]
+# Angles twice as large as they were, and frames that were taken in two passes: the axis comes out
+# right, and the slices don't.
+width = "Width of the sample, away from that of a body that turns so"
+passes = np.r_[0:91:2, 1:91:2]
+for angles, seen in ((2 * half, passed), (half, passed[passes])):
+    names, checks = failed(replace(scan, angles_deg=angles), seen, axis.find(seen, angles))
+    assert width in names, checks
 part = replace(scan, angles_deg=half[:70])
 assert "Largest gap between angles" in failed(part, passed[:70], replace(found))[0]
 few = replace(scan, angles_deg=half * 0.6)
