@@ -4,8 +4,10 @@ What stands in a model, a command, a handler or a file of data is never typed a 
 """
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,6 +35,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("hub", "spawners", "workbench", "scripts", ".ci")
 COMPOSE = "docker-compose.yml"
 MARKER = re.compile(r"^<!-- generated: (\S+) -->$", re.MULTILINE)
+UNSET = re.compile(r"^([A-Z][A-Z0-9_]*) = None\b(?:[ \t]*#[ \t]*(.*))?$", re.MULTILINE)
 METHODS = ("get", "post", "put", "patch", "delete")
 
 WORDS = {
@@ -376,6 +379,31 @@ def units() -> str:
     return "\n".join(["| of | unit | also written |", "| --- | --- | --- |", *rows])
 
 
+def unset_parameters(notebook: dict[str, Any]) -> dict[str, str]:
+    """Return the parameters of a notebook that are None until somebody sets them, and what for."""
+    found: dict[str, str] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            for name, said in UNSET.findall("".join(cell["source"])):
+                if not said:
+                    raise ExtensionError(f"nothing behind '{name} = None' says what it is for")
+                found.setdefault(name, said)
+    return found
+
+
+def own_parameters(use_case: str) -> str:
+    """Return the parameters for a reader's own files: what each notebook says behind them."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for path in sorted((NOTEBOOKS / use_case).glob("*.ipynb")):
+        for name, said in unset_parameters(json.loads(path.read_text(encoding="utf-8"))).items():
+            found.setdefault(name, (said, []))[1].append(path.name[:2])
+    rows = [
+        f"| `{name}` | {', '.join(numbers)} | {said.replace('|', '/')} |"
+        for name, (said, numbers) in found.items()
+    ]
+    return "\n".join(["| set | in | what |", "| --- | --- | --- |", *rows])
+
+
 def backends() -> str:
     """Return the kinds of backend, as the union names them."""
     rows = ["| Kind | What it is | Spawner class |", "| --- | --- | --- |"]
@@ -401,6 +429,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "units": units,
     "use-cases": use_cases,
     "variables": variables,
+    **{f"parameters-{name}": partial(own_parameters, name) for name in load_use_cases([NOTEBOOKS])},
 }
 
 
