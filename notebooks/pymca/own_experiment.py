@@ -11,7 +11,7 @@ import numpy as np
 from fluorescence import Setup, lines
 from own_spectra import beam_kev, read_configuration
 
-from workbench.readings import Place, QuestionError, Reading, ReadingError, plausible, refusing
+from workbench.readings import Place, Reading, ReadingError, plausible, refusing
 
 PARAMETER = "CONFIGURATION"
 
@@ -58,20 +58,11 @@ def read_experiment(
 
     Raises
     ------
-    QuestionError
-        Nobody named one: a file of spectra says neither which elements nor which beam.
-    ReadingError
-        It is none, or not of these spectra.
+    ReadingError, QuestionError
+        As `own_spectra.read_configuration`; or it isn't of these spectra.
     """
-    if path is None:
-        raise QuestionError(
-            of.at("", PARAMETER),
-            "spectra, and nothing that says of which elements, beam and detector",
-            ["'/path/to/your.cfg'"],
-            "the fit configuration that you saved in PyMca's window, after it fitted their sum",
-        )
-    place = Place(path, "", PARAMETER)
-    read = read_configuration(path, fitting.read_configuration, reading)
+    read = read_configuration(path, fitting.read_configuration, reading, of)
+    place = Place(str(path), "", PARAMETER)
     with refusing(place, "a fit configuration that PyMca saved (.cfg)"):
         known, fit = read["detector"], read["fit"]
         zero, gain, noise, fano = (float(known[name]) for name in ("zero", "gain", "noise", "fano"))

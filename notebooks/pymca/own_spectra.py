@@ -1,6 +1,7 @@
 """One spectrum of your own: which of the file's, from which channel on, and whether it is whole."""
 
 import tempfile
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,16 @@ import numpy as np
 from fluorescence import lines
 from PyMca5.PyMcaIO import specfilewrapper
 
-from workbench.readings import Place, Reading, ReadingError, chosen, named, plausible, refusing
+from workbench.readings import (
+    Place,
+    QuestionError,
+    Reading,
+    ReadingError,
+    chosen,
+    named,
+    plausible,
+    refusing,
+)
 from workbench.readings.arrays import invalid
 
 EXPECTED = "spectra in a format that PyMca reads"
@@ -38,17 +48,19 @@ class Spectrum:
 
 @contextmanager
 def with_plain_line_ends(path: Path) -> Iterator[Path]:
-    """Yield a file whose lines end as the readers expect: a copy, where Windows or a Mac wrote it.
+    """Yield a file as the readers expect one: a copy, where Windows or a Mac wrote it.
 
-    PyMca's reader of SPEC files takes the first line of a spectrum for all of it otherwise.
+    PyMca's reader of SPEC files takes the first line of a spectrum for all of it otherwise, and with
+    a byte order mark each line for a spectrum.
     """
     data = path.read_bytes()
-    if b"\r" not in data:
+    plain = data.removeprefix(BOM_UTF8)
+    if plain == data and b"\r" not in data:
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
-        copy.write_bytes(data.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        copy.write_bytes(plain.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
         yield copy
 
 
@@ -80,6 +92,10 @@ def read_spectrum(
     """
     path = Path(path)
     place = Place(path, "", "SPECTRUM")
+    if first_channel is not None and not isinstance(first_channel, int):
+        raise ReadingError(
+            place.at("", "FIRST_CHANNEL"), f"FIRST_CHANNEL = {first_channel!r}", "a whole number"
+        )
     with refusing(place, EXPECTED), with_plain_line_ends(path) as readable:
         file = specfilewrapper.Specfile(str(readable))
         scans = {label: s for label, s in labelled(file).items() if spectra_in(s)}
@@ -91,7 +107,8 @@ def read_spectrum(
         columns = [np.array(found.mca(i + 1), float) for i in range(spectra_in(found))]
         axis, spectra = without_axis(columns, where, reading)
         index = chosen(len(spectra), mca, "spectrum", where, reading, first=1)
-        stated = channels_of(header(found, "@CHANN"), index, spectra[index].size, where)
+        lines_of = [] if first_channel is not None else header(found, "@CHANN")
+        stated = channels_of(lines_of, index, spectra[index].size, where)
         calibration = calibration_of(header(found, "@CALIB"))
     counts = counted(spectra[index], where)
     channels = numbered(
@@ -135,9 +152,14 @@ def without_axis(
 
     A text file may hold channel or energy beside the counts; a reader sees columns.
     """
-    ramps = [i for i, column in enumerate(columns) if len(columns) > 1 and is_ramp(column)]
+    ramps = [i for i, column in enumerate(columns) if is_ramp(column)]
     if not ramps:
         return None, columns
+    if len(ramps) == len(columns):
+        raise ReadingError(place, "columns that only count up or down", EXPECTED)
+    if columns[ramps[0]][1] < columns[ramps[0]][0]:
+        reading.took(f"{place}: lines from the last to the first, as a column falls")
+        columns = [column[::-1] for column in columns]
     spectra = [column for i, column in enumerate(columns) if i not in ramps]
     whole = [columns[i] for i in ramps if (columns[i] == np.round(columns[i])).all()]
     if whole:
@@ -151,9 +173,9 @@ def without_axis(
 
 
 def is_ramp(column: np.ndarray) -> bool:
-    """Return whether a column rises by the same step all along."""
+    """Return whether a column rises or falls by the same step all along."""
     steps = np.diff(column)
-    return column.size > 8 and steps[0] > 0 and bool(np.allclose(steps, steps[0], rtol=1e-3))
+    return column.size > 8 and steps[0] != 0 and bool(np.allclose(steps, steps[0], rtol=1e-3))
 
 
 def channels_of(lines: list[str], index: int, size: int, place: Place) -> np.ndarray | None:
@@ -174,10 +196,11 @@ def channels_of(lines: list[str], index: int, size: int, place: Place) -> np.nda
             place, f"{size} numbers", f"{count}, as its #@CHANN line says",
             "The file is cut off, or was changed by an editor.",
         )  # fmt: skip
-    if first + (count - 1) * step != last and step == 1:
+    if first + (count - 1) * step != last:
         raise ReadingError(
-            place, f"'#@CHANN {line}'", f"{last - first + 1} channels from {first} to {last}"
-        )
+            place, f"'#@CHANN {line}'", "count, first, last and step that agree with each other",
+            "Correct the line, or say with FIRST_CHANNEL where the spectrum begins.",
+        )  # fmt: skip
     return first + step * np.arange(count, dtype=float)
 
 
@@ -215,14 +238,33 @@ def numbered(
     return np.arange(size, dtype=float)
 
 
-def read_configuration(path: str | Path, read: Any, reading: Reading) -> dict:
+def read_configuration(path: str | Path | None, read: Any, reading: Reading, of: Place) -> dict:
     """Return a fit configuration that PyMca saved.
+
+    Parameters
+    ----------
+    path : str, Path or None
+        None if nobody named one.
+    read : callable
+        Reads it.
+    reading : Reading
+    of : Place
+        The spectra that it shall be of.
 
     Raises
     ------
+    QuestionError
+        Nobody named one: a file of spectra says neither which elements nor which beam.
     ReadingError
         It is none, or lacks a part.
     """
+    if path is None:
+        raise QuestionError(
+            of.at("", "CONFIGURATION"),
+            "spectra, and nothing that says of which elements, beam and detector",
+            ["'/path/to/your.cfg'"],
+            "the fit configuration that you saved in PyMca's window, after it fitted them",
+        )
     place = Place(path, "", "CONFIGURATION")
     with refusing(place, "a fit configuration that PyMca saved (.cfg)"):
         Path(path).read_bytes()

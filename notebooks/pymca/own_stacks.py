@@ -7,12 +7,21 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from workbench.readings import Place, QuestionError, Reading, ReadingError, chosen, conversion
+from workbench.readings import (
+    Place,
+    QuestionError,
+    Reading,
+    ReadingError,
+    chosen,
+    conversion,
+    plausible,
+)
 from workbench.readings.arrays import by, invalid, same_length
 from workbench.readings.hdf5 import array, complete, dataset, numeric, opened, place_in, unit_of
 from workbench.readings.refusals import refusing
 
 MAP_AXES = ("row", "column", "channel")
+MOST_OFF = 10.0  # times that the usual monitor may be from 1
 FEWEST_CHANNELS = 200  # of a detector; fewer along the last axis are probably pixels
 
 
@@ -84,6 +93,8 @@ def read_stack(
     with opened(path, "STACK") as file:
         item, place = dataset(file, name, "STACK_NAME"), place_in(file, name, "STACK_NAME")
         numeric(item, place)
+        if item.dtype.kind == "b":
+            raise ReadingError(place, "yes and no, as a mask has them", "counts")
         complete(item, place, reading)
         order = order_of(item, axes, place)
         with refusing(place, "spectra"):
@@ -106,14 +117,14 @@ def order_of(item: h5py.Dataset, axes: Sequence[str] | None, place: Place) -> li
     place = place.at(place.within, "AXES")
     shape = item.shape
     if axes is not None:
-        names = tuple(axes)
+        names = tuple(map(str, axes)) if isinstance(axes, tuple | list) else (str(axes),)
         if (
             len(names) != len(shape)
             or set(names) - {"detector"} != set(MAP_AXES)
             or len(set(names)) != len(names)
         ):
             raise ReadingError(
-                place, f"{len(shape)} axes, {by(shape)}, where AXES names {', '.join(names)}",
+                place, f"{len(shape)} axes, {by(shape)}, where AXES is {axes!r}",
                 "one of row, column, channel for each axis, and detector where there are four",
             )  # fmt: skip
         return list(zip(shape, names, strict=True))
@@ -169,7 +180,12 @@ def bad_spectra(values: np.ndarray, reading: Reading) -> np.ndarray:
 
 
 def read_series(
-    path: str | Path, names: dict[str, str], reading: Reading, *, time_unit: str | None = None
+    path: str | Path,
+    names: dict[str, str],
+    reading: Reading,
+    *,
+    time_unit: str | None = None,
+    monitor_full: float | None = None,
 ) -> Series:
     """Return a series with its times in minutes and its monitor.
 
@@ -181,11 +197,13 @@ def read_series(
     reading : Reading
     time_unit : str, optional
         Of the times, in place of what the file says.
+    monitor_full : float, optional
+        What the monitor reads with the whole flux for the whole time; None: 1, if that is possible.
 
     Raises
     ------
     QuestionError
-        The times have no unit.
+        The times have no unit, or the monitor isn't about 1.
     ReadingError
         Something is missing, or the parts differ in number.
     """
@@ -213,6 +231,7 @@ def read_series(
         raise ReadingError(
             place.at(names["time"]), "times that don't rise, or are not numbers", "rising times"
         )
+    monitor = relative(monitor, monitor_full, place.at(names["monitor"], "MONITOR_FULL"), reading)
     flags = monitor_flags(monitor)
     if flags:
         reading.left_out(
@@ -222,7 +241,42 @@ def read_series(
         raise ReadingError(
             place.at(names["monitor"]), "no monitor above 0", "the beam, relative to flux × time"
         )
+    flags = marked_spectra(spectra, reading) | flags
     return Series(spectra, minutes, np.where(monitor > 0, monitor, np.nan), flags)
+
+
+def relative(monitor: np.ndarray, full: float | None, place: Place, reading: Reading) -> np.ndarray:
+    """Return a monitor as a part of what it reads with the whole flux for the whole time.
+
+    Raises
+    ------
+    QuestionError
+        It is far from 1, as counts are, and nobody said what 1 would be.
+    """
+    if full is not None:
+        whole = plausible(full, 1e-30, 1e30, "", "a full monitor of", place)
+        reading.took(f"the monitor over {whole:g}, which stands for flux × time", "MONITOR_FULL")
+        return monitor / whole
+    usable = monitor[np.isfinite(monitor) & (monitor > 0)]
+    middle = float(np.median(usable)) if usable.size else 1.0
+    if not 1 / MOST_OFF < middle < MOST_OFF:
+        raise QuestionError(
+            place, f"a monitor of about {middle:.3g}, which is no part of the beam's flux × time",
+            [f"{middle:.3g}"],
+            "what it reads with the flux and time of the configuration; this is its usual value",
+        )  # fmt: skip
+    reading.assumed("a monitor of 1 stands for the configuration's flux × time", "MONITOR_FULL")
+    return monitor
+
+
+def marked_spectra(spectra: np.ndarray, reading: Reading) -> dict[int, str]:
+    """Return which spectra hold something else than counts, and what."""
+    found: dict[int, str] = {}
+    for why, marked in invalid(spectra).items():
+        which = np.flatnonzero(marked.any(axis=1))
+        reading.left_out(f"{len(which)} of {len(spectra)} spectra, with channels that hold: {why}")
+        found |= {int(i): f"{marked[i].sum()} channels hold: {why}" for i in which}
+    return found
 
 
 def monitor_flags(monitor: np.ndarray) -> dict[int, str]:

@@ -1,6 +1,8 @@
 """Files of one's own for PyMca's tutorials, right and wrong ones; run in that environment."""
 
+import re
 import unittest
+from codecs import BOM_UTF8
 
 import consistency
 import fitting
@@ -54,6 +56,20 @@ class Spectra(Files):
         found = self.read("#F a\n\n" + spec(COUNTS, chann=False), first_channel=60)
         self.assertEqual(found.channels[0], 60)
 
+    def test_a_line_that_contradicts_itself_is_refused(self):
+        for line in ("2048 60 2107 2", "2048 60 9999 1", "2048"):
+            text = re.sub("#@CHANN.*", f"#@CHANN {line}", "#F a\n\n" + spec(COUNTS, 60))
+            with self.subTest(line=line), self.refused(ReadingError, "a.mca", line, "expected"):
+                self.read(text)
+            self.assertEqual(self.read(text, first_channel=60).channels[-1], 2107)
+        for typed in ("60", 60.5, [60]):
+            with self.subTest(typed=typed), self.refused(ReadingError, "a whole number"):
+                self.read("#F a\n\n" + spec(COUNTS, 60), first_channel=typed)
+
+    def test_a_byte_order_mark_is_no_part_of_it(self):
+        found = self.read(BOM_UTF8 + ("#F a\n\n" + spec(COUNTS, 60)).encode())
+        self.assertEqual((found.channels[0], found.counts.size), (60, 2048))
+
     def test_lines_of_windows_and_old_macs_are_lines(self):
         for end in ("\r\n", "\r"):
             text = ("#F a\n\n" + spec(COUNTS, 3)).replace("\n", end)
@@ -88,9 +104,12 @@ class Spectra(Files):
     def test_a_column_of_channels_or_energies_is_no_spectrum(self):
         for first, step, channel in ((60, 1, 60), (0.5, 0.01, 0)):
             rows = [f"{first + step * i:.4f} {n}" for i, n in enumerate(COUNTS)]
-            found = self.read("\n".join(rows) + "\n", "a.csv")
-            np.testing.assert_array_equal(found.counts, COUNTS)
-            self.assertEqual(found.channels[0], channel)
+            for lines in (rows, rows[::-1]):
+                found = self.read("\n".join(lines) + "\n", "a.csv")
+                np.testing.assert_array_equal(found.counts, COUNTS)
+                self.assertEqual(found.channels[0], channel)
+        with self.refused(ReadingError, "only count up"):
+            self.read("\n".join(map(str, range(2048))) + "\n", "a.csv")
 
     def test_what_is_no_spectrum_is_told(self):
         cases = {
@@ -111,7 +130,8 @@ class Spectra(Files):
         for text in ("", "[fit]\nxmin = 3\n", "\x00\x01"):
             path.write_text(text)
             with self.assertRaises(ReadingError):
-                own_spectra.read_configuration(path, fitting.read_configuration, self.reading)
+                read = fitting.read_configuration
+                own_spectra.read_configuration(path, read, self.reading, Place("a.mca"))
 
 
 class Fits(Files):
@@ -337,7 +357,15 @@ class Stacks(Files):
         np.testing.assert_array_equal(read(several, axes=order, detector=1).spectra, spectra + 1)
         with self.refused(ReadingError, "2 axes"):
             read(spectra[0])
-        for axes in (("row", "column"), ("row", "row", "channel"), ("a", "b", "c")):
+        wrong = (
+            ("row", "column"),
+            ("row", "row", "channel"),
+            ("a", "b", "c"),
+            "row",
+            3,
+            (None,) * 3,
+        )
+        for axes in wrong:
             with self.refused(ReadingError, "AXES"):
                 read(spectra, axes=axes)
 
@@ -358,8 +386,13 @@ class Stacks(Files):
             own_stacks.read_stack(path, "/entry/measurement/xrf", self.reading)
         with self.refused(ReadingError, "a group"):
             own_stacks.read_stack(path, "entry", self.reading)
+        for name in ("", None, 3):
+            with self.refused(ReadingError, "the path of a data set", "entry/other"):
+                own_stacks.read_stack(path, name, self.reading)
+        with self.refused(ReadingError, "as a mask has them"):
+            own_stacks.read_stack(self.write(xrf=np.ones((3, 4, 500), bool)), "xrf", self.reading)
 
-    def series(self, time_unit=None, **changes):
+    def series(self, time_unit=None, monitor_full=None, **changes):
         parts = {
             "xrf": np.random.default_rng(1).poisson(9, (6, 500)),
             "time": (60.0 * np.arange(6), "s"),
@@ -367,7 +400,8 @@ class Stacks(Files):
         } | changes
         names = {"spectra": "xrf", "time": "time", "monitor": "monitor"}
         path = self.write(**parts)
-        return own_stacks.read_series(path, names, self.reading, time_unit=time_unit)
+        told = {"time_unit": time_unit, "monitor_full": monitor_full}
+        return own_stacks.read_series(path, names, self.reading, **told)
 
     def test_times_have_units(self):
         np.testing.assert_allclose(self.series().minutes, np.arange(6))
@@ -387,6 +421,24 @@ class Stacks(Files):
         )
         with self.refused(ReadingError, "no monitor above 0"):
             self.series(monitor=np.zeros(6))
+
+    def test_a_monitor_in_counts_is_asked_about(self):
+        counts = np.array([1.0, 0.9, 0.8, 1.0, 0.9, 0.8]) * 3e5
+        with self.refused(QuestionError, "about 2.7e\\+05", "MONITOR_FULL"):
+            self.series(monitor=counts)
+        np.testing.assert_allclose(
+            self.series(monitor=counts, monitor_full=3e5).monitor, counts / 3e5
+        )
+        for typed in (0, -1, "3e5"):
+            with self.assertRaises(ReadingError):
+                self.series(monitor=counts, monitor_full=typed)
+
+    def test_marks_in_spectra_are_flagged(self):
+        spectra = np.random.default_rng(1).poisson(9, (6, 500)).astype("u4")
+        spectra[2, 40], spectra[4, 7:9] = 2**32 - 1, 2**32 - 1
+        flags = self.series(xrf=spectra, monitor=np.array([1, 1, 1, 1, 1, 0.0])).flags
+        self.assertEqual(sorted(flags), [2, 4, 5])
+        self.assertIn("2 of 6 spectra", str(self.reading))
 
     def test_parts_belong_together(self):
         with self.refused(ReadingError, "6 spectra", "5 monitors"):

@@ -45,6 +45,9 @@ def dataset(file: h5py.File, name: str, parameter: str = "") -> h5py.Dataset:
     ReadingError
         There is none of that name, its link leads nowhere, or it is a group.
     """
+    if not isinstance(name, str) or not name:
+        place = place_in(file, "", parameter)
+        raise ReadingError(place, f"{name!r} for a path", "the path of a data set", there_are(file))
     place = place_in(file, name, parameter)
     try:
         item = file[name]
