@@ -9,11 +9,13 @@ from grid import place_pixels
 from Orange.data import Domain, Table
 from orangecontrib.spectroscopy.data import getx
 
-from workbench.readings import Place, QuestionError, Reading, ReadingError, refusing
+from workbench.readings import Place, QuestionError, Reading, ReadingError, plausible, refusing
 
 QUANTITIES = ("absorbance", "transmittance", "% transmittance")
 WAVENUMBERS_CM1 = (100, 15000)
 MOST_ABSORBANCE = 8.0  # more than any detector sees
+MARK = 100.0  # beyond which a number stands for something else
+FAINT = 0.02  # of the light: less through the clearest part of most spectra is another unit
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ def read_map(path: str | Path, reading: Reading, quantity: str | None = None) ->
     )
     table = in_absorbance(table, quantity, Place(path, "", "QUANTITY"), reading)
     good = np.isfinite(table.X).all(axis=1) & (np.ptp(np.nan_to_num(table.X), axis=1) > 0)
+    marked = good & (abs(np.nan_to_num(table.X)).max(axis=1) > MARK)
+    if marked.any():
+        reading.left_out(
+            f"{marked.sum()} of {len(good)} spectra, with numbers beyond {MARK:g}: marks, and no absorbances"
+        )
+    unmeasured, good = ~good, good & ~marked
     if not good.any():
         raise ReadingError(place, "no spectrum with finite, different numbers", "at least one")
     x, y = (np.asarray(table.get_column(name), float) for name in ("map_x", "map_y"))
@@ -85,11 +93,15 @@ def read_map(path: str | Path, reading: Reading, quantity: str | None = None) ->
             place, "positions that are not finite", "map_x and map_y of every spectrum"
         )
     down, across = place_pixels(x, y, place, reading)
-    if not good.all():
+    if unmeasured.any():
         reading.left_out(
-            f"{(~good).sum()} of {len(good)} spectra: not a number, or one number throughout"
+            f"{unmeasured.sum()} of {len(good)} spectra: not a number, or one number throughout"
         )
     step = across.step
+    if step and down.step and abs(down.step / step - 1) > 0.05:
+        reading.left_out(
+            f"rows are {down.step:g} apart and columns {step:g}: maps are drawn with square pixels"
+        )
     if step is not None and abs(step - 1) < 1e-9 and across.jitter < 1e-9:
         step = None  # it only counts them
     return Map(
@@ -104,6 +116,7 @@ def read_map(path: str | Path, reading: Reading, quantity: str | None = None) ->
 def pixel_size(section: Map, given: float | None, reading: Reading) -> float | None:
     """Return how far a map's columns are apart in micrometres, None where nobody knows."""
     if given is not None:
+        given = plausible(given, 1e-3, 1e5, "µm", "a distance of columns of", Place("PIXEL_UM"))
         if section.step and abs(section.step / given - 1) > 0.05:
             reading.assumed(
                 f"columns are {given:g} µm apart, though the file has {section.step:g}", "PIXEL_UM"
@@ -204,7 +217,7 @@ def in_absorbance(table: Table, quantity: str | None, place: Place, reading: Rea
             )
         return table
     part = table.X / (100 if quantity.startswith("%") else 1)
-    if not 0 <= middle(part.max(axis=1)) <= 2:
+    if not FAINT <= middle(part.max(axis=1)) <= 2:
         raise ReadingError(
             place, f"{quantity} up to {middle(table.X.max(axis=1)):.3g}", "0 to 1, or 0 to 100 %"
         )

@@ -14,7 +14,9 @@ sys.path.insert(0, sys.argv[1])
 import judging
 import map_files
 import maps
+import orangecontrib.spectroscopy
 import simulation
+import tissue
 from grid import levels
 from Orange.data import Table
 from orangecontrib.spectroscopy.data import getx
@@ -108,6 +110,40 @@ def case_axes_that_are_no_wavenumbers_are_refused() -> None:
     assert "no such file" in said(lambda: read(Path("gone.xyz")))
     Path("bad.xyz").write_text("this isn't a map\n")
     assert "bad.xyz" in said(lambda: read(Path("bad.xyz")))
+
+
+def case_numbers_that_cannot_be_are_left_out_or_refused() -> None:
+    marked, reading = SPECTRA.copy(), Reading("x")
+    marked[5, :3] = 2**32 - 1
+    section = read(write(marked), reading=reading)
+    assert len(section.table) == len(SPECTRA) - 1 and "1 of 120 spectra, with numbers" in str(
+        reading
+    )
+    assert np.isnan(section.image(section.table.X[:, 7])).sum() == 1
+    faint = write(10**-SPECTRA)
+    assert "0 to 100 %" in said(lambda: read(faint, "% transmittance"))
+    assert right(read(faint, "transmittance"))
+    for typed in (0, -1, "5", [5], float("nan")):
+        assert "PIXEL_UM" in said(lambda typed=typed: map_files.pixel_size(section, typed, reading))
+    flat = Reading("x")
+    read(write(down=ROW * STEP / 2), reading=flat)
+    assert "rows are 2.5 apart and columns 5" in str(flat)
+
+
+def case_measured_tissue_has_its_bands_where_they_are_published() -> None:
+    [folder] = orangecontrib.spectroscopy.__path__
+    measured = tissue.read(Path(folder) / "datasets/collagen.csv")
+    found = tissue.sorted_again(measured)
+    shifted = measured._replace(x=measured.x + 12)
+    mixed = measured._replace(labels=RNG.permutation(measured.labels))
+    for seen, again, passed in (
+        (measured, found, True),
+        (shifted, found, False),
+        (mixed, tissue.sorted_again(mixed), False),
+    ):
+        checks = Checks("x")
+        tissue.judge(checks, seen, again)
+        assert checks.passed is passed, str(checks)
 
 
 def case_a_band_outside_of_the_file_is_nothing_and_not_zero() -> None:

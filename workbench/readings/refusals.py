@@ -31,7 +31,7 @@ class Place:
         return Place(self.file, within, parameter)
 
     def __str__(self) -> str:
-        return ", ".join(filter(None, (Path(self.file).name, self.within)))
+        return ", ".join(filter(None, (Path(str(self.file)).name, self.within)))
 
 
 class ReadingError(ToldError):
@@ -106,7 +106,7 @@ def refusing(place: Place, expected: str) -> Iterator[None]:
 
 def words_of(error: Exception, place: Place) -> str:
     """Return what went wrong as the end of a sentence that begins with "found"."""
-    if isinstance(error, FileNotFoundError) or not Path(place.file).exists():
+    if isinstance(error, FileNotFoundError) or not Path(str(place.file)).exists():
         return "no such file"
     if isinstance(error, IsADirectoryError):
         return "a folder"
