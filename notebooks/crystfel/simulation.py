@@ -451,7 +451,7 @@ def expose(rng: np.random.Generator, expected: np.ndarray, mask: np.ndarray) -> 
 # ---------------------------------------------------------------------------- files
 
 
-def snapshots(folder: Path, seed: int) -> None:
+def snapshots(folder: Path, seed: int, frames: int = Experiment.frames) -> None:
     """Write a small data set of serial crystallography, ready for CrystFEL, and its truth.
 
     ======================  ======================================================================
@@ -470,8 +470,10 @@ def snapshots(folder: Path, seed: int) -> None:
         Exists; files of these names are replaced.
     seed : int
         Of all random numbers: intensities, orientations, pulses, dead pixels, photons.
+    frames : int
+        How many.
     """
-    experiment = Experiment()
+    experiment = Experiment(frames=frames)
     rng = np.random.default_rng(seed)
     lattice = reflections(experiment.crystal, experiment.d_min_angstrom)
     strength = intensities(rng, experiment.crystal, lattice.unique)
@@ -480,11 +482,11 @@ def snapshots(folder: Path, seed: int) -> None:
     halo = background(experiment)
     found = []
     with h5py.File(folder / "snapshots.h5", "w") as file:
-        frames = create_nexus(file, experiment, series, mask)
+        written = create_nexus(file, experiment, series, mask)
         for i, shot in enumerate(map(Shot._make, zip(*series, strict=True))):
             spots = diffract(experiment, shot, lattice.hkl, strength[lattice.member])
             drawn = draw(experiment.detector.shape, spots, experiment.spot_px)
-            frames[i] = expose(rng, drawn + shot.pulse * halo, mask)
+            written[i] = expose(rng, drawn + shot.pulse * halo, mask)
             found.append(spots)
     write_truth(folder / "truth.h5", experiment, series, lattice, strength, found)
     (folder / "truth.hkl").write_text(reflection_list(lattice.unique, strength))

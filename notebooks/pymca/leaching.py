@@ -79,14 +79,23 @@ def series(seed: int, count: int = 120) -> Series:
     return Series(setup, time_min, monitor, spectra, truth, gain, damage(rng, spectra))
 
 
-def leaching_series(folder: Path, seed: int) -> None:
+def leaching_series(folder: Path, seed: int, count: int = 120) -> None:
     """Write a time series, ``series.h5``, and its truth, ``truth.h5``.
 
     The series is a NeXus file with ``/entry/measurement/xrf`` (spectra, channels), ``time`` and
     ``monitor``. The truth is the areal density at any time, the gain, what was damaged and how,
     the rate constants, and the setup.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files go.
+    seed : int
+        Of all random numbers.
+    count : int
+        How many spectra.
     """
-    made = series(seed)
+    made = series(seed, count)
     with h5py.File(folder / "series.h5", "w") as file:
         measured = measurement(file, ["time", "channel"])
         put(measured, "time", made.time_min, "min")
