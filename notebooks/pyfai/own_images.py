@@ -19,7 +19,7 @@ from workbench.readings import (
     conversion,
     fraction,
     plausible,
-    quantity_of_text,
+    quantity,
     refusing,
 )
 from workbench.readings.arrays import Pixels, by, mask_of, same_length, unusable, with_axes
@@ -93,25 +93,24 @@ def read_geometry(path: str | Path | None, reading: Reading) -> AzimuthalIntegra
         )
         raise ReadingError(place, f"no {', '.join(missing)}", f"{', '.join(GEOMETRY)}", advice)
     with refusing(place, "numbers in metres and radians"):
-        plausible(
-            integrator.wavelength,
-            1e-13,
-            5e-9,
-            "m",
-            "a wavelength of",
-            place,
-            "It is in metres there.",
-        )
-        plausible(integrator.dist, 1e-3, 200, "m", "a distance of", place, "It is in metres there.")
-        plausible(
-            integrator.detector.pixel1,
-            1e-7,
-            1e-2,
-            "m",
-            "a pixel of",
-            place,
-            "It is in metres there.",
-        )
+        for name, value, least, most, unit in (
+            ("a wavelength", integrator.wavelength, 1e-13, 5e-9, "m"),
+            ("a distance", integrator.dist, 1e-3, 200, "m"),
+            ("a pixel", integrator.detector.pixel1, 1e-7, 1e-2, "m"),
+            ("a pixel", integrator.detector.pixel2, 1e-7, 1e-2, "m"),
+            ("a PONI 1", integrator.poni1, -10, 10, "m"),
+            ("a PONI 2", integrator.poni2, -10, 10, "m"),
+            ("a rotation 1", integrator.rot1, -np.pi, np.pi, "rad"),
+            ("a rotation 2", integrator.rot2, -np.pi, np.pi, "rad"),
+            ("a rotation 3", integrator.rot3, -2 * np.pi, 2 * np.pi, "rad"),
+        ):
+            hint = f"It is in {'metres' if unit == 'm' else 'radians'} there."
+            plausible(value, least, most, unit, f"{name} of", place, hint)
+    said = [line.partition(":")[0].strip().lower() for line in text.splitlines()]
+    several = max(said.count("distance"), said.count("dist"))
+    if several > 1:
+        reading.took(f"{place}: the last of {several} geometries, as pyFAI adds each to the end")
+        reading.left_out(f"{place}: {several - 1} older ones")
     if "poni_version" not in keys:
         reading.assumed(f"{place}: an old file, without the detector's mask", "PONI")
     if "orientation" not in text:
@@ -149,6 +148,8 @@ def named_detector(name: str) -> Detector:
         pyFAI knows none of that name.
     """
     place, wanted = Place(name, "", "DETECTOR"), "a name of pyFAI's list, or a NeXus detector file"
+    if not isinstance(name, str):
+        raise ReadingError(place, "no text", wanted)
     if name.lower() not in Detector.registry and not Path(name).is_file():
         near = get_close_matches(name.lower(), Detector.registry, 4)
         hint = f"Did you mean {any_of(near)}?" if near else ""
@@ -308,9 +309,12 @@ def read_header(
                 f"There are {known}.",
             )
     at = where.at("header Photons")
-    photons = plausible(
-        quantity_of_text(f"{small['photons']} 1", "1", at), 1, 1e20, "", "photons", at
-    )
+    count, per = split_unit(small["photons"])
+    if per:
+        raise ReadingError(
+            at, f"'{small['photons']}'", "a number of photons without a unit, of the whole exposure"
+        )
+    photons = plausible(quantity(count, "1", "1", at), 1, 1e20, "", "photons", at)
     number, said = split_unit(small["transmission"])
     return photons, fraction(
         number,

@@ -35,6 +35,14 @@ def judge_scan(checks: Checks, scan: Scan, transmissions: np.ndarray, found: Axi
     found : Axis
     """
     turned, lines = scan.angles_deg, attenuation(axis.some_rows(transmissions))
+    if scan.published_px is not None:
+        checks.close(
+            "Axis, against the published one",
+            got=found.centre_px,
+            truth=scan.published_px,
+            within=1,
+            unit="px",
+        )
     gap, step = largest_gap(turned, 360.0 if found.stitched else 180.0)
     checks.below("Largest gap between angles", got=gap, limit=MANY_STEPS * step, unit="°")
     judge_axis(checks, found)

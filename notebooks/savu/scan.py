@@ -72,6 +72,8 @@ class Scan:
         Whether projections and angles are those of the file, in its order and in degrees.
     truth : Truth, optional
         Of a simulated scan.
+    published_px : float, optional
+        Column of the axis that somebody else found in a measured scan and published.
     """
 
     path: Path
@@ -85,6 +87,7 @@ class Scan:
     reading: Reading | None = None
     as_stored: bool = True
     truth: Truth | None = None
+    published_px: float | None = None
 
     @property
     def unit(self) -> str:

@@ -9,6 +9,9 @@ from scan import Scan, ScanError, Truth
 
 from workbench.data import Files
 
+TOOTH_AXIS_PX = 296.0
+"""That TomoPy's documentation takes, "chosen manually", in its example of a log-polar reconstruction."""
+
 __all__ = ["Scan", "ScanError", "Truth", "chosen_rows", "nxtomo", "read"]
 
 
@@ -35,7 +38,8 @@ def tooth(files: Files) -> Scan:
         angles = file["exchange/theta"][()] if "exchange/theta" in file else None
     if angles is None:
         angles = np.linspace(0, 180, len(frames))
-    return Scan(files["tooth.h5"], frames, flats, darks, np.asarray(angles, float))
+    angles = np.asarray(angles, float)
+    return Scan(files["tooth.h5"], frames, flats, darks, angles, published_px=TOOTH_AXIS_PX)
 
 
 def full_field(files: Files, rows: tuple[int, int] = (1000, 1008)) -> Scan:

@@ -1,6 +1,7 @@
 """Files of one's own for pyFAI's tutorials, right and wrong ones; run in that environment."""
 
 import logging
+import re
 import unittest
 from dataclasses import replace
 from functools import cache
@@ -152,10 +153,19 @@ class Images(Files):
             "a wavelength": text.replace("Wavelength: 6.1", "Wavelength: 0.61 #"),
             "a distance": text.replace("Distance: 0.2", "Distance: 203"),
             "numbers": text.replace("Distance: 0.2", "Distance: far"),
+            "a rotation 1 of 45 rad": re.sub("Rot1: .*", "Rot1: 45", text),
+            "nan rad": re.sub("Rot2: .*", "Rot2: nan", text),
+            "a PONI 1 of 85 m": re.sub("Poni1: .*", "Poni1: 85", text),
+            "a PONI 2 of nan": re.sub("Poni2: .*", "Poni2: nan", text),
+            "a pixel of 360 m": re.sub("PixelSize2: .*", "PixelSize2: 360", text),
         }
         for what, changed in wrong.items():
-            with self.subTest(what=what), self.assertRaises(ReadingError):
+            words = "" if what in ("a wavelength", "a distance", "numbers") else what
+            with self.subTest(what=what), self.refused(ReadingError, "own.poni", words):
                 own_images.read_geometry(self.poni(changed), self.reading)
+        later = text + re.sub("Distance: .*", "Distance: 0.4", text)
+        self.assertEqual(own_images.read_geometry(self.poni(later), self.reading).dist, 0.4)
+        self.assertIn("the last of 2 geometries", str(self.reading))
         for path in (None, self.folder / "gone.poni", self.folder / "b.txt"):
             with self.subTest(path=path), self.assertRaises(ReadingError):
                 own_images.read_geometry(path, self.reading)
@@ -171,6 +181,9 @@ class Images(Files):
                 own_images.fits_detector(shape, detector, Place("a.edf"))
         with self.refused(ReadingError, "no such detector", "pilatus1m"):
             own_images.named_detector("Pilatus1N")
+        for typed in (None, 3):
+            with self.refused(ReadingError, "no text"):
+                own_images.named_detector(typed)
 
 
 class SmallAngles(Files):
@@ -199,7 +212,7 @@ class SmallAngles(Files):
         ):
             with self.subTest(text=text), self.assertRaises(ReadingError):
                 self.header(text, unit=unit)
-        for photons in ("0", "-1", "nan", "many"):
+        for photons in ("0", "-1", "nan", "many", "1e13 /s", "1,5e13"):
             with self.subTest(photons=photons), self.refused(ReadingError, "hotons"):
                 self.header("0.8", photons)
         with self.refused(ReadingError, "no Photons", "Comment"):

@@ -70,8 +70,13 @@ class QuestionError(ReadingError):
 
     def __init__(self, place: Place, found: str, answers: list[str], why: str = "") -> None:
         self.answers = answers
-        asked = f"Which is right? Answer with {place.parameter} = {any_of(answers)}"
-        super().__init__(place, found, "", f"{asked}{why and f' ({why})'}, at the top.")
+        which = any_of(answers)
+        answer = (
+            f"Answer with {place.parameter} = {which}" if place.parameter else f"It may be {which}"
+        )
+        end = ", at the top." if place.parameter else "."
+        asked = f"Which is right? {answer}{why and f' ({why})'}{end}"
+        super().__init__(place, found, "", asked)
 
 
 def any_of(words: list[str], most: int = 8) -> str:
