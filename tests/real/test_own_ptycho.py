@@ -43,6 +43,28 @@ for dtype, mark in {"uint32": 2**32 - 1, "uint16": 65535, "int32": 2**31 - 1, "f
 nan = written(np.where(band, np.nan, counts))
 assert (nan.good == good & ~band).all()
 
+# Numbers that contradict each other.
+def value(path, factor):
+    def change(file):
+        stored = file["entry_1"][path][()] * factor
+        del file["entry_1"][path]
+        file["entry_1"][path] = stored
+    return change
+
+source, detector = "instrument_1/source_1", "instrument_1/detector_1"
+for path, factor, words in (
+    (f"{source}/wavelength", 0.1, "and by its photon energy 2e-10 m: keep the right one"),
+    (f"{source}/energy", 0.5, "and by its photon energy 3.999e-10 m: keep"),
+    (f"{detector}/x_pixel_size", 2, "and by its basis_vectors 0.000172 m"),
+):
+    says(words, lambda: written(change=value(path, factor)))
+in_ev = written(change=value(f"{source}/energy", 6.2e18))  # eV that are called joules: no energy
+assert np.isclose(in_ev.wavelength_m, scan.wavelength_m)
+says("mask_marks: input should be 'bad' or 'good'", lambda: written(mask_marks="x"))
+def second(file):
+    file["entry_1/instrument_1/detector_2/data"] = np.ones(3)
+assert "detector_2: only detector_1 is read" in str(written(change=second).reading)
+
 # Dark-subtracted counts lose no pixel; one negative number costs none.
 noise = np.random.default_rng(1).normal(0, 2, counts.shape)
 subtracted = written(np.where(good, counts + noise, 0))

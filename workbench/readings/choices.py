@@ -87,9 +87,10 @@ def plausible(
     expected = f"{least:g} to {most:g} {unit}".strip()
     if not isinstance(value, Real):
         raise ReadingError(place, f"{what} {value!r}", f"a number, {expected}", hint)
-    if not (math.isfinite(value) and least <= value <= most):
-        raise ReadingError(place, f"{what} {float(value):g} {unit}".strip(), expected, hint)
-    return float(value)
+    one = float(value)
+    if not (math.isfinite(one) and least <= one <= most):
+        raise ReadingError(place, f"{what} {one:g} {unit}".strip(), expected, hint)
+    return one
 
 
 def fraction(value: object, unit: object, what: str, place: Place, reading: Reading) -> float:

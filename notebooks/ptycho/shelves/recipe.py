@@ -79,7 +79,7 @@ class Recipe(BaseModel):
         try:
             super().__init__(**parts)
         except ValidationError as error:
-            raise ValueError("\n".join(findings(error))) from None
+            raise ToldError("\n".join(findings(error))) from None
 
     @model_validator(mode="after")
     def on_the_shelves(self) -> "Recipe":
@@ -118,9 +118,9 @@ class Recipe(BaseModel):
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"line {mark.line + 1}" if mark else "the text"
-            raise ValueError(f"the recipe isn't YAML: {where} can't be read") from None
+            raise ToldError(f"the recipe isn't YAML: {where} can't be read") from None
         if not isinstance(parts, dict):
-            raise ValueError("a recipe consists of lines such as 'engines:', see its how-to")
+            raise ToldError("a recipe consists of lines such as 'engines:', see its how-to")
         return cls(**{str(name): value for name, value in parts.items()})
 
     def to_yaml(self) -> str:

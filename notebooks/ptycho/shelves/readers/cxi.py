@@ -12,11 +12,12 @@ from workbench.readings.arrays import invalid
 from workbench.readings.units import KINDS
 from workbench.told import ToldError
 
-from ..scan import Scan, ScanError
+from ..scan import POSSIBLE_M, Scan, ScanError
 from ..shelf import readers
 
 HC_J_M = 1.98644586e-25  # Planck constant times speed of light, CODATA 2018
 HAS_SIGNAL = 0x1000  # the only bit of a CXI mask that speaks for a pixel
+ALIKE = 0.02  # by which two that say the same may differ, as a share
 STEADY = 1e-3  # by how much a number that is given for each frame may change, as a share
 FRAMES = ("instrument_1/detector_1/data", "data_1/data")
 TRANSLATIONS = (
@@ -46,6 +47,9 @@ def cxi(path: Path, mask_marks: Literal["bad", "good"] | None = None) -> Scan:
             reading.left_out(f"{name}: counts are taken as they are")
         for name in sorted(n for n in file if n.startswith("entry_") and n != "entry_1"):
             reading.left_out(f"{name}: only entry_1 is read")
+        for name in sorted(n for n in entry.get("instrument_1", {}) if n.startswith("detector_")):
+            if name != "detector_1":
+                reading.left_out(f"{name}: only detector_1 is read")
     if len(moved) != len(frames):
         raise ScanError(f"it has {len(frames)} frames, but {len(moved)} translations of the sample")
     # The sample moves, so the beam goes the other way over it.
@@ -163,9 +167,27 @@ def factor(dataset: h5py.Dataset, wanted: str) -> float:
 
 
 def wavelength_of(source: h5py.Group) -> float:
-    """Return the wavelength, metres, from itself or from the photon energy."""
+    """Return the wavelength, metres, from itself or from the photon energy.
+
+    Raises
+    ------
+    ScanError
+        They contradict each other. An energy that none can be, such as eV called joules, says nothing.
+    """
     length = number(source, "wavelength", "m")
-    return length if np.isfinite(length) else HC_J_M / number(source, "energy", "J")
+    if not np.isfinite(length):
+        return HC_J_M / number(source, "energy", "J")
+    try:
+        by_energy = HC_J_M / number(source, "energy", "J")
+    except (ValueError, ZeroDivisionError):
+        return length
+    (least, most), _ = POSSIBLE_M["wavelength_m"]
+    if least < by_energy < most and abs(by_energy / length - 1) > ALIKE:
+        raise ScanError(
+            f"its wavelength is {length:.4g} m, and by its photon energy {by_energy:.4g} m: keep the "
+            "right one in a copy of the file"
+        )
+    return length
 
 
 def directions(detector: h5py.Group) -> tuple[np.ndarray, np.ndarray, float]:
@@ -183,6 +205,13 @@ def directions(detector: h5py.Group) -> tuple[np.ndarray, np.ndarray, float]:
             return np.array([0.0, -1, 0]), np.array([-1.0, 0, 0]), np.nan
         basis = np.array([[0, -y, 0], [-x, 0, 0]])
     row, column = np.linalg.norm(basis, axis=1)
+    for name, edge in (("y_pixel_size", row), ("x_pixel_size", column)):
+        stated = number(detector, name, "m")
+        if stated > 0 and abs(stated / edge - 1) > ALIKE:
+            raise ScanError(
+                f"its {name} is {stated:.4g} m, and by its basis_vectors {edge:.4g} m: keep the right "
+                "ones in a copy of the file"
+            )
     if not np.isclose(row, column, rtol=1e-4):
         raise ScanError(
             f"its pixels are not square, {row:g} m by {column:g} m: rebin the frames first"
