@@ -332,8 +332,13 @@ def shots(frames: Path, geometry: Geometry) -> list[tuple[Path, int | None]]:
     frames : Path
         An HDF5 file, or a list with one file a line; after a name may follow ``//7``, one frame.
     geometry : Geometry
+
+    Raises
+    ------
+    ReadingError
+        There are none, a line can't be read, or one is named twice.
     """
-    text = text_of(frames) if frames.suffix == ".lst" else str(frames)
+    text = text_of(frames, "FRAMES") if frames.suffix == ".lst" else str(frames)
     found: list[tuple[Path, int | None]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
@@ -342,6 +347,13 @@ def shots(frames: Path, geometry: Geometry) -> list[tuple[Path, int | None]]:
             found += [(file, event)] if event is not None else of_file(file, geometry)
     if not found:
         raise ReadingError(Place(frames, "", "FRAMES"), "no frames", "at least one")
+    if again := len(found) - len(set(found)):
+        raise ReadingError(
+            Place(frames, "", "FRAMES"),
+            f"{again} of {len(found)} frames named twice",
+            "each once",
+            "What is counted twice agrees with itself: halves of the crystals would look too good.",
+        )
     return found
 
 

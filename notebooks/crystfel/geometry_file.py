@@ -15,12 +15,13 @@ from typing import NoReturn
 
 import numpy as np
 
-from workbench.readings import Place, Reading, ReadingError
+from workbench.readings import Place, Reading, ReadingError, refusing
 
 PARAMETER = "GEOMETRY"
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 FLAGS = ("lessthan", "morethan", "equal")
 MOST_FLAGS, MOST_MASKS = 16, 8
+MOST_PIXELS = 1_000_000  # along an edge of what a file holds
 LARGEST_FLAG = 2**31 - 1  # CrystFEL keeps these values as whole numbers of 32 bits
 RECTANGLE = ("min_fs", "max_fs", "min_ss", "max_ss")
 OF_PANELS = {
@@ -205,10 +206,11 @@ def text_of(path: Path, parameter: str = PARAMETER) -> str:
 
     Raises
     ------
-    GeometryError
-        It begins with a byte order mark, with which CrystFEL can't read it.
+    ReadingError
+        It can't be read, or begins with a byte order mark, with which CrystFEL can't read it.
     """
-    content = path.read_bytes()
+    with refusing(Place(path, "", parameter), "a text file"):
+        content = Path(path).read_bytes()
     if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise GeometryError(
             Place(path, "line 1", parameter), "a byte order mark, as Windows' editor writes it", "plain text",
@@ -291,11 +293,12 @@ def panel_of(found: GeometryFile, name: str, said: Said) -> Panel:
         )
     edges = {word: int(found.number(where, word, said.words[word])) for word in RECTANGLE}
     low_fs, high_fs, low_ss, high_ss = edges.values()
-    if low_fs < 0 or low_ss < 0 or high_fs < low_fs or high_ss < low_ss:
+    possible = 0 <= low_fs <= high_fs < MOST_PIXELS and 0 <= low_ss <= high_ss < MOST_PIXELS
+    if not possible:
         found.refuse(
             where,
-            f"pixels from {low_fs} to {high_fs} and {low_ss} to {high_ss}",
-            "at least one, from 0 on",
+            f"pixels from {low_fs:.6g} to {high_fs:.6g} and {low_ss:.6g} to {high_ss:.6g}",
+            f"at least one, from 0 on, below {MOST_PIXELS}",
         )
     corner = np.array(
         [found.number(where, f"corner_{axis}", said.words[f"corner_{axis}"]) for axis in "xy"]

@@ -120,6 +120,7 @@ REFUSED = {
     "detector_shift_x = /d mm\ndetector_shift_y = 0\n" + A + B: "can't be followed here",
     "detector_shift_y = 1 mm\n" + A + B: "only one of detector_shift_x",
     "hello\n" + A + B: "'hello'",
+    A + panel("b", 6, max_fs="1e99"): "below 1000000",
     "\ufeff" + A + B: "byte order mark",
     "": "describes no panel",
 }
@@ -184,8 +185,11 @@ def case_files_that_are_not_as_the_geometry_says() -> None:
         assert words in said(lambda other=other: other.examine([(file, 0)], Reading("x"))), name
     whole = read_geometry(write(plain))
     assert "none with number 3" in said(lambda: whole.read(file, 3))
+    Path("run.lst").write_text("run.h5 //1\n\nrun.h5 //0\n")
+    assert [n for _, n in shots(Path("run.lst"), whole)] == [1, 0]
     Path("run.lst").write_text("run.h5 //1\nrun.h5\n")
-    assert [n for _, n in shots(Path("run.lst"), whole)] == [1, 0, 1, 2]
+    assert "1 of 4 frames named twice" in said(lambda: shots(Path("run.lst"), whole))
+    assert "no such file" in said(lambda: shots(Path("gone.lst"), whole))
     Path("run.lst").write_text("run.h5 //a/3\n")
     assert "the frame //a/3" in said(lambda: shots(Path("run.lst"), whole))
     Path("run.lst").write_text("gone.h5\n")
