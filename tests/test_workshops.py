@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from hub.alphabet import ALPHABET
 from hub.site import load_site, shipped_sites
 from hub.workshops.codes import as_typed, find, new_code
-from hub.workshops.records import Records, make_tables
+from hub.workshops.database import upgrade
+from hub.workshops.records import Records
 from hub.workshops.rules import FormError, Workshop, is_trainer, read_form, why_not_in
 from hub.workshops.settings import Workshops
 from hub.workshops.times import LocalTimeError, local, time_field, time_text, to_utc
@@ -255,7 +256,7 @@ def opened(folder: Path) -> Records:
     """Return the records in a folder, as a hub that has just started has them."""
     engine = create_engine(f"sqlite:///{folder / 'portal.sqlite'}")
     event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA foreign_keys=ON"))
-    make_tables(engine)
+    upgrade(engine)
     return Records(Session(engine, expire_on_commit=False))
 
 

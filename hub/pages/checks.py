@@ -10,7 +10,8 @@ from jupyterhub.utils import utcnow
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from tornado import web
 
-from ..workshops.records import TEXT_MAX, Records
+from ..workshops.records import Records
+from ..workshops.tables import TEXT_MAX
 
 BODY_MAX = 64_000
 

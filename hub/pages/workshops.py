@@ -7,9 +7,9 @@ from jupyterhub.utils import url_path_join, utcnow
 from tornado import web
 
 from ..launching import standing_of
-from ..plan import Asked
 from ..refusal import Refused
 from ..requester import Requester
+from ..workshops.asking import wish_of
 from ..workshops.codes import new_code
 from ..workshops.rules import (
     FIELDS,
@@ -17,7 +17,6 @@ from ..workshops.rules import (
     Wish,
     Workshop,
     is_trainer,
-    read_form,
     why_not_until,
 )
 from ..workshops.times import LocalTimeError, time_field, to_utc, zones
@@ -128,17 +127,8 @@ class New(ForTrainers):
         FormError
             Something can't be had.
         """
-        settings = self.deployment.site.workshops
-        assert settings is not None
-        wish = read_form(form, settings, utcnow(with_tz=False))
-        # What the trainer has running meanwhile says nothing about participants.
         trainer = Requester(self.current_user.name, standing_of(self.current_user, self.deployment))
-        asked = Asked(size=wish.size or None, notebook=wish.notebook or None)
-        try:
-            self.deployment.plan_for(trainer, wish.use_case, asked)
-        except Refused as refusal:
-            raise FormError({"opens": refusal.in_full}) from None
-        return wish
+        return wish_of(form, trainer, self.deployment, utcnow(with_tz=False))
 
     async def show_form(self, form: dict[str, str], problems: dict[str, str]) -> None:
         """Show the form with what was typed, and what is wrong with it."""
@@ -189,7 +179,7 @@ class One(ForTrainers):
 
     async def show_workshop(self, workshop: Workshop, **names: Any) -> None:
         """Show the page, with what was typed into it."""
-        link = f"{self.deployment.site.serving.url}/hub/join/{workshop.code}"
+        link = workshop.link(self.deployment.site.serving.url)
         qr = segno.make(link, error="m").svg_inline(scale=QR_SCALE, light="#fff", omitsize=True)
         shown = {
             "workshop": workshop,

@@ -73,6 +73,10 @@ class Workshop(Wish):
             return "over"
         return "running" if now >= self.begins else "to come"
 
+    def link(self, portal: str) -> str:
+        """Return what participants open, below a portal's address."""
+        return f"{portal}/hub/join/{self.code}"
+
 
 class FormError(ValueError):
     """What is wrong with a form, by its fields; the texts are for whoever filled it in."""
@@ -115,11 +119,8 @@ def read_form(form: Mapping[str, str], settings: Workshops, now: datetime) -> Wi
     problems: dict[str, str] = {}
     if not title or len(title) > TITLE_MAX or not title.isprintable():
         problems["title"] = f"Give it a title of at most {TITLE_MAX} characters."
-    if not 1 <= capacity <= settings.capacity_max:
-        problems["capacity"] = (
-            f"A workshop here has 1 to {settings.capacity_max} participants. For more, hold two, "
-            "or ask whoever runs the portal."
-        )
+    if why := why_not_capacity(capacity, settings):
+        problems["capacity"] = why
     begins, ends = read_times(form, zone, now, problems)
     invited = read_invited(form, problems)
     if problems:
@@ -174,6 +175,16 @@ def number(typed: str) -> int:
     """Return a small number that was typed, 0 where it is none."""
     text = typed.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+
+
+def why_not_capacity(capacity: int, settings: Workshops) -> str:
+    """Return why a workshop can't have so many places, empty where it can."""
+    if 1 <= capacity <= settings.capacity_max:
+        return ""
+    return (
+        f"A workshop here has 1 to {settings.capacity_max} participants. For more, hold two, or "
+        "ask whoever runs the portal."
+    )
 
 
 def why_not_until(begins: datetime, ends: datetime, now: datetime) -> str:
