@@ -14,7 +14,7 @@ from hub.site import load_site, shipped_sites
 from hub.workshops.codes import as_typed, find, new_code
 from hub.workshops.database import upgrade
 from hub.workshops.records import Records
-from hub.workshops.rules import FormError, Workshop, is_trainer, read_form, why_not_in
+from hub.workshops.rules import FormError, Workshop, is_trainer, next_in, read_form, why_not_in
 from hub.workshops.settings import Workshops
 from hub.workshops.times import LocalTimeError, local, time_field, time_text, to_utc
 
@@ -179,24 +179,36 @@ def test_all_mistakes_are_told_at_once() -> None:
 # Who comes in when
 
 
-def why(name: str = "ada", *, joined: bool = False, taken: int = 0, **changes: object) -> str:
-    return why_not_in(workshop(**changes), name, joined=joined, taken=taken, now=NOW)
+def why(name: str = "ada", **changes: object) -> str:
+    return why_not_in(workshop(**changes), name, NOW)
 
 
-def test_people_come_in_while_it_runs_and_there_are_places() -> None:
+def test_people_come_in_while_it_runs() -> None:
     assert why() == ""
-    assert why(taken=11) == ""
     assert why(invited=frozenset({"ada"})) == ""
 
 
-def test_who_took_part_comes_back_into_a_full_workshop() -> None:
-    assert why(joined=True, taken=12) == ""
+@pytest.mark.parametrize(
+    ("taken", "changes", "names"),
+    [
+        (12, {}, []),
+        (13, {}, []),
+        (11, {}, ["zoe"]),
+        (10, {}, ["zoe", "bob"]),
+        (0, {}, ["zoe", "bob", "ada"]),
+        (0, {"ends": NOW}, []),
+        (0, {"begins": NOW + timedelta(hours=1)}, []),
+    ],
+)
+def test_free_places_go_to_those_who_wait_in_their_order(
+    taken: int, changes: dict[str, object], names: list[str]
+) -> None:
+    assert list(next_in(workshop(**changes), taken, ["zoe", "bob", "ada"], NOW)) == names
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"taken": 12}, "is full: all 12 places"),
         ({"ends": NOW}, "is over since"),
         (
             {"begins": NOW + timedelta(hours=1)},
@@ -206,12 +218,7 @@ def test_who_took_part_comes_back_into_a_full_workshop() -> None:
     ],
 )
 def test_whoever_can_not_come_in_is_told_why(changes: dict[str, object], words: str) -> None:
-    assert words in why(**changes)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("changes", [{"ends": NOW}, {"invited": frozenset({"bob"})}])
-def test_a_place_opens_nothing_after_the_end_or_off_the_list(changes: dict[str, object]) -> None:
-    assert why(joined=True, **changes)
+    assert words in why(**changes)
 
 
 def test_nobody_off_the_list_learns_the_title() -> None:
@@ -287,6 +294,28 @@ def test_a_place_is_taken_once(records: Records) -> None:
     assert records.joined_by("tess") == []
 
 
+def test_who_waits_is_kept_in_order_and_gets_the_next_place(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    wish = read_form({**FORM, "capacity": "1", "begins": "2026-03-20T08:00"}, SITE, NOW)
+    made = first.add(wish, trainer="tess", code="abcd-efgh")
+    first.join(made.number, "ada", NOW)
+    for name in ("zoe", "bob", "cyd", "zoe", "ada"):
+        first.wait(made.number, name)
+    assert first.fill(made, NOW) == []
+    again = opened(tmp_path)
+    assert again.waiting(made.number) == ["zoe", "bob", "cyd"]
+    assert again.waited_for_by("bob") == [made]
+    again.leave(made.number, "bob")
+    again.tell(made.number, "ada", "01.ipynb", {"Tilt": True}, NOW)
+    again.leave(made.number, "ada")
+    assert again.told(made.number) == []
+    assert again.fill(made, NOW) == ["zoe"]
+    assert again.fill(made, NOW) == []
+    again.wait(made.number, "bob")
+    assert again.participants(made.number) == ["zoe"]
+    assert again.waiting(made.number) == ["cyd", "bob"]
+
+
 def test_the_last_word_of_a_check_counts_and_their_number_is_bounded(
     records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,11 +341,13 @@ def test_what_was_over_long_ago_is_forgotten_with_all_that_belongs_to_it(records
     new = records.add(wish, trainer="tess", code="jkmn-pqrs")
     for made in (old, new):
         records.join(made.number, "ada", NOW)
+        records.wait(made.number, "bob")
         records.tell(made.number, "ada", "01.ipynb", {"Tilt": True}, NOW)
     records.move_end(old.number, NOW - timedelta(days=40))
     assert records.remove_ended_before(NOW - timedelta(days=30)) == 1
     assert records.remove_ended_before(NOW - timedelta(days=30)) == 0
     assert records.get(old.number) is None
     assert records.participants(old.number) == records.told(old.number) == []
+    assert records.waiting(old.number) == []
     assert records.held_by("tess") == [new]
     assert len(records.told(new.number)) == 1

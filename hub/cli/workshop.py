@@ -199,6 +199,8 @@ def status(
         far = progress(at.records.told(number))
         for text in people(at.records.participants(number), far, workshop.zone):
             out.print(text)
+        if waiting := at.records.waiting(number):
+            out.print(f"Waiting for a place, the next one first: {', '.join(waiting)}")
 
 
 @app.command()

@@ -17,10 +17,12 @@ from ..workshops.rules import (
     Wish,
     Workshop,
     is_trainer,
+    small_number,
+    why_not_capacity,
     why_not_until,
 )
 from ..workshops.times import LocalTimeError, time_field, to_utc, zones
-from .join import WithWorkshops
+from .of_workshops import WithWorkshops
 
 QR_SCALE = 6
 NOBODYS = "There is no such workshop of yours. It may have been deleted after its end."
@@ -189,9 +191,40 @@ class One(ForTrainers):
             "link": link,
             "qr": qr,
             "ends": time_field(workshop.ends, workshop.zone),
+            "capacity": workshop.capacity,
+            "waiting": len(self.records.waiting(workshop.number)),
             "problem": "",
+            "few": "",
         }
         await self.show("workshop.html", **{**shown, **names})
+
+
+class Places(One):
+    """How many may take part in a workshop."""
+
+    @web.authenticated
+    async def get(self, number: str) -> None:
+        """Show the workshop, where that is changed."""
+        workshop = await self.held_or_told(number)
+        if workshop is not None:
+            self.redirect(self.page_of(workshop))
+
+    @web.authenticated
+    async def post(self, number: str) -> None:
+        """Change it; nobody who takes part loses a place."""
+        workshop, settings = await self.held_or_told(number), self.deployment.site.workshops
+        if workshop is None or settings is None:
+            return
+        typed = self.get_body_argument("capacity", "")
+        capacity = small_number(typed)
+        if why := why_not_capacity(capacity, settings):
+            self.set_status(400)
+            await self.show_workshop(workshop, capacity=typed, few=why)
+            return
+        self.records.change_capacity(workshop.number, capacity)
+        self.note(workshop, "capacity-changed")
+        self.room(workshop.number)
+        self.redirect(self.page_of(workshop), status=303)
 
 
 class End(ForTrainers):
@@ -229,5 +262,6 @@ HANDLERS = [
     (r"/workshops", Workshops),
     (r"/workshops/new", New),
     (rf"/workshops/{NUMBER}", One),
+    (rf"/workshops/{NUMBER}/places", Places),
     (rf"/workshops/{NUMBER}/(end|delete)", End),
 ]

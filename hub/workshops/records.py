@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from .rules import Wish, Workshop
-from .tables import CheckRow, ParticipantRow, WorkshopRow
+from .rules import Wish, Workshop, next_in
+from .tables import CheckRow, ParticipantRow, WaitingRow, WorkshopRow
 
 CHECKS_MAX = 500
 """How many checks are kept of one participant."""
@@ -76,8 +76,14 @@ class Records:
 
     def joined_by(self, user: str) -> list[Workshop]:
         """Return the workshops in which somebody takes part, those that end last first."""
-        taken = select(ParticipantRow.workshop).where(ParticipantRow.user == user)
-        found = select(WorkshopRow).where(WorkshopRow.number.in_(taken))
+        return self._with(select(ParticipantRow.workshop).where(ParticipantRow.user == user))
+
+    def waited_for_by(self, user: str) -> list[Workshop]:
+        """Return the workshops on whose waiting lists somebody is, those that end last first."""
+        return self._with(select(WaitingRow.workshop).where(WaitingRow.user == user))
+
+    def _with(self, numbers: Select[int]) -> list[Workshop]:
+        found = select(WorkshopRow).where(WorkshopRow.number.in_(numbers))
         return list(self._workshops(found.order_by(WorkshopRow.ends.desc())))
 
     def _workshops(self, found: Select[WorkshopRow]) -> Iterator[Workshop]:
@@ -106,6 +112,42 @@ class Records:
             self._db.add(ParticipantRow(workshop=number, user=user, joined=now))
             self._db.commit()
 
+    def waiting(self, number: int) -> list[str]:
+        """Return the names of those who wait for a place, the next one first."""
+        found = select(WaitingRow.user).where(WaitingRow.workshop == number)
+        return list(self._db.scalars(found.order_by(WaitingRow.place)))
+
+    def wait(self, number: int, user: str) -> None:
+        """Put somebody at the end of the waiting list; who is on it or has a place stays there."""
+        if self.has_joined(number, user) or self._db.get(WaitingRow, (number, user)) is not None:
+            return
+        last = select(func.max(WaitingRow.place)).where(WaitingRow.workshop == number)
+        place = (self._db.scalar(last) or 0) + 1
+        self._db.add(WaitingRow(workshop=number, user=user, place=place))
+        self._db.commit()
+
+    def fill(self, workshop: Workshop, now: datetime) -> list[str]:
+        """Give the places that are free to those who wait, and return who got one."""
+        number = workshop.number
+        waiting = self.waiting(number)
+        names = list(next_in(workshop, self.taken(number), waiting, now)) if waiting else []
+        for name in names:
+            self._db.add(ParticipantRow(workshop=number, user=name, joined=now))
+        self._forget(WaitingRow, number, names)
+        return names
+
+    def leave(self, number: int, user: str) -> None:
+        """Take somebody off the waiting list, or their place and what was told of their checks."""
+        for row in (WaitingRow, ParticipantRow, CheckRow):
+            self._forget(row, number, [user])
+
+    def _forget(
+        self, row: type[WaitingRow | ParticipantRow | CheckRow], number: int, names: list[str]
+    ) -> None:
+        if names:
+            self._db.execute(delete(row).where(row.workshop == number, row.user.in_(names)))
+            self._db.commit()
+
     def move_end(self, number: int, ends: datetime) -> None:
         """Let a workshop end at another time."""
         self._change(number, ends=ends)
@@ -132,7 +174,7 @@ class Records:
         return len(numbers)
 
     def _remove(self, numbers: Sequence[int]) -> None:
-        for row in (CheckRow, ParticipantRow):
+        for row in (CheckRow, WaitingRow, ParticipantRow):
             self._db.execute(delete(row).where(row.workshop.in_(numbers)))
         self._db.execute(delete(WorkshopRow).where(WorkshopRow.number.in_(numbers)))
         self._db.commit()

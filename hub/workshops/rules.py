@@ -1,6 +1,6 @@
 """What a workshop is, who may hold one, and who may come in when: without clock or storage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -113,7 +113,7 @@ def read_form(form: Mapping[str, str], settings: Workshops, now: datetime) -> Wi
         Something can't be had.
     """
     use_case, _, notebook = form.get("opens", "").partition("/")
-    capacity = number(form.get("capacity", ""))
+    capacity = small_number(form.get("capacity", ""))
     zone = form.get("zone", "").strip()
     title = " ".join(form.get("title", "").split())
     problems: dict[str, str] = {}
@@ -171,7 +171,7 @@ def read_invited(form: Mapping[str, str], problems: dict[str, str]) -> frozenset
     return invited
 
 
-def number(typed: str) -> int:
+def small_number(typed: str) -> int:
     """Return a small number that was typed, 0 where it is none."""
     text = typed.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
@@ -198,8 +198,8 @@ def why_not_until(begins: datetime, ends: datetime, now: datetime) -> str:
     return ""
 
 
-def why_not_in(workshop: Workshop, name: str, *, joined: bool, taken: int, now: datetime) -> str:
-    """Return why somebody can't come into a workshop now, empty where they can.
+def why_not_in(workshop: Workshop, name: str, now: datetime) -> str:
+    """Return why somebody can't come into a workshop now, empty where they can if a place is free.
 
     Parameters
     ----------
@@ -207,10 +207,6 @@ def why_not_in(workshop: Workshop, name: str, *, joined: bool, taken: int, now: 
         Which.
     name : str
         Who.
-    joined : bool
-        Whether they took part before: they have their place.
-    taken : int
-        How many places are taken.
     now : datetime
         In UTC.
     """
@@ -227,9 +223,23 @@ def why_not_in(workshop: Workshop, name: str, *, joined: bool, taken: int, now: 
     if state == "to come":
         when = time_text(workshop.begins, workshop.zone)
         return f"The workshop “{workshop.title}” has not begun. Come back at {when}. {ask}"
-    if not joined and taken >= workshop.capacity:
-        return (
-            f"The workshop “{workshop.title}” is full: all {workshop.capacity} places are taken. "
-            f"{ask}"
-        )
     return ""
+
+
+def next_in(workshop: Workshop, taken: int, waiting: Sequence[str], now: datetime) -> Sequence[str]:
+    """Return who gets the places that are free, of those who wait, in their order.
+
+    Parameters
+    ----------
+    workshop : Workshop
+        Which.
+    taken : int
+        How many places are taken.
+    waiting : sequence of str
+        Who waits, the first first.
+    now : datetime
+        In UTC.
+    """
+    if workshop.state(now) != "running":
+        return ()
+    return waiting[: max(0, workshop.capacity - taken)]

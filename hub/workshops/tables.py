@@ -47,6 +47,17 @@ class ParticipantRow(Table):
     joined: Mapped[datetime]
 
 
+class WaitingRow(Table):
+    """Who waits for a place in a workshop; the lowest number comes first."""
+
+    __tablename__ = "beamhub_waiting"
+    workshop: Mapped[int] = mapped_column(
+        ForeignKey(WorkshopRow.number, ondelete="CASCADE"), primary_key=True
+    )
+    user: Mapped[str] = mapped_column(String(NAME_MAX), primary_key=True, index=True)
+    place: Mapped[int]
+
+
 class CheckRow(Table):
     """What became last of a check of a participant's."""
 

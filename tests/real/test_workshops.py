@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from kernels import Kernel
 from playwright.sync_api import Browser, Page, expect
-from portals import LOOKS, PATIENCE_S, RunningPortal, log_in, shot, violations, xsrf
+from portals import BEAMHUB, LOOKS, PATIENCE_S, RunningPortal, log_in, shot, violations, xsrf
 
 pytestmark = [pytest.mark.browser, pytest.mark.portal, pytest.mark.slow]
 
@@ -33,22 +34,30 @@ def field_time(**ahead: float) -> str:
     return (datetime.now(UTC) + timedelta(**ahead)).strftime("%Y-%m-%dT%H:%M")
 
 
+PROFILE = """\
+extends: laptop
+title: A laptop with two trainers
+workshops: {trainers: [trainer, tess], capacity_max: 40}
+"""
+
+
 class Hall:
     """A portal that can be killed and started again, with a trainer and a participant."""
 
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self.portal = RunningPortal(state)
+    def __init__(self, state: Path, profile: Path) -> None:
+        self.state, self.profile = state, profile
+        profile.write_text(PROFILE)
+        self.portal = RunningPortal(state, str(profile))
         self.trainer = self.portal.login("trainer")
         self.ada = self.portal.login("ada")
-        self.code = self.number = ""
+        self.code = self.number = self.small = ""
 
     def kill_and_start(self) -> None:
         """End the hub as a power cut does, and start the portal again."""
         self.portal.hub.kill()
         cookies = [client.cookies for client in (self.trainer, self.ada)]
         self.portal.stop()
-        self.portal = RunningPortal(self.state, port=self.portal.port)
+        self.portal = RunningPortal(self.state, str(self.profile), port=self.portal.port)
         self.trainer, self.ada = (self.portal.client(c) for c in cookies)
 
     def make(self, **changes: str) -> str:
@@ -75,10 +84,18 @@ class Hall:
         assert found
         return found[1]
 
+    def command(self, *arguments: str) -> str:
+        """Run a command about workshops beside the portal, and return what it says."""
+        options = [f"--site={self.profile}", f"--state={self.state}"]
+        command = [BEAMHUB, "workshop", *arguments, *options]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
 
 @pytest.fixture(scope="module")
-def hall(state_folder: Callable[[], Path]) -> Iterator[Hall]:
-    made = Hall(state_folder())
+def hall(
+    state_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hall]:
+    made = Hall(state_folder(), tmp_path_factory.mktemp("site") / "two.yaml")
     yield made
     made.portal.stop()
 
@@ -254,6 +271,52 @@ def test_what_the_site_does_not_have_can_not_be_asked_for(hall: Hall) -> None:
         assert 'role="alert"' in answer.text
 
 
+def test_who_waits_has_a_place_in_order_and_sees_it_change(page: Page, hall: Hall) -> None:
+    hall.small = hall.make(capacity="1", title="Small")
+    code = hall.code_of(hall.small)
+    cyd = hall.portal.login("cyd")
+    press(hall.ada, f"/hub/join/{code}")
+    full = press(cyd, f"/hub/join/{code}")
+    assert full.status_code == 403 and "all 1 places are taken" in full.text
+    assert "Join and start" not in cyd.get(f"/hub/join/{code}").text
+    press(cyd, f"/hub/join/{code}/wait")
+    page.goto(f"{hall.portal.url}/hub/join/{code}")
+    expect(page.get_by_text("and 1 person waits")).to_be_visible()
+    page.get_by_role("button", name="Put me on the waiting list").click()
+    expect(page.get_by_text("You are number 2")).to_be_visible()
+    look_at(page, "waiting")
+    assert "Waiting for a place, the next one first: cyd, trainer" in hall.command(
+        "status", hall.small
+    )
+    press(hall.ada, f"/hub/join/{code}/leave")
+    expect(page.get_by_text("You are number 1")).to_be_visible()
+    assert "Go back to the workshop" in cyd.get(f"/hub/join/{code}").text
+    # Whoever left and comes back is behind those who wait.
+    assert press(hall.ada, f"/hub/join/{code}").status_code == 403
+    press(hall.ada, f"/hub/join/{code}/wait")
+    assert "You are number 2" in hall.ada.get(f"/hub/join/{code}").text
+
+
+def test_what_changes_something_needs_a_page_of_ours_and_the_right_person(hall: Hall) -> None:
+    tess = hall.portal.login("tess")
+    code = hall.code_of(hall.small)
+    own = hall.make(title="Of the trainer's own")
+    for path in ("/places", "/end", "/delete"):
+        address = f"/hub/workshops/{own}{path}"
+        assert press(hall.ada, address, capacity="9").status_code == 403, path
+        other = press(tess, address, capacity="9")
+        assert other.status_code == 404 and "no such workshop of yours" in other.text, path
+        assert hall.trainer.post(address, data={"capacity": "9"}).status_code == 403, path
+    assert tess.get(f"/hub/workshops/{own}/board").status_code == 404
+    for action in ("wait", "leave"):
+        assert hall.ada.post(f"/hub/join/{code}/{action}").status_code == 403, action
+    press(hall.trainer, f"/hub/workshops/{own}/places", capacity="41")
+    assert "0 of 5 places taken" in hall.command("status", own)
+    press(hall.trainer, f"/hub/workshops/{own}/end")
+    over = press(hall.ada, f"/hub/join/{hall.code_of(own)}/wait")
+    assert over.status_code == 403 and "is over since" in over.text
+
+
 def test_full_over_and_guessed(hall: Hall) -> None:
     bob, cyd = hall.portal.login("bob"), hall.portal.login("cyd")
     small = hall.make(capacity="1", title="Small")
@@ -261,9 +324,6 @@ def test_full_over_and_guessed(hall: Hall) -> None:
     press(bob, f"/hub/join/{code}")
     # The place is his, whatever becomes of the server.
     hall.portal.stop_server(bob, "pyfai")
-    full = press(cyd, f"/hub/join/{code}")
-    assert full.status_code == 403 and "all 1 places are taken" in full.text
-    assert "Join and start" not in cyd.get(f"/hub/join/{code}").text
     press(hall.trainer, f"/hub/workshops/{small}/end")
     over = press(bob, f"/hub/join/{code}")
     assert over.status_code == 403 and "is over since" in over.text
@@ -291,5 +351,12 @@ def test_everything_is_there_after_the_hub_was_killed(page: Page, hall: Hall) ->
     expect(page.locator("#live")).to_be_hidden()
     expect(row).to_contain_text("forged.ipynb")
     assert hall.code_of(hall.number) == hall.code
+    # Places and their order are as they were, and a command beside the hub makes room.
+    small = f"/hub/join/{hall.code_of(hall.small)}"
+    assert "You are number 1" in hall.trainer.get(small).text
+    assert "You are number 2" in hall.ada.get(small).text
+    hall.command("extend", hall.small, "--capacity=2")
+    assert "Go back to the workshop" in hall.trainer.get(small).text
+    assert "You are number 1" in hall.ada.get(small).text
     again = hall.portal.login("dan")
     assert "Join and start" in again.get(f"/hub/join/{hall.code}").text

@@ -1,0 +1,87 @@
+"""What is known of workshops at this moment, by one reader for all who look at them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from .board import Progress
+from .rules import State, Workshop
+from .shared import Shared
+
+LOOK_S = 1.0
+"""So old may be what a command has changed."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A workshop and who is in it.
+
+    Parameters
+    ----------
+    workshop : Workshop
+        Which.
+    names : tuple of str
+        Who takes part, in the order in which they came.
+    waiting : tuple of str
+        Who waits for a place, the next one first.
+    """
+
+    workshop: Workshop
+    names: tuple[str, ...]
+    waiting: tuple[str, ...]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all places are taken."""
+        return len(self.names) >= self.workshop.capacity
+
+    def place(self, name: str) -> int:
+        """Return somebody's place on the waiting list, 1 for the next, 0 for none."""
+        return self.waiting.index(name) + 1 if name in self.waiting else 0
+
+    def mine(self, name: str, now: datetime) -> "Mine":
+        """Return what somebody sees of it."""
+        return Mine(
+            workshop=self.workshop,
+            state=self.workshop.state(now),
+            joined=name in self.names,
+            place=self.place(name),
+            waiting=len(self.waiting),
+            is_full=self.is_full,
+        )
+
+
+@dataclass(frozen=True)
+class Mine:
+    """What somebody sees of a workshop.
+
+    Parameters
+    ----------
+    workshop : Workshop
+        Which.
+    state : str
+        Whether it runs.
+    joined : bool
+        Whether they take part.
+    place, waiting : int
+        Their place on the waiting list, 0 for none, and how many are on it.
+    is_full : bool
+        Whether all places are taken.
+    """
+
+    workshop: Workshop
+    state: State
+    joined: bool
+    place: int
+    waiting: int
+    is_full: bool
+
+
+class Live:
+    """The workshops at which somebody looks."""
+
+    def __init__(self) -> None:
+        self.rooms: Shared[Room | None] = Shared(LOOK_S)
+        self.progress: Shared[Mapping[str, Progress]] = Shared()
+        self.boards: Shared[str] = Shared(LOOK_S)
+        """As HTML."""
