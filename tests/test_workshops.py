@@ -14,7 +14,15 @@ from hub.site import load_site, shipped_sites
 from hub.workshops.codes import as_typed, find, new_code
 from hub.workshops.database import upgrade
 from hub.workshops.records import Records
-from hub.workshops.rules import FormError, Workshop, is_trainer, next_in, read_form, why_not_in
+from hub.workshops.rules import (
+    FormError,
+    Workshop,
+    is_trainer,
+    next_in,
+    read_form,
+    why_not_in,
+    why_not_message,
+)
 from hub.workshops.settings import Workshops
 from hub.workshops.times import LocalTimeError, local, time_field, time_text, to_utc
 
@@ -314,6 +322,48 @@ def test_who_waits_is_kept_in_order_and_gets_the_next_place(tmp_path: Path) -> N
     again.wait(made.number, "bob")
     assert again.participants(made.number) == ["zoe"]
     assert again.waiting(made.number) == ["cyd", "bob"]
+
+
+def test_hands_are_kept_in_order_until_they_are_taken_down(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    number = first.add(read_form(FORM, SITE, NOW), trainer="tess", code="abcd-efgh").number
+    for name in ("ada", "bob", "cyd"):
+        first.join(number, name, NOW)
+    later = NOW + timedelta(minutes=1)
+    first.raise_hand(number, "cyd", NOW)
+    first.raise_hand(number, "ada", later)
+    first.raise_hand(number, "cyd", later + timedelta(minutes=1))
+    first.raise_hand(number, "eve", NOW)
+    again = opened(tmp_path)
+    assert list(again.hands(number).items()) == [("cyd", NOW), ("ada", later)]
+    again.take_hand_down(number, "cyd")
+    assert list(again.hands(number)) == ["ada"]
+    again.leave(number, "ada")
+    again.join(number, "ada", NOW)
+    assert again.hands(number) == {}
+
+
+def test_the_last_message_counts_until_it_is_taken_back(records: Records) -> None:
+    number = records.add(read_form(FORM, SITE, NOW), trainer="tess", code="abcd-efgh").number
+    for text in ("Open 02", "Break until 10:15"):
+        records.tell_all(number, text, NOW)
+    told = records.get(number)
+    assert told is not None
+    assert (told.message, told.message_at) == ("Break until 10:15", NOW)
+    records.take_message_back(number)
+    told = records.get(number)
+    assert told is not None
+    assert (told.message, told.message_at) == ("", None)
+
+
+@pytest.mark.parametrize("text", ["", " ", "x" * 121, "two\nlines", "a\x1b[31mb", "\u202eabc"])
+def test_a_message_is_one_line_that_can_be_shown(text: str) -> None:
+    assert "one line" in why_not_message(text, workshop(), NOW)
+
+
+def test_a_message_reaches_people_while_the_workshop_runs() -> None:
+    assert why_not_message("<b>Break</b>", workshop(), NOW) == ""
+    assert "runs" in why_not_message("Break", workshop(ends=NOW), NOW)
 
 
 def test_the_last_word_of_a_check_counts_and_their_number_is_bounded(

@@ -197,7 +197,8 @@ def status(
         workshop = at.workshop(number)
         show(at, workshop, port)
         far = progress(at.records.told(number))
-        for text in people(at.records.participants(number), far, workshop.zone):
+        hands = at.records.hands(number)
+        for text in people(at.records.participants(number), far, hands, workshop.zone):
             out.print(text)
         if waiting := at.records.waiting(number):
             out.print(f"Waiting for a place, the next one first: {', '.join(waiting)}")

@@ -1,6 +1,7 @@
 """The board of a workshop: where everybody is, as it changes; for its trainer alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,8 +10,9 @@ from tornado import web
 
 from ..cards import LABELS, SYMBOLS, server_state
 from ..refusal import Refused
-from ..workshops.board import Progress, Row, progress, summary, table
+from ..workshops.board import Progress, Row, in_order, progress, summary, table
 from ..workshops.live import Room
+from ..workshops.rules import why_not_message
 from .of_workshops import Events
 from .workshops import NUMBER, ForTrainers
 
@@ -23,7 +25,8 @@ class ABoard(ForTrainers):
         number, use_case = room.workshop.number, room.workshop.use_case
         far = self.live.progress.of(number, lambda: progress(self.records.told(number)))
         servers = self.servers(use_case, set(room.names))
-        return [self.row(name, servers.get(name), far) for name in sorted(room.names)]
+        rows = (self.row(name, servers.get(name), far) for name in room.names)
+        return in_order(replace(row, hand=room.hands.get(row.name)) for row in rows)
 
     def servers(self, use_case: str, names: set[str]) -> dict[str, Any]:
         """Return the servers that are there, by their users' names.
@@ -61,11 +64,51 @@ class BoardPage(ABoard):
     @web.authenticated
     async def get(self, number: str) -> None:
         """Show it; it reads without JavaScript too."""
-        if await self.held_or_told(number) is None:
-            return
+        if await self.held_or_told(number) is not None:
+            await self.show_board(number)
+
+    async def show_board(self, number: str, **names: str) -> None:
+        """Show the page, with what was typed into it."""
         room = self.room(int(number))
         assert room is not None
-        await self.show("board.html", **self.shown(room))
+        await self.show("board.html", **{"typed": "", "problem": "", **self.shown(room), **names})
+
+
+class Message(BoardPage):
+    """What a trainer tells all people in a workshop."""
+
+    @web.authenticated
+    async def post(self, number: str) -> None:
+        """Tell it, or with nothing take back what was told."""
+        workshop = await self.held_or_told(number)
+        if workshop is None:
+            return
+        typed, now = self.get_body_argument("text", ""), utcnow(with_tz=False)
+        if self.get_body_argument("back", ""):
+            self.records.take_message_back(workshop.number)
+            self.note(workshop, "message-taken-back")
+        elif why := why_not_message(typed, workshop, now):
+            self.set_status(400)
+            await self.show_board(number, typed=typed, problem=why)
+            return
+        else:
+            self.records.tell_all(workshop.number, typed, now)
+            self.note(workshop, "message")
+        self.redirect(f"{self.page_of(workshop)}/board", status=303)
+
+
+class HandDown(BoardPage):
+    """A raised hand, taken down by the trainer who has helped."""
+
+    @web.authenticated
+    async def post(self, number: str) -> None:
+        """Take it down."""
+        workshop = await self.held_or_told(number)
+        if workshop is None:
+            return
+        self.records.take_hand_down(workshop.number, self.get_body_argument("user", ""))
+        self.note(workshop, "hand-down")
+        self.redirect(f"{self.page_of(workshop)}/board", status=303)
 
 
 class BoardEvents(ABoard, Events):
@@ -106,5 +149,7 @@ class ChecksTable(ABoard):
 HANDLERS = [
     (rf"/workshops/{NUMBER}/board", BoardPage),
     (rf"/workshops/{NUMBER}/board/events", BoardEvents),
+    (rf"/workshops/{NUMBER}/message", Message),
+    (rf"/workshops/{NUMBER}/hand", HandDown),
     (rf"/workshops/{NUMBER}/checks\.csv", ChecksTable),
 ]

@@ -5,6 +5,7 @@ from tornado import web
 
 from spawners.amounts import seconds_text
 
+from ..plan import Asked
 from ..refusal import Refused
 from ..throttle import Throttle
 from ..workshops.codes import as_typed, find
@@ -13,6 +14,8 @@ from ..workshops.rules import Workshop, why_not_in
 from .launch import Open
 from .of_workshops import WithWorkshops
 
+FOLDER_PAGE = "beamhub/folder"
+"""Of a server, by `workbench.folder`."""
 UNKNOWN = (
     "No workshop has this code. It has eight letters and digits, such as k7mp-w3xz: look at it "
     "again, or ask your trainer for the link."
@@ -110,7 +113,10 @@ class Join(WithCode, Open):
     async def get(self, code: str) -> None:
         """Show the workshop, or why one can't come in."""
         try:
-            room = self.let_in(code)
+            room = self.room_of(code)
+            # Whoever took part finds the way to their files here also after the end.
+            if not self.mine(room).may_take_home:
+                room = self.let_in(code)
         except Refused as refusal:
             await self.show_refusal(refusal)
             return
@@ -137,14 +143,42 @@ class Join(WithCode, Open):
         if not mine.joined:
             self.records.join(workshop.number, self.current_user.name, utcnow(with_tz=False))
             self.note(workshop, "joined")
-        name = workshop.use_case
+        await self.go_to(workshop.use_case, asked, launch.start_page)
+
+    async def go_to(self, name: str, asked: Asked, page: str) -> None:
+        """Go to a page of one's own server, started if it doesn't run."""
         spawner = self.current_user.spawners.get(name)
         if spawner is not None and spawner.ready:
-            self.redirect(self.server_page(name, launch.start_page))
+            self.redirect(self.server_page(name, page))
             return
         if spawner is None or not spawner.active:
             await self.begin(name, asked)
-        self.redirect(self.pending_page(name, launch.start_page))
+        self.redirect(self.pending_page(name, page))
+
+
+class Folder(Join):
+    """One's own files of the workshop's use case, as an archive: while it runs, and after."""
+
+    @web.authenticated
+    def get(self, code: str) -> None:
+        """Show the workshop, where the button is."""
+        self.redirect(url_path_join(self.hub.base_url, "join", code))
+
+    @web.authenticated
+    async def post(self, code: str) -> None:
+        """Have one's own server send it, started as any other of one's own if it doesn't run."""
+        if not await self.has_standing():
+            return
+        try:
+            room = self.room_of(code)
+            if not self.mine(room).may_take_home:
+                raise Refused("Only who has taken part has files to take home.", reason="workshop")
+            name = room.workshop.use_case
+            asked, _ = self.planned(name, {})
+        except Refused as refusal:
+            await self.show_refusal(refusal)
+            return
+        await self.go_to(name, asked, FOLDER_PAGE)
 
 
 def options_of(workshop: Workshop) -> dict[str, list[str]]:
@@ -153,4 +187,8 @@ def options_of(workshop: Workshop) -> dict[str, list[str]]:
     return {name: [value] for name, value in asked.items() if value}
 
 
-HANDLERS = [(r"/join", TypeCode), (r"/join/([^/]+)", Join)]
+HANDLERS = [
+    (r"/join", TypeCode),
+    (r"/join/([^/]+)", Join),
+    (r"/join/([^/]+)/folder", Folder),
+]

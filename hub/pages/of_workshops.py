@@ -51,7 +51,8 @@ class WithWorkshops(Page):
             return None
         for name in records.fill(workshop, utcnow(with_tz=False)):
             self.note(workshop, "joined", name)
-        return Room(workshop, tuple(records.participants(number)), tuple(records.waiting(number)))
+        names, waiting = records.participants(number), records.waiting(number)
+        return Room(workshop, tuple(names), tuple(waiting), records.hands(number))
 
     def room_now(self, number: int) -> Room | None:
         """Return the same as `room`, read for all who look at this moment."""

@@ -34,6 +34,30 @@ class Wait(TakingPart):
         await self.back_to(room)
 
 
+class Hand(TakingPart):
+    """The user's hand: whether they want help."""
+
+    @web.authenticated
+    async def post(self, code: str, action: str) -> None:
+        """Raise it, or take it down."""
+        try:
+            room = self.let_in(code)
+            mine, now = self.mine(room), utcnow(with_tz=False)
+            if not mine.joined:
+                raise Refused("Only who is in the workshop can raise a hand.", reason="workshop")
+        except Refused as refusal:
+            await self.show_refusal(refusal)
+            return
+        number, name = room.workshop.number, self.current_user.name
+        if action == "raise":
+            self.records.raise_hand(number, name, now)
+            self.note(room.workshop, "hand-raised")
+        else:
+            self.records.take_hand_down(number, name)
+            self.note(room.workshop, "hand-down")
+        await self.back_to(room)
+
+
 class Leave(TakingPart):
     """Gives a place up, or one on the waiting list, after a question."""
 
@@ -91,6 +115,7 @@ class MineEvents(WithCode, Events):
 
 HANDLERS = [
     (r"/join/([^/]+)/wait", Wait),
+    (r"/join/([^/]+)/hand/(raise|lower)", Hand),
     (r"/join/([^/]+)/leave", Leave),
     (r"/join/([^/]+)/events", MineEvents),
 ]

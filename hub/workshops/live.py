@@ -1,7 +1,7 @@
 """What is known of workshops at this moment, by one reader for all who look at them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from .board import Progress
@@ -24,11 +24,14 @@ class Room:
         Who takes part, in the order in which they came.
     waiting : tuple of str
         Who waits for a place, the next one first.
+    hands : mapping of str to datetime
+        Whose hands are raised, and since when in UTC; who has waited longest first.
     """
 
     workshop: Workshop
     names: tuple[str, ...]
     waiting: tuple[str, ...]
+    hands: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def is_full(self) -> bool:
@@ -48,6 +51,7 @@ class Room:
             place=self.place(name),
             waiting=len(self.waiting),
             is_full=self.is_full,
+            hand=self.hands.get(name),
         )
 
 
@@ -67,6 +71,8 @@ class Mine:
         Their place on the waiting list, 0 for none, and how many are on it.
     is_full : bool
         Whether all places are taken.
+    hand : datetime or None
+        Since when their hand is raised, in UTC.
     """
 
     workshop: Workshop
@@ -75,6 +81,12 @@ class Mine:
     place: int
     waiting: int
     is_full: bool
+    hand: datetime | None = None
+
+    @property
+    def may_take_home(self) -> bool:
+        """Whether their folder is offered to them: to whoever takes part, or took part."""
+        return self.joined and self.state != "to come"
 
 
 class Live:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from .rules import Wish, Workshop, next_in
@@ -147,6 +147,37 @@ class Records:
         if names:
             self._db.execute(delete(row).where(row.workshop == number, row.user.in_(names)))
             self._db.commit()
+
+    def hands(self, number: int) -> dict[str, datetime]:
+        """Return whose hands are raised, and since when; the longest raised first."""
+        raised = ParticipantRow.hand_raised
+        found = select(ParticipantRow.user, raised).where(ParticipantRow.workshop == number)
+        ordered = found.where(raised.is_not(None)).order_by(raised, ParticipantRow.user)
+        return {user: at for user, at in self._db.execute(ordered) if at is not None}
+
+    def raise_hand(self, number: int, user: str, now: datetime) -> None:
+        """Note that somebody in a workshop wants help; a hand that is raised stays as it is."""
+        unraised = ParticipantRow.hand_raised.is_(None)
+        self._set_hand(number, user, now, unraised)
+
+    def take_hand_down(self, number: int, user: str) -> None:
+        """Note that somebody has been helped, or helped themselves."""
+        self._set_hand(number, user, None)
+
+    def _set_hand(
+        self, number: int, user: str, at: datetime | None, *only: ColumnElement[bool]
+    ) -> None:
+        mine = (ParticipantRow.workshop == number, ParticipantRow.user == user)
+        self._db.execute(update(ParticipantRow).where(*mine, *only).values(hand_raised=at))
+        self._db.commit()
+
+    def tell_all(self, number: int, message: str, now: datetime) -> None:
+        """Keep what a trainer tells all people in it, in the place of what was told before."""
+        self._change(number, message=message, message_at=now)
+
+    def take_message_back(self, number: int) -> None:
+        """Tell nothing any more."""
+        self._change(number, message="", message_at=None)
 
     def move_end(self, number: int, ends: datetime) -> None:
         """Let a workshop end at another time."""

@@ -11,6 +11,8 @@ from .times import LocalTimeError, time_text, to_utc
 TITLE_MAX = 100
 INVITED_MAX = 1000
 NAME_MAX = 255
+MESSAGE_MAX = 120
+"""JupyterLab shows the first 140 characters of a notice, and says before it what it is."""
 LONGEST_DAYS = 31
 FURTHEST_DAYS = 730
 FIELDS = ("title", "opens", "size", "capacity", "begins", "ends", "zone", "who", "invited")
@@ -61,17 +63,27 @@ class Workshop(Wish):
         What lets people in.
     trainer : str
         The name of the user who holds it.
+    message : str
+        What its trainer told all people in it last, one line; empty for nothing.
+    message_at : datetime or None
+        When that was, in UTC.
     """
 
     number: int
     code: str
     trainer: str
+    message: str = ""
+    message_at: datetime | None = None
 
     def state(self, now: datetime) -> State:
         """Return whether it runs."""
         if now >= self.ends:
             return "over"
         return "running" if now >= self.begins else "to come"
+
+    def deleted(self, keep_days: int) -> datetime:
+        """Return when what is kept of it is deleted, in UTC."""
+        return self.ends + timedelta(days=keep_days)
 
     def link(self, portal: str) -> str:
         """Return what participants open, below a portal's address."""
@@ -195,6 +207,15 @@ def why_not_until(begins: datetime, ends: datetime, now: datetime) -> str:
         return "This end is in the past: choose a later one."
     if ends > begins + timedelta(days=LONGEST_DAYS):
         return f"A workshop lasts {LONGEST_DAYS} days at most: choose an earlier end."
+    return ""
+
+
+def why_not_message(text: str, workshop: Workshop, now: datetime) -> str:
+    """Return why a trainer can't tell all people in a workshop something, empty where they can."""
+    if workshop.state(now) != "running":
+        return "Messages reach people while the workshop runs, and it doesn't now."
+    if not text.strip() or len(text) > MESSAGE_MAX or not text.isprintable():
+        return f"Write one line of at most {MESSAGE_MAX} characters."
     return ""
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from .rules import NAME_MAX, TITLE_MAX
+from .rules import MESSAGE_MAX, NAME_MAX, TITLE_MAX
 
 TEXT_MAX = 200
 """Of a notebook's and a check's name."""
@@ -34,6 +34,8 @@ class WorkshopRow(Table):
     ends: Mapped[datetime]
     zone: Mapped[str] = mapped_column(String(64))
     invited: Mapped[list[str]] = mapped_column(JSON)
+    message: Mapped[str] = mapped_column(String(MESSAGE_MAX), server_default="", default="")
+    message_at: Mapped[datetime | None]
 
 
 class ParticipantRow(Table):
@@ -45,6 +47,7 @@ class ParticipantRow(Table):
     )
     user: Mapped[str] = mapped_column(String(NAME_MAX), primary_key=True, index=True)
     joined: Mapped[datetime]
+    hand_raised: Mapped[datetime | None]
 
 
 class WaitingRow(Table):

@@ -25,9 +25,19 @@ def entrance(workshop: Workshop, portal: str) -> list[str]:
     ]
 
 
-def people(names: Iterable[str], far: Mapping[str, Progress], zone: str) -> list[str]:
+def people(
+    names: Iterable[str], far: Mapping[str, Progress], hands: Mapping[str, datetime], zone: str
+) -> list[str]:
     """Return a line for each participant."""
-    return [f"{name}: {how_far(far.get(name), zone)}" for name in sorted(names)]
+    return [
+        f"{name}: {hand_text(hands.get(name), zone)}{how_far(far.get(name), zone)}"
+        for name in sorted(names)
+    ]
+
+
+def hand_text(raised: datetime | None, zone: str) -> str:
+    """Return since when a hand is raised, empty for one that isn't."""
+    return f"hand raised at {time_text(raised, zone)}, " if raised else ""
 
 
 def how_far(progress: Progress | None, zone: str) -> str:
