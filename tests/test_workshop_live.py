@@ -38,7 +38,7 @@ def clock() -> Clock:
 
 
 def test_however_many_look_it_is_read_once_until_there_is_news(clock: Clock) -> None:
-    shared, numbers = Shared[int](clock=clock), count()
+    shared, numbers = Shared[int, int](clock=clock), count()
     assert [shared.of(1, lambda: next(numbers)) for _ in range(500)] == [0] * 500
     clock.now += 10_000
     assert shared.of(1, lambda: next(numbers)) == 0
@@ -49,7 +49,7 @@ def test_however_many_look_it_is_read_once_until_there_is_news(clock: Clock) -> 
 
 
 def test_however_much_is_told_it_is_read_only_so_often(clock: Clock) -> None:
-    shared, numbers = Shared[int](clock=clock), count()
+    shared, numbers = Shared[int, int](clock=clock), count()
     for _ in range(100):
         shared.tell(1)
         shared.of(1, lambda: next(numbers))
@@ -60,7 +60,7 @@ def test_however_much_is_told_it_is_read_only_so_often(clock: Clock) -> None:
 
 
 def test_what_is_old_is_read_again_and_what_is_gone_is_not_kept(clock: Clock) -> None:
-    shared = Shared[int | None](oldest_s=1, clock=clock)
+    shared = Shared[int, int | None](oldest_s=1, clock=clock)
     assert shared.of(1, lambda: 5) == 5
     clock.now += 1
     assert shared.of(1, lambda: None) is None

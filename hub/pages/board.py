@@ -22,9 +22,11 @@ class ABoard(ForTrainers):
 
     def rows(self, room: Room) -> list[Row]:
         """Return the participants by name, with what is known of each."""
-        number, use_case = room.workshop.number, room.workshop.use_case
-        far = self.live.progress.of(number, lambda: progress(self.records.told(number)))
-        servers = self.servers(use_case, set(room.names))
+        workshop = room.workshop
+        far = self.live.progress.of(
+            workshop.code, lambda: progress(self.records.told(workshop.number))
+        )
+        servers = self.servers(workshop.use_case, set(room.names))
         rows = (self.row(name, servers.get(name), far) for name in room.names)
         return in_order(replace(row, hand=room.hands.get(row.name)) for row in rows)
 
@@ -128,7 +130,8 @@ class BoardEvents(ABoard, Events):
         room = self.room_now(number)
         if room is None:
             return None
-        return self.live.boards.of(number, lambda: self.part("_board.html", **self.shown(room)))
+        code = room.workshop.code
+        return self.live.boards.of(code, lambda: self.part("_board.html", **self.shown(room)))
 
 
 class ChecksTable(ABoard):

@@ -75,7 +75,7 @@ class ServerTellsChecks(APIHandler):
         for workshop in records.joined_by(user):
             if workshop.use_case == use_case and workshop.state(now) == "running":
                 records.tell(workshop.number, user, told.notebook, checks, now)
-                live.progress.tell(workshop.number)
+                live.progress.tell(workshop.code)
 
 
 HANDLERS = [(r"/api/beamhub/checks/([^/]+)/([^/]+)", ServerTellsChecks)]

@@ -82,7 +82,7 @@ class Leave(TakingPart):
         mine, number = self.mine(room), room.workshop.number
         if mine.joined or mine.place:
             self.records.leave(number, self.current_user.name)
-            self.live.progress.tell(number)
+            self.live.progress.tell(room.workshop.code)
             self.note(room.workshop, "left")
             self.room(number)
         self.redirect(url_path_join(self.hub.base_url, "workshops"), status=303)

@@ -90,10 +90,13 @@ class Mine:
 
 
 class Live:
-    """The workshops at which somebody looks."""
+    """The workshops at which somebody looks: by their numbers, and what is in them by their codes.
+
+    A number may be that of a workshop which has been deleted; a code never is.
+    """
 
     def __init__(self) -> None:
-        self.rooms: Shared[Room | None] = Shared(LOOK_S)
-        self.progress: Shared[Mapping[str, Progress]] = Shared()
-        self.boards: Shared[str] = Shared(LOOK_S)
+        self.rooms: Shared[int, Room | None] = Shared(LOOK_S)
+        self.progress: Shared[str, Mapping[str, Progress]] = Shared()
+        self.boards: Shared[str, str] = Shared(LOOK_S)
         """As HTML."""

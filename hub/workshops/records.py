@@ -133,20 +133,17 @@ class Records:
         names = list(next_in(workshop, self.taken(number), waiting, now)) if waiting else []
         for name in names:
             self._db.add(ParticipantRow(workshop=number, user=name, joined=now))
-        self._forget(WaitingRow, number, names)
+        if names:
+            gone = (WaitingRow.workshop == number, WaitingRow.user.in_(names))
+            self._db.execute(delete(WaitingRow).where(*gone))
+            self._db.commit()
         return names
 
     def leave(self, number: int, user: str) -> None:
         """Take somebody off the waiting list, or their place and what was told of their checks."""
         for row in (WaitingRow, ParticipantRow, CheckRow):
-            self._forget(row, number, [user])
-
-    def _forget(
-        self, row: type[WaitingRow | ParticipantRow | CheckRow], number: int, names: list[str]
-    ) -> None:
-        if names:
-            self._db.execute(delete(row).where(row.workshop == number, row.user.in_(names)))
-            self._db.commit()
+            self._db.execute(delete(row).where(row.workshop == number, row.user == user))
+        self._db.commit()
 
     def hands(self, number: int) -> dict[str, datetime]:
         """Return whose hands are raised, and since when; the longest raised first."""

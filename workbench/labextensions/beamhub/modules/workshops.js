@@ -32,7 +32,7 @@ export class Workshops {
     this.node.hidden = !first;
     if (first) {
       this.node.href = `${this.#hub}${first.page}`;
-      this.node.textContent = first.hand ? "✋ Hand raised" : "Workshop: raise your hand";
+      this.node.textContent = first.hand ? "⚑ Hand raised" : "Workshop: raise your hand";
       this.node.title = `Opens your page of the workshop “${first.title}”.`;
     }
     const told = workshops.filter(({ message }) => message);
