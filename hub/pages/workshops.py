@@ -41,6 +41,7 @@ class Workshops(WithWorkshops):
             trainer=self.is_trainer,
             held=held,
             joined=records.joined_by(user.name),
+            waited_for=records.waited_for_by(user.name),
             taken={w.number: records.taken(w.number) for w in held},
             now=utcnow(with_tz=False),
         )

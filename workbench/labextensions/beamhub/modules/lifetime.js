@@ -2,7 +2,7 @@
 import { SAVE_S, dueWarning, untilNext } from "./moments.js";
 
 const ASK_MS = 60_000;
-const ASK_IN_WORKSHOP_MS = 10_000;
+const ASK_IN_WORKSHOP_MS = 30_000;
 const ANSWER_MS = 30_000;
 const AGAIN_MS = 1_000;
 const TIMER_MS_MAX = 2 ** 31 - 1;
