@@ -109,7 +109,7 @@ class HandDown(BoardPage):
         if workshop is None:
             return
         self.records.take_hand_down(workshop.number, self.get_body_argument("user", ""))
-        self.note(workshop, "hand-down")
+        self.live.rooms.tell(workshop.number)
         self.redirect(f"{self.page_of(workshop)}/board", status=303)
 
 

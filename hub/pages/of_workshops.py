@@ -59,7 +59,10 @@ class WithWorkshops(Page):
         return self.live.rooms.of(number, lambda: self.room(number))
 
     def note(self, workshop: Workshop, action: str, name: str = "") -> None:
-        """Write down what somebody, by default the user, did about a workshop, and tell pages."""
+        """Write down what somebody, by default the user, did about a workshop, and tell pages.
+
+        Hands and waiting are not written down: who plays with these would fill the audit log.
+        """
         self.live.rooms.tell(workshop.number)
         who, number = name or self.current_user.name, str(workshop.number)
         emit(self.settings, "workshop", action=action, username=who, workshop=number)

@@ -30,7 +30,7 @@ class Wait(TakingPart):
             return
         if room.is_full:
             self.records.wait(room.workshop.number, self.current_user.name)
-            self.note(room.workshop, "waited")
+            self.live.rooms.tell(room.workshop.number)
         await self.back_to(room)
 
 
@@ -51,10 +51,9 @@ class Hand(TakingPart):
         number, name = room.workshop.number, self.current_user.name
         if action == "raise":
             self.records.raise_hand(number, name, now)
-            self.note(room.workshop, "hand-raised")
         else:
             self.records.take_hand_down(number, name)
-            self.note(room.workshop, "hand-down")
+        self.live.rooms.tell(number)
         await self.back_to(room)
 
 

@@ -42,14 +42,21 @@ export class Workshops {
     for (const one of told) this.#tell(one);
   }
 
-  /** Show a message once in a tab, however often the page is loaded. */
+  /** Show a message once in a tab, however often the page is loaded; again if that failed. */
   async #tell({ message, message_id: id, page }) {
-    if (seen().includes(id)) return;
-    sessionStorage.setItem(SEEN, JSON.stringify([...seen(), id]));
+    if (this.#notices.has(id) || seen().includes(id)) return;
     const actions = [{ label: "Workshop's page", commandId: OPEN, args: { page } }];
     const options = { autoClose: false, actions };
     const notice = { message: `Workshop: ${message}`, type: "info", options };
-    this.#notices.set(id, this.#commands.execute("apputils:notify", notice));
+    const shown = this.#commands.execute("apputils:notify", notice);
+    this.#notices.set(id, shown);
+    try {
+      await shown;
+      sessionStorage.setItem(SEEN, JSON.stringify([...seen(), id]));
+    } catch (error) {
+      this.#notices.delete(id);
+      console.warn("A message of the workshop could not be shown", error);
+    }
   }
 
   async #dismiss(id) {
