@@ -25,7 +25,8 @@ from .pages import handlers, template_names
 from .session_recovery import recover_after_errors
 from .state import identity_of
 from .terminal import terminal
-from .workshops.records import Records, make_tables
+from .workshops.database import upgrade
+from .workshops.records import Records
 
 WALLTIME_CHECK_MS = 30_000
 WAYS_CHECK_MS = 1000
@@ -72,7 +73,7 @@ class Portal(JupyterHub):
         super().init_db()
         recover_after_errors(self.db)
         if self.deployment.site.workshops:
-            make_tables(self.db.get_bind())
+            upgrade(self.db.get_bind())
 
     def init_handlers(self) -> None:
         """Put BeamHub's pages before JupyterHub's."""

@@ -17,6 +17,8 @@ OLDER_FILES = 9
 SCHEMAS = Path(__file__).parent / "events"
 BASE = "https://schema.beamhub.org/events"
 WALLTIME = "walltime"
+BY_COMMAND = "(by command)"
+"""In the place of a user's name; no user can have it."""
 
 
 class PrivateFile(RotatingFileHandler):
@@ -38,6 +40,15 @@ def keep_events(eventlog: Any, state: Path) -> None:
     file = PrivateFile(state / AUDIT, maxBytes=LARGEST_BYTES, backupCount=OLDER_FILES, delay=True)
     file.setLevel(logging.INFO)
     eventlog.register_handler(file)
+
+
+def note_command(state: Path, event: str, **data: str) -> None:
+    """Write down what somebody did by a command, beside a portal that may run."""
+    from jupyter_events import EventLogger
+
+    eventlog = EventLogger()
+    keep_events(eventlog, state)
+    emit({"eventlog": eventlog}, event, username=BY_COMMAND, **data)
 
 
 def emit(settings: dict[str, Any], event: str, **data: str) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from .throttle import Throttle
 from .timing import ReadyTimes, StartTimes
 from .turns import Turns, before_start
 from .usecases import CONSTRAINTS
+from .workshops.live import Live
 
 CRATES = "reproduce"
 IDLE_CULLER = "idle-culler"
@@ -168,7 +168,7 @@ def configure_pages(c: Config, deployment: Deployment) -> None:
         "turns": Turns(deployment.site.starts_at_once, times),
         "entrance": Entrance(deployment.state),
         "join_throttle": Throttle(),
-        "workshop_news": Counter(),
+        "live": Live(),
         "crates": Shelf(deployment.state / CRATES),
         "slow_spawn_timeout": 1,
     }

@@ -59,11 +59,15 @@ def standing_of(user: Any, deployment: Deployment) -> Standing:
 
     The groups are those of the log-in, which the doors bring up to date before every start.
     """
-    groups = frozenset(group.name for group in user.orm_user.groups)
+    return standing_in(frozenset(g.name for g in user.orm_user.groups), user.name, deployment)
+
+
+def standing_in(groups: frozenset[str], name: str, deployment: Deployment) -> Standing:
+    """Return the standing of somebody in some groups, who need not be logged in."""
     if not deployment.site.programs:
         return Standing(groups=groups)
     try:
-        accepted = deployment.licences.of(user.name)
+        accepted = deployment.licences.of(name)
     except RecordError as error:
         app_log.error("No licence is taken as accepted: %s", error)
         accepted = {}

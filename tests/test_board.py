@@ -2,11 +2,12 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from hub.workshops.board import Progress, Row, harmless, progress, summary, table
+from hub.workshops.board import Progress, Row, harmless, in_order, progress, summary, table
 from hub.workshops.records import Told
 
 NOON = datetime(2026, 3, 20, 12)
@@ -53,6 +54,13 @@ def test_all_together_says_how_many_are_where_and_what_stops_most() -> None:
     assert found.notebooks == [("02.ipynb", 2)]
     assert found.stops[0] == ("02.ipynb", "Phase", 2)
     assert len(found.stops) == 3
+
+
+def test_raised_hands_come_first_and_of_them_who_has_waited_longest() -> None:
+    late, early = NOON + timedelta(minutes=5), NOON
+    hands = {"bob": late, "zoe": early}
+    rows = [replace(row(name), hand=hands.get(name)) for name in ("cyd", "bob", "ada", "zoe")]
+    assert [r.name for r in in_order(rows)] == ["zoe", "bob", "ada", "cyd"]
 
 
 def test_a_workshop_without_people_is_summed_up_too() -> None:

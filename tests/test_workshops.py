@@ -12,8 +12,17 @@ from sqlalchemy.orm import Session
 from hub.alphabet import ALPHABET
 from hub.site import load_site, shipped_sites
 from hub.workshops.codes import as_typed, find, new_code
-from hub.workshops.records import Records, make_tables
-from hub.workshops.rules import FormError, Workshop, is_trainer, read_form, why_not_in
+from hub.workshops.database import upgrade
+from hub.workshops.records import Records
+from hub.workshops.rules import (
+    FormError,
+    Workshop,
+    is_trainer,
+    next_in,
+    read_form,
+    why_not_in,
+    why_not_message,
+)
 from hub.workshops.settings import Workshops
 from hub.workshops.times import LocalTimeError, local, time_field, time_text, to_utc
 
@@ -178,24 +187,36 @@ def test_all_mistakes_are_told_at_once() -> None:
 # Who comes in when
 
 
-def why(name: str = "ada", *, joined: bool = False, taken: int = 0, **changes: object) -> str:
-    return why_not_in(workshop(**changes), name, joined=joined, taken=taken, now=NOW)
+def why(name: str = "ada", **changes: object) -> str:
+    return why_not_in(workshop(**changes), name, NOW)
 
 
-def test_people_come_in_while_it_runs_and_there_are_places() -> None:
+def test_people_come_in_while_it_runs() -> None:
     assert why() == ""
-    assert why(taken=11) == ""
     assert why(invited=frozenset({"ada"})) == ""
 
 
-def test_who_took_part_comes_back_into_a_full_workshop() -> None:
-    assert why(joined=True, taken=12) == ""
+@pytest.mark.parametrize(
+    ("taken", "changes", "names"),
+    [
+        (12, {}, []),
+        (13, {}, []),
+        (11, {}, ["zoe"]),
+        (10, {}, ["zoe", "bob"]),
+        (0, {}, ["zoe", "bob", "ada"]),
+        (0, {"ends": NOW}, []),
+        (0, {"begins": NOW + timedelta(hours=1)}, []),
+    ],
+)
+def test_free_places_go_to_those_who_wait_in_their_order(
+    taken: int, changes: dict[str, object], names: list[str]
+) -> None:
+    assert list(next_in(workshop(**changes), taken, ["zoe", "bob", "ada"], NOW)) == names
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"taken": 12}, "is full: all 12 places"),
         ({"ends": NOW}, "is over since"),
         (
             {"begins": NOW + timedelta(hours=1)},
@@ -205,12 +226,7 @@ def test_who_took_part_comes_back_into_a_full_workshop() -> None:
     ],
 )
 def test_whoever_can_not_come_in_is_told_why(changes: dict[str, object], words: str) -> None:
-    assert words in why(**changes)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("changes", [{"ends": NOW}, {"invited": frozenset({"bob"})}])
-def test_a_place_opens_nothing_after_the_end_or_off_the_list(changes: dict[str, object]) -> None:
-    assert why(joined=True, **changes)
+    assert words in why(**changes)
 
 
 def test_nobody_off_the_list_learns_the_title() -> None:
@@ -255,7 +271,7 @@ def opened(folder: Path) -> Records:
     """Return the records in a folder, as a hub that has just started has them."""
     engine = create_engine(f"sqlite:///{folder / 'portal.sqlite'}")
     event.listen(engine, "connect", lambda c, _: c.execute("PRAGMA foreign_keys=ON"))
-    make_tables(engine)
+    upgrade(engine)
     return Records(Session(engine, expire_on_commit=False))
 
 
@@ -286,6 +302,70 @@ def test_a_place_is_taken_once(records: Records) -> None:
     assert records.joined_by("tess") == []
 
 
+def test_who_waits_is_kept_in_order_and_gets_the_next_place(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    wish = read_form({**FORM, "capacity": "1", "begins": "2026-03-20T08:00"}, SITE, NOW)
+    made = first.add(wish, trainer="tess", code="abcd-efgh")
+    first.join(made.number, "ada", NOW)
+    for name in ("zoe", "bob", "cyd", "zoe", "ada"):
+        first.wait(made.number, name)
+    assert first.fill(made, NOW) == []
+    again = opened(tmp_path)
+    assert again.waiting(made.number) == ["zoe", "bob", "cyd"]
+    assert again.waited_for_by("bob") == [made]
+    again.leave(made.number, "bob")
+    again.tell(made.number, "ada", "01.ipynb", {"Tilt": True}, NOW)
+    again.leave(made.number, "ada")
+    assert again.told(made.number) == []
+    assert again.fill(made, NOW) == ["zoe"]
+    assert again.fill(made, NOW) == []
+    again.wait(made.number, "bob")
+    assert again.participants(made.number) == ["zoe"]
+    assert again.waiting(made.number) == ["cyd", "bob"]
+
+
+def test_hands_are_kept_in_order_until_they_are_taken_down(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    number = first.add(read_form(FORM, SITE, NOW), trainer="tess", code="abcd-efgh").number
+    for name in ("ada", "bob", "cyd"):
+        first.join(number, name, NOW)
+    later = NOW + timedelta(minutes=1)
+    first.raise_hand(number, "cyd", NOW)
+    first.raise_hand(number, "ada", later)
+    first.raise_hand(number, "cyd", later + timedelta(minutes=1))
+    first.raise_hand(number, "eve", NOW)
+    again = opened(tmp_path)
+    assert list(again.hands(number).items()) == [("cyd", NOW), ("ada", later)]
+    again.take_hand_down(number, "cyd")
+    assert list(again.hands(number)) == ["ada"]
+    again.leave(number, "ada")
+    again.join(number, "ada", NOW)
+    assert again.hands(number) == {}
+
+
+def test_the_last_message_counts_until_it_is_taken_back(records: Records) -> None:
+    number = records.add(read_form(FORM, SITE, NOW), trainer="tess", code="abcd-efgh").number
+    for text in ("Open 02", "Break until 10:15"):
+        records.tell_all(number, text, NOW)
+    told = records.get(number)
+    assert told is not None
+    assert (told.message, told.message_at) == ("Break until 10:15", NOW)
+    records.take_message_back(number)
+    told = records.get(number)
+    assert told is not None
+    assert (told.message, told.message_at) == ("", None)
+
+
+@pytest.mark.parametrize("text", ["", " ", "x" * 121, "two\nlines", "a\x1b[31mb", "\u202eabc"])
+def test_a_message_is_one_line_that_can_be_shown(text: str) -> None:
+    assert "one line" in why_not_message(text, workshop(), NOW)
+
+
+def test_a_message_reaches_people_while_the_workshop_runs() -> None:
+    assert why_not_message("<b>Break</b>", workshop(), NOW) == ""
+    assert "runs" in why_not_message("Break", workshop(ends=NOW), NOW)
+
+
 def test_the_last_word_of_a_check_counts_and_their_number_is_bounded(
     records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,11 +391,13 @@ def test_what_was_over_long_ago_is_forgotten_with_all_that_belongs_to_it(records
     new = records.add(wish, trainer="tess", code="jkmn-pqrs")
     for made in (old, new):
         records.join(made.number, "ada", NOW)
+        records.wait(made.number, "bob")
         records.tell(made.number, "ada", "01.ipynb", {"Tilt": True}, NOW)
     records.move_end(old.number, NOW - timedelta(days=40))
     assert records.remove_ended_before(NOW - timedelta(days=30)) == 1
     assert records.remove_ended_before(NOW - timedelta(days=30)) == 0
     assert records.get(old.number) is None
     assert records.participants(old.number) == records.told(old.number) == []
+    assert records.waiting(old.number) == []
     assert records.held_by("tess") == [new]
     assert len(records.told(new.number)) == 1

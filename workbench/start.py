@@ -41,6 +41,8 @@ def main(arguments: list[str]) -> None:
         f"--ServerApp.terminado_settings=shell_command=['{shell()}']",
         # Addresses of the use case's programs with windows.
         "--ServerApp.jpserver_extensions=workbench.apps=True",
+        # The user's folder of it, to take home.
+        "--ServerApp.jpserver_extensions=workbench.folder=True",
         # Where it listens, if the portal says so, and who ends connections there; what its kernels
         # have listened at goes with it.
         "--ServerApp.jpserver_extensions=workbench.handed_socket=True",

@@ -18,6 +18,7 @@ from . import (
     show,
     sif,
     unblock,
+    workshop,
 )
 
 app = typer.Typer(
@@ -38,3 +39,4 @@ app.add_typer(images.app, name="images")
 app.add_typer(licences.app, name="licences")
 app.add_typer(names.app, name="names")
 app.add_typer(render.app, name="render")
+app.add_typer(workshop.app, name="workshop")

@@ -1,70 +1,61 @@
 """The board of a workshop: where everybody is, as it changes; for its trainer alone."""
 
-import asyncio
-import json
-from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from jupyterhub import orm
 from jupyterhub.utils import utcnow
 from tornado import web
-from tornado.iostream import StreamClosedError
 
 from ..cards import LABELS, SYMBOLS, server_state
 from ..refusal import Refused
-from ..workshops.board import Progress, Row, progress, summary, table
-from ..workshops.rules import Workshop
+from ..workshops.board import Progress, Row, in_order, progress, summary, table
+from ..workshops.live import Room
+from ..workshops.rules import why_not_message
+from .of_workshops import Events
 from .workshops import NUMBER, ForTrainers
-
-LOOK_S = 1.0
-KEEP_OPEN_S = 8
-"""A proxy closes what is silent for long."""
-STREAM_S = 300
-"""After this the browser asks again, and is let in or not."""
 
 
 class ABoard(ForTrainers):
     """What the pages of a board share."""
 
-    seen: tuple[int, dict[str, Progress]] | None = None
-
-    def rows(self, workshop: Workshop) -> list[Row]:
+    def rows(self, room: Room) -> list[Row]:
         """Return the participants by name, with what is known of each."""
-        names = self.records.participants(workshop.number)
-        far, servers = self.progress(workshop), self.servers(workshop.use_case, names)
-        return [self.row(name, servers.get(name), far.get(name)) for name in sorted(names)]
+        workshop = room.workshop
+        far = self.live.progress.of(
+            workshop.code, lambda: progress(self.records.told(workshop.number))
+        )
+        servers = self.servers(workshop.use_case, set(room.names))
+        rows = (self.row(name, servers.get(name), far) for name in room.names)
+        return in_order(replace(row, hand=room.hands.get(row.name)) for row in rows)
 
-    def progress(self, workshop: Workshop) -> dict[str, Progress]:
-        """Return how far each is, read again only after there was news."""
-        news: Counter[int] = self.settings["workshop_news"]
-        count = news[workshop.number]
-        if self.seen is None or self.seen[0] != count:
-            self.seen = count, progress(self.records.told(workshop.number))
-        return self.seen[1]
+    def servers(self, use_case: str, names: set[str]) -> dict[str, Any]:
+        """Return the servers that are there, by their users' names.
 
-    def servers(self, use_case: str, names: list[str]) -> dict[str, Any]:
-        """Return the servers that are there, by their users' names."""
-        rows = self.db.query(orm.User).filter(orm.User.name.in_(names))
-        found = {row.name: self.users[row].spawners.get(use_case) for row in rows}
+        Whoever has one is among the users that the hub has in memory.
+        """
+        users = [user for user in self.users.values() if user.name in names]
+        found = {user.name: user.spawners.get(use_case) for user in users}
         return {name: s for name, s in found.items() if s is not None and s.active}
 
-    def row(self, name: str, spawner: Any, far: Progress | None) -> Row:
+    def row(self, name: str, spawner: Any, far: Mapping[str, Progress]) -> Row:
         """Return what is known of a participant."""
         if spawner is None:
-            return Row(name, "Not running", "○", None, far)
+            return Row(name, "Not running", "○", None, far.get(name))
         state = server_state(spawner)
         used: datetime | None = spawner.orm_spawner.last_activity
-        return Row(name, LABELS[state], SYMBOLS[state], used, far)
+        return Row(name, LABELS[state], SYMBOLS[state], used, far.get(name))
 
-    def shown(self, workshop: Workshop) -> dict[str, Any]:
+    def shown(self, room: Room) -> dict[str, Any]:
         """Return what the board's template needs."""
-        rows, now = self.rows(workshop), utcnow(with_tz=False)
+        rows, now = self.rows(room), utcnow(with_tz=False)
         return {
-            "workshop": workshop,
+            "workshop": room.workshop,
+            "room": room,
             "rows": rows,
             "summary": summary(rows),
-            "state": workshop.state(now),
+            "state": room.workshop.state(now),
             "now": now,
         }
 
@@ -75,21 +66,55 @@ class BoardPage(ABoard):
     @web.authenticated
     async def get(self, number: str) -> None:
         """Show it; it reads without JavaScript too."""
+        if await self.held_or_told(number) is not None:
+            await self.show_board(number)
+
+    async def show_board(self, number: str, **names: str) -> None:
+        """Show the page, with what was typed into it."""
+        room = self.room(int(number))
+        assert room is not None
+        await self.show("board.html", **{"typed": "", "problem": "", **self.shown(room), **names})
+
+
+class Message(BoardPage):
+    """What a trainer tells all people in a workshop."""
+
+    @web.authenticated
+    async def post(self, number: str) -> None:
+        """Tell it, or with nothing take back what was told."""
         workshop = await self.held_or_told(number)
         if workshop is None:
             return
-        await self.show("board.html", **self.shown(workshop))
+        typed, now = self.get_body_argument("text", ""), utcnow(with_tz=False)
+        if self.get_body_argument("back", ""):
+            self.records.take_message_back(workshop.number)
+            self.note(workshop, "message-taken-back")
+        elif why := why_not_message(typed, workshop, now):
+            self.set_status(400)
+            await self.show_board(number, typed=typed, problem=why)
+            return
+        else:
+            self.records.tell_all(workshop.number, typed, now)
+            self.note(workshop, "message")
+        self.redirect(f"{self.page_of(workshop)}/board", status=303)
 
 
-class BoardEvents(ABoard):
+class HandDown(BoardPage):
+    """A raised hand, taken down by the trainer who has helped."""
+
+    @web.authenticated
+    async def post(self, number: str) -> None:
+        """Take it down."""
+        workshop = await self.held_or_told(number)
+        if workshop is None:
+            return
+        self.records.take_hand_down(workshop.number, self.get_body_argument("user", ""))
+        self.live.rooms.tell(workshop.number)
+        self.redirect(f"{self.page_of(workshop)}/board", status=303)
+
+
+class BoardEvents(ABoard, Events):
     """The board's contents, sent whenever they have changed."""
-
-    left = False
-
-    def on_connection_close(self) -> None:
-        """Send no more."""
-        super().on_connection_close()
-        self.left = True
 
     @web.authenticated
     async def get(self, number: str) -> None:
@@ -98,35 +123,15 @@ class BoardEvents(ABoard):
             self.held(number)
         except Refused as refusal:
             raise web.HTTPError(refusal.status, refusal.message) from None
-        self.set_header("Content-Type", "text/event-stream")
-        self.set_header("Cache-Control", "no-cache")
-        last: tuple[Any, ...] = ()
-        quiet_s = 0.0
-        for _ in range(round(STREAM_S / LOOK_S)):
-            # It may have been deleted meanwhile, or its end moved.
-            workshop = self.records.get(int(number))
-            if workshop is None or self.left:
-                return
-            shown = self.shown(workshop)
-            # What is told in minutes changes with these.
-            found = (shown["rows"], shown["state"], workshop, shown["now"].minute)
-            try:
-                if found != last:
-                    html = await self.render_template("_board.html", **shown)
-                    await self.send(f"data: {json.dumps({'html': html})}\n\n")
-                    last, quiet_s = found, 0.0
-                elif quiet_s >= KEEP_OPEN_S:
-                    await self.send(":\n\n")
-                    quiet_s = 0.0
-            except StreamClosedError:
-                return
-            await asyncio.sleep(LOOK_S)
-            quiet_s += LOOK_S
+        await self.stream(lambda: self.look(int(number)), str)
 
-    async def send(self, text: str) -> None:
-        """Send a piece of the stream."""
-        self.write(text)
-        await self.flush()
+    def look(self, number: int) -> str | None:
+        """Return the board at this moment, made once for all who look."""
+        room = self.room_now(number)
+        if room is None:
+            return None
+        code = room.workshop.code
+        return self.live.boards.of(code, lambda: self.part("_board.html", **self.shown(room)))
 
 
 class ChecksTable(ABoard):
@@ -147,5 +152,7 @@ class ChecksTable(ABoard):
 HANDLERS = [
     (rf"/workshops/{NUMBER}/board", BoardPage),
     (rf"/workshops/{NUMBER}/board/events", BoardEvents),
+    (rf"/workshops/{NUMBER}/message", Message),
+    (rf"/workshops/{NUMBER}/hand", HandDown),
     (rf"/workshops/{NUMBER}/checks\.csv", ChecksTable),
 ]

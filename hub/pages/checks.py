@@ -1,7 +1,6 @@
 """What a server tells of its tutorials' checks, kept while a workshop of its user's runs."""
 
 import json
-from collections import Counter
 from typing import Annotated
 
 from jupyterhub.apihandlers.base import APIHandler
@@ -10,7 +9,9 @@ from jupyterhub.utils import utcnow
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from tornado import web
 
-from ..workshops.records import TEXT_MAX, Records
+from ..workshops.live import Live
+from ..workshops.records import Records
+from ..workshops.tables import TEXT_MAX
 
 BODY_MAX = 64_000
 
@@ -69,12 +70,12 @@ class ServerTellsChecks(APIHandler):
     def keep(self, user: str, use_case: str, told: Checks) -> None:
         """Keep it with each workshop that it is part of."""
         records, now = Records(self.db), utcnow(with_tz=False)
-        news: Counter[int] = self.settings["workshop_news"]
+        live: Live = self.settings["live"]
         checks = {check.name: check.passed for check in told.checks}
         for workshop in records.joined_by(user):
             if workshop.use_case == use_case and workshop.state(now) == "running":
                 records.tell(workshop.number, user, told.notebook, checks, now)
-                news[workshop.number] += 1
+                live.progress.tell(workshop.code)
 
 
 HANDLERS = [(r"/api/beamhub/checks/([^/]+)/([^/]+)", ServerTellsChecks)]

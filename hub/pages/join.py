@@ -5,39 +5,21 @@ from tornado import web
 
 from spawners.amounts import seconds_text
 
-from ..audit import emit
+from ..plan import Asked
 from ..refusal import Refused
 from ..throttle import Throttle
 from ..workshops.codes import as_typed, find
-from ..workshops.records import Records
+from ..workshops.live import Mine, Room
 from ..workshops.rules import Workshop, why_not_in
-from .base import Page
 from .launch import Open
+from .of_workshops import WithWorkshops
 
+FOLDER_PAGE = "beamhub/folder"
+"""Of a server, by `workbench.folder`."""
 UNKNOWN = (
     "No workshop has this code. It has eight letters and digits, such as k7mp-w3xz: look at it "
     "again, or ask your trainer for the link."
 )
-
-
-class WithWorkshops(Page):
-    """A page that there is where a site has workshops."""
-
-    async def prepare(self) -> None:
-        """Answer only where there are workshops."""
-        await super().prepare()
-        if self.deployment.site.workshops is None:
-            raise web.HTTPError(404)
-
-    @property
-    def records(self) -> Records:
-        """The workshops that there are."""
-        return Records(self.db)
-
-    def note(self, workshop: Workshop, action: str) -> None:
-        """Write down what somebody did about a workshop."""
-        name, number = self.current_user.name, str(workshop.number)
-        emit(self.settings, "workshop", action=action, username=name, workshop=number)
 
 
 class TypeCode(WithWorkshops):
@@ -56,61 +38,45 @@ class TypeCode(WithWorkshops):
         await self.show("join_code.html", typed=typed, problem=UNKNOWN if typed else "")
 
 
-class Join(WithWorkshops, Open):
-    """``/hub/join/<code>``: what a workshop is, and the button that opens one's own server."""
+class WithCode(WithWorkshops):
+    """A page about the workshop of a code."""
 
-    @web.authenticated
-    async def get(self, code: str) -> None:
-        """Show the workshop, or why one can't come in."""
-        try:
-            workshop = self.let_in(code)
-        except Refused as refusal:
-            await self.show_refusal(refusal)
-            return
-        use_case = self.deployment.use_cases[workshop.use_case]
-        joined = self.records.has_joined(workshop.number, self.current_user.name)
-        await self.show("join.html", workshop=workshop, manifest=use_case.manifest, joined=joined)
-
-    @web.authenticated
-    async def post(self, code: str) -> None:
-        """Take the place, and go to one's own server, started if it doesn't run."""
-        if not await self.has_standing():
-            return
-        try:
-            workshop = self.let_in(code)
-            asked, launch = self.planned(workshop.use_case, options_of(workshop))
-        except Refused as refusal:
-            if refusal.reason == "licence" and refusal.page:
-                refusal.message += " Then open the workshop's link again."
-            await self.show_refusal(refusal)
-            return
-        name = workshop.use_case
-        if not self.records.has_joined(workshop.number, self.current_user.name):
-            self.records.join(workshop.number, self.current_user.name, utcnow(with_tz=False))
-            self.note(workshop, "joined")
-        spawner = self.current_user.spawners.get(name)
-        if spawner is not None and spawner.ready:
-            self.redirect(self.server_page(name, launch.start_page))
-            return
-        if spawner is None or not spawner.active:
-            await self.begin(name, asked)
-        self.redirect(self.pending_page(name, launch.start_page))
-
-    def let_in(self, code: str) -> Workshop:
-        """Return the workshop of a code, if the user may come in now.
+    def let_in(self, code: str) -> Room:
+        """Return the workshop of a code with who is in it, if the user may come in now.
 
         Raises
         ------
         Refused
             They may not, or there is none.
         """
-        workshop = self.workshop_of(code)
-        name, number = self.current_user.name, workshop.number
-        joined, taken = self.records.has_joined(number, name), self.records.taken(number)
-        now = utcnow(with_tz=False)
-        if why := why_not_in(workshop, name, joined=joined, taken=taken, now=now):
+        room = self.room_of(code)
+        if why := why_not_in(room.workshop, self.current_user.name, utcnow(with_tz=False)):
             raise Refused(why, reason="workshop", status=403)
-        return workshop
+        return room
+
+    def room_of(self, code: str) -> Room:
+        """Return the workshop of a code with who is in it; whoever has no place may look too.
+
+        Raises
+        ------
+        Refused
+            There is none.
+        """
+        room = self.room(self.workshop_of(code).number)
+        if room is None:
+            raise Refused(UNKNOWN, reason="workshop", status=404)
+        return room
+
+    def mine(self, room: Room) -> Mine:
+        """Return what the user sees of a workshop."""
+        return room.mine(self.current_user.name, utcnow(with_tz=False))
+
+    async def show_mine(self, room: Room) -> None:
+        """Show what the user sees of it."""
+        workshop = room.workshop
+        use_case = self.deployment.use_cases.get(workshop.use_case)
+        title = use_case.manifest.title if use_case else workshop.use_case
+        await self.show("join.html", mine=self.mine(room), workshop=workshop, opens=title)
 
     def workshop_of(self, code: str) -> Workshop:
         """Return the workshop of a code; who types too many that there aren't has to wait."""
@@ -118,10 +84,10 @@ class Join(WithWorkshops, Open):
         code = as_typed(code)
         if not code:
             raise Refused(UNKNOWN, reason="workshop", status=404)
-        # Whoever takes part comes back however much was guessed in their name.
-        joined = find(code, ((w.code, w) for w in records.joined_by(name)))
-        if joined is not None:
-            return joined
+        # Whoever takes part or waits comes back however much was guessed in their name.
+        own = [*records.joined_by(name), *records.waited_for_by(name)]
+        if (mine := find(code, ((w.code, w) for w in own))) is not None:
+            return mine
         throttle: Throttle = self.settings["join_throttle"]
         if wait_s := throttle.wait_s(name, name):
             raise Refused(
@@ -140,10 +106,89 @@ class Join(WithWorkshops, Open):
         return workshop
 
 
+class Join(WithCode, Open):
+    """``/hub/join/<code>``: what a workshop is, and the button that opens one's own server."""
+
+    @web.authenticated
+    async def get(self, code: str) -> None:
+        """Show the workshop, or why one can't come in."""
+        try:
+            room = self.room_of(code)
+            # Whoever took part finds the way to their files here also after the end.
+            if not self.mine(room).may_take_home:
+                room = self.let_in(code)
+        except Refused as refusal:
+            await self.show_refusal(refusal)
+            return
+        await self.show_mine(room)
+
+    @web.authenticated
+    async def post(self, code: str) -> None:
+        """Take the place, and go to one's own server, started if it doesn't run."""
+        if not await self.has_standing():
+            return
+        try:
+            room = self.let_in(code)
+            workshop, mine = room.workshop, self.mine(room)
+            if mine.is_full and not mine.joined:
+                self.set_status(403)
+                await self.show_mine(room)
+                return
+            asked, launch = self.planned(workshop.use_case, options_of(workshop))
+        except Refused as refusal:
+            if refusal.reason == "licence" and refusal.page:
+                refusal.message += " Then open the workshop's link again."
+            await self.show_refusal(refusal)
+            return
+        if not mine.joined:
+            self.records.join(workshop.number, self.current_user.name, utcnow(with_tz=False))
+            self.note(workshop, "joined")
+        await self.go_to(workshop.use_case, asked, launch.start_page)
+
+    async def go_to(self, name: str, asked: Asked, page: str) -> None:
+        """Go to a page of one's own server, started if it doesn't run."""
+        spawner = self.current_user.spawners.get(name)
+        if spawner is not None and spawner.ready:
+            self.redirect(self.server_page(name, page))
+            return
+        if spawner is None or not spawner.active:
+            await self.begin(name, asked)
+        self.redirect(self.pending_page(name, page))
+
+
+class Folder(Join):
+    """One's own files of the workshop's use case, as an archive: while it runs, and after."""
+
+    @web.authenticated
+    def get(self, code: str) -> None:
+        """Show the workshop, where the button is."""
+        self.redirect(url_path_join(self.hub.base_url, "join", code))
+
+    @web.authenticated
+    async def post(self, code: str) -> None:
+        """Have one's own server send it, started as any other of one's own if it doesn't run."""
+        if not await self.has_standing():
+            return
+        try:
+            room = self.room_of(code)
+            if not self.mine(room).may_take_home:
+                raise Refused("Only who has taken part has files to take home.", reason="workshop")
+            name = room.workshop.use_case
+            asked, _ = self.planned(name, {})
+        except Refused as refusal:
+            await self.show_refusal(refusal)
+            return
+        await self.go_to(name, asked, FOLDER_PAGE)
+
+
 def options_of(workshop: Workshop) -> dict[str, list[str]]:
     """Return what a participant's start asks for, as a form would."""
     asked = {"size": workshop.size, "notebook": workshop.notebook}
     return {name: [value] for name, value in asked.items() if value}
 
 
-HANDLERS = [(r"/join", TypeCode), (r"/join/([^/]+)", Join)]
+HANDLERS = [
+    (r"/join", TypeCode),
+    (r"/join/([^/]+)", Join),
+    (r"/join/([^/]+)/folder", Folder),
+]

@@ -7,6 +7,7 @@ from tornado import web
 
 from ..cards import server_state
 from ..walltime import grants_longer, seconds_left
+from ..workshops.records import Records
 from .base import Page, ending_of
 
 
@@ -36,12 +37,30 @@ class Lifetime(Page):
         else:
             self.finish({"state": "ended", "why": ending_of(user, name)})
 
+    def workshops(self, use_case: str) -> list[dict[str, Any]]:
+        """Return what is told in JupyterLab of the workshops that the user is in now."""
+        if self.deployment.site.workshops is None:
+            return []
+        user, records, now = self.current_user.name, Records(self.db), utcnow(with_tz=False)
+        return [
+            {
+                "title": workshop.title,
+                "page": f"join/{workshop.code}",
+                "hand": user in records.hands(workshop.number),
+                "message": workshop.message,
+                "message_id": f"{workshop.number} {workshop.message_at}",
+            }
+            for workshop in records.joined_by(user)
+            if workshop.use_case == use_case and workshop.state(now) == "running"
+        ]
+
     def of_running(self, spawner: Any) -> dict[str, Any]:
         """Return what is told of a server that is there."""
         return {
             "state": server_state(spawner),
             "left_s": seconds_left(spawner, self.deployment, utcnow(with_tz=False)),
             "longer": grants_longer(spawner, self.deployment),
+            "workshops": self.workshops(spawner.name),
         }
 
 

@@ -7,9 +7,9 @@ from jupyterhub.utils import url_path_join, utcnow
 from tornado import web
 
 from ..launching import standing_of
-from ..plan import Asked
 from ..refusal import Refused
 from ..requester import Requester
+from ..workshops.asking import wish_of
 from ..workshops.codes import new_code
 from ..workshops.rules import (
     FIELDS,
@@ -17,11 +17,12 @@ from ..workshops.rules import (
     Wish,
     Workshop,
     is_trainer,
-    read_form,
+    small_number,
+    why_not_capacity,
     why_not_until,
 )
 from ..workshops.times import LocalTimeError, time_field, to_utc, zones
-from .join import WithWorkshops
+from .of_workshops import WithWorkshops
 
 QR_SCALE = 6
 NOBODYS = "There is no such workshop of yours. It may have been deleted after its end."
@@ -40,6 +41,7 @@ class Workshops(WithWorkshops):
             trainer=self.is_trainer,
             held=held,
             joined=records.joined_by(user.name),
+            waited_for=records.waited_for_by(user.name),
             taken={w.number: records.taken(w.number) for w in held},
             now=utcnow(with_tz=False),
         )
@@ -128,17 +130,8 @@ class New(ForTrainers):
         FormError
             Something can't be had.
         """
-        settings = self.deployment.site.workshops
-        assert settings is not None
-        wish = read_form(form, settings, utcnow(with_tz=False))
-        # What the trainer has running meanwhile says nothing about participants.
         trainer = Requester(self.current_user.name, standing_of(self.current_user, self.deployment))
-        asked = Asked(size=wish.size or None, notebook=wish.notebook or None)
-        try:
-            self.deployment.plan_for(trainer, wish.use_case, asked)
-        except Refused as refusal:
-            raise FormError({"opens": refusal.in_full}) from None
-        return wish
+        return wish_of(form, trainer, self.deployment, utcnow(with_tz=False))
 
     async def show_form(self, form: dict[str, str], problems: dict[str, str]) -> None:
         """Show the form with what was typed, and what is wrong with it."""
@@ -189,7 +182,7 @@ class One(ForTrainers):
 
     async def show_workshop(self, workshop: Workshop, **names: Any) -> None:
         """Show the page, with what was typed into it."""
-        link = f"{self.deployment.site.serving.url}/hub/join/{workshop.code}"
+        link = workshop.link(self.deployment.site.serving.url)
         qr = segno.make(link, error="m").svg_inline(scale=QR_SCALE, light="#fff", omitsize=True)
         shown = {
             "workshop": workshop,
@@ -199,9 +192,40 @@ class One(ForTrainers):
             "link": link,
             "qr": qr,
             "ends": time_field(workshop.ends, workshop.zone),
+            "capacity": workshop.capacity,
+            "waiting": len(self.records.waiting(workshop.number)),
             "problem": "",
+            "few": "",
         }
         await self.show("workshop.html", **{**shown, **names})
+
+
+class Places(One):
+    """How many may take part in a workshop."""
+
+    @web.authenticated
+    async def get(self, number: str) -> None:
+        """Show the workshop, where that is changed."""
+        workshop = await self.held_or_told(number)
+        if workshop is not None:
+            self.redirect(self.page_of(workshop))
+
+    @web.authenticated
+    async def post(self, number: str) -> None:
+        """Change it; nobody who takes part loses a place."""
+        workshop, settings = await self.held_or_told(number), self.deployment.site.workshops
+        if workshop is None or settings is None:
+            return
+        typed = self.get_body_argument("capacity", "")
+        capacity = small_number(typed)
+        if why := why_not_capacity(capacity, settings):
+            self.set_status(400)
+            await self.show_workshop(workshop, capacity=typed, few=why)
+            return
+        self.records.change_capacity(workshop.number, capacity)
+        self.note(workshop, "capacity-changed")
+        self.room(workshop.number)
+        self.redirect(self.page_of(workshop), status=303)
 
 
 class End(ForTrainers):
@@ -239,5 +263,6 @@ HANDLERS = [
     (r"/workshops", Workshops),
     (r"/workshops/new", New),
     (rf"/workshops/{NUMBER}", One),
+    (rf"/workshops/{NUMBER}/places", Places),
     (rf"/workshops/{NUMBER}/(end|delete)", End),
 ]

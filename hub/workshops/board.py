@@ -51,6 +51,8 @@ class Row:
         When somebody used it last, None where there is none.
     progress : Progress or None
         How far they are, None before any check was told.
+    hand : datetime or None
+        Since when their hand is raised, in UTC.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Row:
     symbol: str
     used: datetime | None
     progress: Progress | None
+    hand: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ def of_one(told: list[Told]) -> Progress:
         failing=tuple(t.check for t in told if t.notebook == last.notebook and not t.passed),
         at=last.at,
     )
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Return rows as they are shown: hands first, the longest raised on top, then by name."""
+    return sorted(rows, key=lambda row: (row.hand is None, row.hand or datetime.min, row.name))
 
 
 def summary(rows: Iterable[Row]) -> Summary:

@@ -1,66 +1,18 @@
-"""What is kept of workshops: tables beside JupyterHub's own, in its database and by its session."""
+"""What is kept of workshops: read from their tables, and written, by one session."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import JSON, Engine, ForeignKey, String, delete, func, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
+from sqlalchemy.orm import Session
 
-from .rules import NAME_MAX, TITLE_MAX, Wish, Workshop
+from .rules import Wish, Workshop, next_in
+from .tables import CheckRow, ParticipantRow, WaitingRow, WorkshopRow
 
-TEXT_MAX = 200
-"""Of a notebook's and a check's name."""
 CHECKS_MAX = 500
 """How many checks are kept of one participant."""
-
-
-class Table(DeclarativeBase):
-    """What all tables of workshops have in common. Times are in UTC."""
-
-
-class WorkshopRow(Table):
-    """A workshop."""
-
-    __tablename__ = "beamhub_workshops"
-    number: Mapped[int] = mapped_column(primary_key=True)
-    code: Mapped[str] = mapped_column(String(32), unique=True)
-    trainer: Mapped[str] = mapped_column(String(NAME_MAX), index=True)
-    title: Mapped[str] = mapped_column(String(TITLE_MAX))
-    use_case: Mapped[str] = mapped_column(String(NAME_MAX))
-    notebook: Mapped[str] = mapped_column(String(TEXT_MAX))
-    size: Mapped[str] = mapped_column(String(NAME_MAX))
-    capacity: Mapped[int]
-    begins: Mapped[datetime]
-    ends: Mapped[datetime]
-    zone: Mapped[str] = mapped_column(String(64))
-    invited: Mapped[list[str]] = mapped_column(JSON)
-
-
-class ParticipantRow(Table):
-    """Who takes part in a workshop."""
-
-    __tablename__ = "beamhub_participants"
-    workshop: Mapped[int] = mapped_column(
-        ForeignKey(WorkshopRow.number, ondelete="CASCADE"), primary_key=True
-    )
-    user: Mapped[str] = mapped_column(String(NAME_MAX), primary_key=True, index=True)
-    joined: Mapped[datetime]
-
-
-class CheckRow(Table):
-    """What became last of a check of a participant's."""
-
-    __tablename__ = "beamhub_checks"
-    workshop: Mapped[int] = mapped_column(
-        ForeignKey(WorkshopRow.number, ondelete="CASCADE"), primary_key=True
-    )
-    user: Mapped[str] = mapped_column(String(NAME_MAX), primary_key=True)
-    notebook: Mapped[str] = mapped_column(String(TEXT_MAX), primary_key=True)
-    check: Mapped[str] = mapped_column("check_name", String(TEXT_MAX), primary_key=True)
-    passed: Mapped[bool]
-    at: Mapped[datetime] = mapped_column("told_at")
-    place: Mapped[int]
 
 
 @dataclass(frozen=True)
@@ -84,18 +36,14 @@ class Told:
     at: datetime
 
 
-def make_tables(engine: Engine) -> None:
-    """Make the tables that aren't there yet."""
-    Table.metadata.create_all(engine)
-
-
 class Records:
     """The workshops of a portal.
 
     Parameters
     ----------
     db : Session
-        JupyterHub's own: a second connection would wait for it, and the hub's loop with that.
+        In the hub JupyterHub's own: a second connection would wait for it, and the hub's loop with
+        that. Elsewhere one of `hub.workshops.database`.
     """
 
     def __init__(self, db: Session) -> None:
@@ -111,8 +59,8 @@ class Records:
 
     def get(self, number: int) -> Workshop | None:
         """Return a workshop by its number."""
-        row = self._db.get(WorkshopRow, number)
-        return workshop_of(row) if row else None
+        found = list(self._workshops(select(WorkshopRow).where(WorkshopRow.number == number)))
+        return found[0] if found else None
 
     def codes(self) -> list[tuple[str, int]]:
         """Return the code of every workshop, with its number."""
@@ -124,14 +72,24 @@ class Records:
         found = select(WorkshopRow).order_by(WorkshopRow.ends.desc())
         if trainer is not None:
             found = found.where(WorkshopRow.trainer == trainer)
-        return [workshop_of(row) for row in self._db.scalars(found)]
+        return list(self._workshops(found))
 
     def joined_by(self, user: str) -> list[Workshop]:
         """Return the workshops in which somebody takes part, those that end last first."""
-        taken = select(ParticipantRow.workshop).where(ParticipantRow.user == user)
-        found = select(WorkshopRow).where(WorkshopRow.number.in_(taken))
-        ordered = found.order_by(WorkshopRow.ends.desc())
-        return [workshop_of(row) for row in self._db.scalars(ordered)]
+        return self._with(select(ParticipantRow.workshop).where(ParticipantRow.user == user))
+
+    def waited_for_by(self, user: str) -> list[Workshop]:
+        """Return the workshops on whose waiting lists somebody is, those that end last first."""
+        return self._with(select(WaitingRow.workshop).where(WaitingRow.user == user))
+
+    def _with(self, numbers: Select[int]) -> list[Workshop]:
+        found = select(WorkshopRow).where(WorkshopRow.number.in_(numbers))
+        return list(self._workshops(found.order_by(WorkshopRow.ends.desc())))
+
+    def _workshops(self, found: Select[WorkshopRow]) -> Iterator[Workshop]:
+        """Read workshops anew: a command may have changed one since this session saw it."""
+        fresh = found.execution_options(populate_existing=True)
+        return map(workshop_of, self._db.scalars(fresh))
 
     def participants(self, number: int) -> list[str]:
         """Return the names of those who take part, in the order in which they came."""
@@ -154,10 +112,81 @@ class Records:
             self._db.add(ParticipantRow(workshop=number, user=user, joined=now))
             self._db.commit()
 
+    def waiting(self, number: int) -> list[str]:
+        """Return the names of those who wait for a place, the next one first."""
+        found = select(WaitingRow.user).where(WaitingRow.workshop == number)
+        return list(self._db.scalars(found.order_by(WaitingRow.place)))
+
+    def wait(self, number: int, user: str) -> None:
+        """Put somebody at the end of the waiting list; who is on it or has a place stays there."""
+        if self.has_joined(number, user) or self._db.get(WaitingRow, (number, user)) is not None:
+            return
+        last = select(func.max(WaitingRow.place)).where(WaitingRow.workshop == number)
+        place = (self._db.scalar(last) or 0) + 1
+        self._db.add(WaitingRow(workshop=number, user=user, place=place))
+        self._db.commit()
+
+    def fill(self, workshop: Workshop, now: datetime) -> list[str]:
+        """Give the places that are free to those who wait, and return who got one."""
+        number = workshop.number
+        waiting = self.waiting(number)
+        names = list(next_in(workshop, self.taken(number), waiting, now)) if waiting else []
+        for name in names:
+            self._db.add(ParticipantRow(workshop=number, user=name, joined=now))
+        if names:
+            gone = (WaitingRow.workshop == number, WaitingRow.user.in_(names))
+            self._db.execute(delete(WaitingRow).where(*gone))
+            self._db.commit()
+        return names
+
+    def leave(self, number: int, user: str) -> None:
+        """Take somebody off the waiting list, or their place and what was told of their checks."""
+        for row in (WaitingRow, ParticipantRow, CheckRow):
+            self._db.execute(delete(row).where(row.workshop == number, row.user == user))
+        self._db.commit()
+
+    def hands(self, number: int) -> dict[str, datetime]:
+        """Return whose hands are raised, and since when; the longest raised first."""
+        raised = ParticipantRow.hand_raised
+        found = select(ParticipantRow.user, raised).where(ParticipantRow.workshop == number)
+        ordered = found.where(raised.is_not(None)).order_by(raised, ParticipantRow.user)
+        return {user: at for user, at in self._db.execute(ordered) if at is not None}
+
+    def raise_hand(self, number: int, user: str, now: datetime) -> None:
+        """Note that somebody in a workshop wants help; a hand that is raised stays as it is."""
+        unraised = ParticipantRow.hand_raised.is_(None)
+        self._set_hand(number, user, now, unraised)
+
+    def take_hand_down(self, number: int, user: str) -> None:
+        """Note that somebody has been helped, or helped themselves."""
+        self._set_hand(number, user, None)
+
+    def _set_hand(
+        self, number: int, user: str, at: datetime | None, *only: ColumnElement[bool]
+    ) -> None:
+        mine = (ParticipantRow.workshop == number, ParticipantRow.user == user)
+        self._db.execute(update(ParticipantRow).where(*mine, *only).values(hand_raised=at))
+        self._db.commit()
+
+    def tell_all(self, number: int, message: str, now: datetime) -> None:
+        """Keep what a trainer tells all people in it, in the place of what was told before."""
+        self._change(number, message=message, message_at=now)
+
+    def take_message_back(self, number: int) -> None:
+        """Tell nothing any more."""
+        self._change(number, message="", message_at=None)
+
     def move_end(self, number: int, ends: datetime) -> None:
         """Let a workshop end at another time."""
-        row = self._db.get_one(WorkshopRow, number)
-        row.ends = ends
+        self._change(number, ends=ends)
+
+    def change_capacity(self, number: int, capacity: int) -> None:
+        """Let a workshop have more places, or fewer."""
+        self._change(number, capacity=capacity)
+
+    def _change(self, number: int, **values: Any) -> None:
+        """Change a workshop, in one step: whoever else writes has not to wait for a second."""
+        self._db.execute(update(WorkshopRow).where(WorkshopRow.number == number).values(values))
         self._db.commit()
 
     def remove(self, number: int) -> None:
@@ -173,7 +202,7 @@ class Records:
         return len(numbers)
 
     def _remove(self, numbers: Sequence[int]) -> None:
-        for row in (CheckRow, ParticipantRow):
+        for row in (CheckRow, WaitingRow, ParticipantRow):
             self._db.execute(delete(row).where(row.workshop.in_(numbers)))
         self._db.execute(delete(WorkshopRow).where(WorkshopRow.number.in_(numbers)))
         self._db.commit()

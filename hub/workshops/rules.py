@@ -1,6 +1,6 @@
 """What a workshop is, who may hold one, and who may come in when: without clock or storage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -11,6 +11,8 @@ from .times import LocalTimeError, time_text, to_utc
 TITLE_MAX = 100
 INVITED_MAX = 1000
 NAME_MAX = 255
+MESSAGE_MAX = 120
+"""JupyterLab shows the first 140 characters of a notice, and says before it what it is."""
 LONGEST_DAYS = 31
 FURTHEST_DAYS = 730
 FIELDS = ("title", "opens", "size", "capacity", "begins", "ends", "zone", "who", "invited")
@@ -61,17 +63,31 @@ class Workshop(Wish):
         What lets people in.
     trainer : str
         The name of the user who holds it.
+    message : str
+        What its trainer told all people in it last, one line; empty for nothing.
+    message_at : datetime or None
+        When that was, in UTC.
     """
 
     number: int
     code: str
     trainer: str
+    message: str = ""
+    message_at: datetime | None = None
 
     def state(self, now: datetime) -> State:
         """Return whether it runs."""
         if now >= self.ends:
             return "over"
         return "running" if now >= self.begins else "to come"
+
+    def deleted(self, keep_days: int) -> datetime:
+        """Return when what is kept of it is deleted, in UTC."""
+        return self.ends + timedelta(days=keep_days)
+
+    def link(self, portal: str) -> str:
+        """Return what participants open, below a portal's address."""
+        return f"{portal}/hub/join/{self.code}"
 
 
 class FormError(ValueError):
@@ -109,17 +125,14 @@ def read_form(form: Mapping[str, str], settings: Workshops, now: datetime) -> Wi
         Something can't be had.
     """
     use_case, _, notebook = form.get("opens", "").partition("/")
-    capacity = number(form.get("capacity", ""))
+    capacity = small_number(form.get("capacity", ""))
     zone = form.get("zone", "").strip()
     title = " ".join(form.get("title", "").split())
     problems: dict[str, str] = {}
     if not title or len(title) > TITLE_MAX or not title.isprintable():
         problems["title"] = f"Give it a title of at most {TITLE_MAX} characters."
-    if not 1 <= capacity <= settings.capacity_max:
-        problems["capacity"] = (
-            f"A workshop here has 1 to {settings.capacity_max} participants. For more, hold two, "
-            "or ask whoever runs the portal."
-        )
+    if why := why_not_capacity(capacity, settings):
+        problems["capacity"] = why
     begins, ends = read_times(form, zone, now, problems)
     invited = read_invited(form, problems)
     if problems:
@@ -170,10 +183,20 @@ def read_invited(form: Mapping[str, str], problems: dict[str, str]) -> frozenset
     return invited
 
 
-def number(typed: str) -> int:
+def small_number(typed: str) -> int:
     """Return a small number that was typed, 0 where it is none."""
     text = typed.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+
+
+def why_not_capacity(capacity: int, settings: Workshops) -> str:
+    """Return why a workshop can't have so many places, empty where it can."""
+    if 1 <= capacity <= settings.capacity_max:
+        return ""
+    return (
+        f"A workshop here has 1 to {settings.capacity_max} participants. For more, hold two, or "
+        "ask whoever runs the portal."
+    )
 
 
 def why_not_until(begins: datetime, ends: datetime, now: datetime) -> str:
@@ -187,8 +210,17 @@ def why_not_until(begins: datetime, ends: datetime, now: datetime) -> str:
     return ""
 
 
-def why_not_in(workshop: Workshop, name: str, *, joined: bool, taken: int, now: datetime) -> str:
-    """Return why somebody can't come into a workshop now, empty where they can.
+def why_not_message(text: str, workshop: Workshop, now: datetime) -> str:
+    """Return why a trainer can't tell all people in a workshop something, empty where they can."""
+    if workshop.state(now) != "running":
+        return "Messages reach people while the workshop runs, and it doesn't now."
+    if not text.strip() or len(text) > MESSAGE_MAX or not text.isprintable():
+        return f"Write one line of at most {MESSAGE_MAX} characters."
+    return ""
+
+
+def why_not_in(workshop: Workshop, name: str, now: datetime) -> str:
+    """Return why somebody can't come into a workshop now, empty where they can if a place is free.
 
     Parameters
     ----------
@@ -196,10 +228,6 @@ def why_not_in(workshop: Workshop, name: str, *, joined: bool, taken: int, now: 
         Which.
     name : str
         Who.
-    joined : bool
-        Whether they took part before: they have their place.
-    taken : int
-        How many places are taken.
     now : datetime
         In UTC.
     """
@@ -216,9 +244,23 @@ def why_not_in(workshop: Workshop, name: str, *, joined: bool, taken: int, now: 
     if state == "to come":
         when = time_text(workshop.begins, workshop.zone)
         return f"The workshop “{workshop.title}” has not begun. Come back at {when}. {ask}"
-    if not joined and taken >= workshop.capacity:
-        return (
-            f"The workshop “{workshop.title}” is full: all {workshop.capacity} places are taken. "
-            f"{ask}"
-        )
     return ""
+
+
+def next_in(workshop: Workshop, taken: int, waiting: Sequence[str], now: datetime) -> Sequence[str]:
+    """Return who gets the places that are free, of those who wait, in their order.
+
+    Parameters
+    ----------
+    workshop : Workshop
+        Which.
+    taken : int
+        How many places are taken.
+    waiting : sequence of str
+        Who waits, the first first.
+    now : datetime
+        In UTC.
+    """
+    if workshop.state(now) != "running":
+        return ()
+    return waiting[: max(0, workshop.capacity - taken)]

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import re
+import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +15,12 @@ import httpx
 import pytest
 from kernels import Kernel
 from playwright.sync_api import Browser, Page, expect
-from portals import LOOKS, PATIENCE_S, RunningPortal, log_in, shot, violations, xsrf
+from portals import BEAMHUB, LOOKS, PATIENCE_S, RunningPortal, log_in, shot, violations, xsrf
 
 pytestmark = [pytest.mark.browser, pytest.mark.portal, pytest.mark.slow]
 
 TITLE = "<script>document.title = 'taken'</script> Powder & more"
+MESSAGE = "<b>Break</b> until 10:15, then [02](https://example.org)"
 FORMULA = '=HYPERLINK("https://example.org")'
 REPORT = """
 from workbench import Checks
@@ -33,22 +36,30 @@ def field_time(**ahead: float) -> str:
     return (datetime.now(UTC) + timedelta(**ahead)).strftime("%Y-%m-%dT%H:%M")
 
 
+PROFILE = """\
+extends: laptop
+title: A laptop with two trainers
+workshops: {trainers: [trainer, tess], capacity_max: 40}
+"""
+
+
 class Hall:
     """A portal that can be killed and started again, with a trainer and a participant."""
 
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self.portal = RunningPortal(state)
+    def __init__(self, state: Path, profile: Path) -> None:
+        self.state, self.profile = state, profile
+        profile.write_text(PROFILE)
+        self.portal = RunningPortal(state, str(profile))
         self.trainer = self.portal.login("trainer")
         self.ada = self.portal.login("ada")
-        self.code = self.number = ""
+        self.code = self.number = self.small = ""
 
     def kill_and_start(self) -> None:
         """End the hub as a power cut does, and start the portal again."""
         self.portal.hub.kill()
         cookies = [client.cookies for client in (self.trainer, self.ada)]
         self.portal.stop()
-        self.portal = RunningPortal(self.state, port=self.portal.port)
+        self.portal = RunningPortal(self.state, str(self.profile), port=self.portal.port)
         self.trainer, self.ada = (self.portal.client(c) for c in cookies)
 
     def make(self, **changes: str) -> str:
@@ -75,10 +86,18 @@ class Hall:
         assert found
         return found[1]
 
+    def command(self, *arguments: str) -> str:
+        """Run a command about workshops beside the portal, and return what it says."""
+        options = [f"--site={self.profile}", f"--state={self.state}"]
+        command = [BEAMHUB, "workshop", *arguments, *options]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
 
 @pytest.fixture(scope="module")
-def hall(state_folder: Callable[[], Path]) -> Iterator[Hall]:
-    made = Hall(state_folder())
+def hall(
+    state_folder: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hall]:
+    made = Hall(state_folder(), tmp_path_factory.mktemp("site") / "two.yaml")
     yield made
     made.portal.stop()
 
@@ -91,6 +110,21 @@ def page(browser: Browser, hall: Hall) -> Iterator[Page]:
     opened = context.new_page()
     log_in(opened, hall.portal, "trainer")
     yield opened
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def ada(browser: Browser, hall: Hall) -> Iterator[Page]:
+    """A participant's browser; she has logged in already."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_S * 1000)
+    context.add_cookies(
+        [
+            {"name": c.name, "value": c.value or "", "domain": "127.0.0.1", "path": c.path}
+            for c in hall.ada.cookies.jar
+        ]
+    )
+    yield context.new_page()
     context.close()
 
 
@@ -189,6 +223,43 @@ def test_the_table_holds_no_formula(hall: Hall) -> None:
     assert ["ada", "01_calibrate.ipynb", "Distance", "passed"] in [row[:4] for row in rows]
 
 
+def test_hands_and_messages_are_seen_without_a_reload(page: Page, ada: Page, hall: Hall) -> None:
+    page.goto(f"{hall.portal.url}/hub/workshops/{hall.number}/board")
+    ada.goto(f"{hall.portal.url}/hub/join/{hall.code}")
+    ada.get_by_role("button", name="Raise your hand").click()
+    expect(ada.get_by_text("Your hand is raised.")).to_be_visible()
+    expect(page.get_by_role("row", name="ada")).to_contain_text("raised just now")
+    page.get_by_label("Message to all").fill(MESSAGE)
+    page.get_by_role("button", name="Send it").click()
+    expect(ada.get_by_text(MESSAGE)).to_be_visible()
+    look_at(ada, "taking-part")
+    look_at(page, "board-hand")
+    lab = ada.context.new_page()
+    lab.goto(f"{hall.portal.url}/user/ada/pyfai/lab")
+    # Among JupyterLab's notices: what pops up beside them may be missed, by a test too.
+    lab.get_by_title(re.compile(r"\d notification")).click()
+    notice = lab.get_by_role("listitem").filter(has_text=f"Workshop: {MESSAGE}")
+    expect(notice).to_be_visible()
+    expect(lab.get_by_role("link", name="Hand raised")).to_be_visible()
+    shot(lab, "workshop-in-lab", full=False)
+    page.get_by_role("button", name="Take down the hand of ada").click()
+    expect(ada.get_by_role("button", name="Raise your hand")).to_be_visible()
+    page.get_by_role("button", name="Take it back").click()
+    expect(ada.get_by_text(MESSAGE)).to_be_hidden()
+    # As when its reader comes back to the tab; otherwise it asks twice a minute.
+    lab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(lab.get_by_role("link", name="Workshop: raise your hand")).to_be_visible()
+    expect(notice).to_be_hidden()
+    lab.close()
+
+
+def test_a_message_that_can_not_be_shown_is_not_lost(hall: Hall) -> None:
+    long = "<i>" + "x" * 200
+    answer = press(hall.trainer, f"/hub/workshops/{hall.number}/message", text=long)
+    assert answer.status_code == 400
+    assert "at most 120 characters" in answer.text and "&lt;i&gt;" + "x" * 200 in answer.text
+
+
 def test_nobody_else_sees_the_board(hall: Hall) -> None:
     for path in ("", "/board", "/board/events", "/checks.csv", "/end", "/delete"):
         answer = hall.ada.get(f"/hub/workshops/{hall.number}{path}")
@@ -254,6 +325,74 @@ def test_what_the_site_does_not_have_can_not_be_asked_for(hall: Hall) -> None:
         assert 'role="alert"' in answer.text
 
 
+def test_who_waits_has_a_place_in_order_and_sees_it_change(page: Page, hall: Hall) -> None:
+    hall.small = hall.make(capacity="1", title="Small")
+    code = hall.code_of(hall.small)
+    cyd = hall.portal.login("cyd")
+    press(hall.ada, f"/hub/join/{code}")
+    full = press(cyd, f"/hub/join/{code}")
+    assert full.status_code == 403 and "all 1 places are taken" in full.text
+    assert "Join and start" not in cyd.get(f"/hub/join/{code}").text
+    press(cyd, f"/hub/join/{code}/wait")
+    page.goto(f"{hall.portal.url}/hub/join/{code}")
+    expect(page.get_by_text("and 1 person waits")).to_be_visible()
+    page.get_by_role("button", name="Put me on the waiting list").click()
+    expect(page.get_by_text("You are number 2")).to_be_visible()
+    look_at(page, "waiting")
+    assert "Waiting for a place, the next one first: cyd, trainer" in hall.command(
+        "status", hall.small
+    )
+    press(hall.ada, f"/hub/join/{code}/leave")
+    expect(page.get_by_text("You are number 1")).to_be_visible()
+    assert "Go back to the workshop" in cyd.get(f"/hub/join/{code}").text
+    # Whoever left and comes back is behind those who wait.
+    assert press(hall.ada, f"/hub/join/{code}").status_code == 403
+    press(hall.ada, f"/hub/join/{code}/wait")
+    assert "You are number 2" in hall.ada.get(f"/hub/join/{code}").text
+
+
+def test_what_changes_something_needs_a_page_of_ours_and_the_right_person(hall: Hall) -> None:
+    tess = hall.portal.login("tess")
+    own = hall.make(title="Of the trainer's own")
+    sent = {"capacity": "9", "text": "Taken over", "user": "ada"}
+    mine = f"/hub/join/{hall.code_of(own)}"
+    press(hall.ada, mine)
+    for action in ("hand/raise", "hand/lower", "folder"):
+        refused = press(tess, f"{mine}/{action}")
+        assert 400 <= refused.status_code < 500 and "Only who" in refused.text, action
+    press(hall.ada, f"{mine}/hand/raise")
+    for path in ("/places", "/message", "/hand", "/end", "/delete"):
+        address = f"/hub/workshops/{own}{path}"
+        assert press(hall.ada, address, **sent).status_code == 403, path
+        other = press(tess, address, **sent)
+        assert other.status_code == 404 and "no such workshop of yours" in other.text, path
+        assert hall.trainer.post(address, data=sent).status_code == 403, path
+    assert tess.get(f"/hub/workshops/{own}/board").status_code == 404
+    for action in ("wait", "hand/raise", "hand/lower", "folder", "leave"):
+        assert hall.ada.post(f"{mine}/{action}").status_code == 403, action
+    press(hall.trainer, f"/hub/workshops/{own}/places", capacity="41")
+    told = hall.command("status", own)
+    assert "1 of 5 places taken" in told and "hand raised" in told
+    assert "Taken over" not in hall.ada.get(mine).text
+    press(hall.trainer, f"/hub/workshops/{own}/end")
+    for client, action in ((tess, "/wait"), (tess, ""), (hall.ada, "/hand/raise"), (hall.ada, "")):
+        over = press(client, f"{mine}{action}")
+        assert over.status_code == 403 and "is over since" in over.text, action
+    # Who took part has the way to their files here still.
+    page = hall.ada.get(mine)
+    assert "Download your folder" in page.text and "This page is here until" in page.text
+    assert tess.get(mine).status_code == 403
+    sent_on = press(hall.ada, f"{mine}/folder")
+    assert sent_on.url.path == "/user/ada/pyfai/beamhub/folder" and "folder.zip" in sent_on.text
+    answer = hall.ada.get("/user/ada/pyfai/beamhub/folder.zip")
+    assert answer.headers["content-disposition"] == 'attachment; filename="pyfai.zip"'
+    packed = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert packed.testzip() is None and "pyfai/01_calibrate.ipynb" in packed.namelist()
+    assert tess.get("/user/ada/pyfai/beamhub/folder.zip").status_code in (403, 404)
+    press(hall.ada, f"{mine}/leave")
+    assert "Download your folder" not in hall.ada.get(mine).text
+
+
 def test_full_over_and_guessed(hall: Hall) -> None:
     bob, cyd = hall.portal.login("bob"), hall.portal.login("cyd")
     small = hall.make(capacity="1", title="Small")
@@ -261,9 +400,6 @@ def test_full_over_and_guessed(hall: Hall) -> None:
     press(bob, f"/hub/join/{code}")
     # The place is his, whatever becomes of the server.
     hall.portal.stop_server(bob, "pyfai")
-    full = press(cyd, f"/hub/join/{code}")
-    assert full.status_code == 403 and "all 1 places are taken" in full.text
-    assert "Join and start" not in cyd.get(f"/hub/join/{code}").text
     press(hall.trainer, f"/hub/workshops/{small}/end")
     over = press(bob, f"/hub/join/{code}")
     assert over.status_code == 403 and "is over since" in over.text
@@ -285,11 +421,22 @@ def test_everything_is_there_after_the_hub_was_killed(page: Page, hall: Hall) ->
     page.goto(f"{hall.portal.url}/hub/workshops/{hall.number}/board")
     row = page.get_by_role("row", name="ada")
     expect(row).to_contain_text("Running")
+    press(hall.ada, f"/hub/join/{hall.code}/hand/raise")
+    press(hall.trainer, f"/hub/workshops/{hall.number}/message", text=MESSAGE)
     hall.kill_and_start()
+    assert "Your hand is raised" in hall.ada.get(f"/hub/join/{hall.code}").text
+    assert "&lt;b&gt;Break&lt;/b&gt;" in hall.ada.get(f"/hub/join/{hall.code}").text
     press(hall.ada, f"/hub/join/{hall.code}")
     # The page that was open goes on by itself, and knows what was told before.
     expect(page.locator("#live")).to_be_hidden()
     expect(row).to_contain_text("forged.ipynb")
     assert hall.code_of(hall.number) == hall.code
+    # Places, hands and their order are as they were, and a command beside the hub makes room.
+    small = f"/hub/join/{hall.code_of(hall.small)}"
+    assert "You are number 1" in hall.trainer.get(small).text
+    assert "You are number 2" in hall.ada.get(small).text
+    hall.command("extend", hall.small, "--capacity=2")
+    assert "Go back to the workshop" in hall.trainer.get(small).text
+    assert "You are number 1" in hall.ada.get(small).text
     again = hall.portal.login("dan")
     assert "Join and start" in again.get(f"/hub/join/{hall.code}").text

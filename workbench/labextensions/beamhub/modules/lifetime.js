@@ -2,6 +2,7 @@
 import { SAVE_S, dueWarning, untilNext } from "./moments.js";
 
 const ASK_MS = 60_000;
+const ASK_IN_WORKSHOP_MS = 30_000;
 const ANSWER_MS = 30_000;
 const AGAIN_MS = 1_000;
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -21,6 +22,7 @@ export class Lifetime {
   #place;
   #telling;
   #saving;
+  #workshops;
   #end = null; // in milliseconds since 1970, by this machine's clock
   #warned = Infinity;
   #over = false;
@@ -28,10 +30,11 @@ export class Lifetime {
   #tries = 0;
   #timer;
 
-  constructor(place, telling, saving) {
+  constructor(place, telling, saving, workshops) {
     this.#place = place;
     this.#telling = telling;
     this.#saving = saving;
+    this.#workshops = workshops;
   }
 
   begin() {
@@ -59,13 +62,15 @@ export class Lifetime {
     clearTimeout(this.#timer);
     const left = this.#end === null ? Infinity : (this.#end - Date.now()) / 1000;
     const due = left === Infinity ? Infinity : untilNext(left) * 1000;
-    const asking = this.#socket || this.#over ? ASK_MS : AGAIN_MS * 2 ** this.#tries;
+    const calm = this.#workshops.any ? ASK_IN_WORKSHOP_MS : ASK_MS;
+    const asking = this.#socket || this.#over ? calm : AGAIN_MS * 2 ** this.#tries;
     const quiet = document.hidden && (this.#socket || this.#over);
     const pause = Math.min(due, quiet ? TIMER_MS_MAX : Math.min(asking, ASK_MS));
     this.#timer = setTimeout(() => this.look(), Math.min(pause, TIMER_MS_MAX));
   }
 
-  #take({ state, left_s: leftS, why }) {
+  #take({ state, left_s: leftS, why, workshops }) {
+    this.#workshops.show(workshops);
     if (state === "ended") {
       this.#end = null;
       if (!this.#over) this.#telling.ended(why, this.#saving.unsaved());

@@ -2,6 +2,7 @@
 import { Lifetime } from "./lifetime.js";
 import { Saving } from "./saving.js";
 import { Telling } from "./telling.js";
+import { Workshops } from "./workshops.js";
 
 const NAMES = ["application", "apputils", "docmanager", "statusbar"].map((n) => `@jupyterlab/${n}`);
 
@@ -18,7 +19,7 @@ function placeOf(page) {
   const name = encodeURIComponent(page.hubServerName);
   const socket = new URL(`${page.baseUrl}beamhub/ending`, page.wsUrl || location.href);
   socket.protocol = socket.protocol.replace("http", "ws");
-  const urls = { ask: `${hub}lifetime/${name}`, home: `${hub}home`, again: `${hub}open/${name}` };
+  const urls = { ask: `${hub}lifetime/${name}`, home: `${hub}home`, hub, again: `${hub}open/${name}` };
   return { ...urls, socket };
 }
 
@@ -38,12 +39,12 @@ export async function pluginsOf(shared) {
       optional: [statusbar.IStatusBar],
       activate: (app, documents, bar) => {
         const telling = new Telling(app.commands, apputils, place);
-        bar?.registerStatusItem("beamhub:lifetime", {
-          item: new Widget({ node: telling.node }),
-          align: "right",
-          rank: -100,
-        });
-        lifetime = new Lifetime(place, telling, new Saving(app.shell, documents));
+        const workshops = new Workshops(app.commands, place.hub);
+        for (const [name, { node }] of Object.entries({ lifetime: telling, workshop: workshops })) {
+          const item = new Widget({ node });
+          bar?.registerStatusItem(`beamhub:${name}`, { item, align: "right", rank: -100 });
+        }
+        lifetime = new Lifetime(place, telling, new Saving(app.shell, documents), workshops);
         app.restored.then(() => lifetime.begin());
       },
     },

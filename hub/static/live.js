@@ -1,5 +1,5 @@
-// The board of a workshop: shows what the hub sends, and asks again for as long as it is open.
-const board = document.getElementById("board");
+// Parts of a page about a workshop: shows what the hub sends, and asks again while it is open.
+const live = document.querySelector("[data-events]");
 const silent = document.getElementById("live");
 const AGAIN_MS = 2000;
 const LONGEST_MS = 10_000;
@@ -15,12 +15,17 @@ function show(html) {
 }
 
 function listen() {
-  const source = new EventSource(board.dataset.events);
+  const source = new EventSource(live.dataset.events);
   source.onmessage = (event) => {
     pause = AGAIN_MS;
     silent.hidden = true;
     show(JSON.parse(event.data).html);
   };
+  // The workshop was deleted, or left: the page says so.
+  source.addEventListener("gone", () => {
+    source.close();
+    location.reload();
+  });
   // A stream ends after some minutes too, and with the portal; a browser gives up on some errors.
   source.onerror = () => {
     source.close();
