@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import psutil
 from aiohttp import ClientError
@@ -15,7 +15,7 @@ from jupyterhub.spawner import LocalProcessSpawner, SpawnException
 from jupyterhub.utils import maybe_future, url_path_join
 from tornado.ioloop import IOLoop
 from traitlets import Any as AnyTrait
-from traitlets import Enum, Integer, List, Unicode
+from traitlets import Bool, Enum, Integer, List, Unicode
 
 from . import confinement, environments
 from .accounts import account_for, parts_of
@@ -24,6 +24,7 @@ from .confinement import Confined
 from .control_groups import GroupError
 from .entering import Entry, groups_of, server_command, some_cores, whole_cores
 from .environments import BuildError, Recipe
+from .forkservers import Forked, Forkservers
 from .leftovers import end_processes
 from .local import missing
 from .marks import marks_of
@@ -45,11 +46,12 @@ from .telling import (
     memory_full_text,
     said_reason,
 )
+from .told_variables import told_names
 
-KEPT_VARIABLES = ["LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "TZ"]
 WORDS_LOOKS = 10
 """Tenths of a second for which the last words of a server that has ended may be on their way."""
-PROXY_VARIABLES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"]
+FORKSERVERS = Forkservers()
+"""Where this process starts servers itself; a helper has its own."""
 
 
 class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
@@ -73,6 +75,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         ["required", "available", "off"], "off", help="See LocalBackend.confinement"
     ).tag(config=True)
     processes_max = Integer(1024, help="See LocalBackend.processes_max").tag(config=True)
+    forkserver = Bool(False, help="See LocalBackend.forkserver").tag(config=True)
     disk_bytes_s = Integer(None, allow_none=True, help="See LocalBackend.disk_mb_s, in bytes").tag(
         config=True
     )
@@ -119,9 +122,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             self._take_address(listener.getsockname())
             self._handed = listener.fileno()
             if asking.helper is None:
-                files = {"stdout": log, "stderr": log, "pass_fds": (self._handed,)}
-                self.popen_kwargs = {**files, "cwd": "/"}
-                await super().start()
+                await self._start_here(environment, log)
             else:
                 self.proc = await self._started_by(asking.helper, environment, log.fileno())
                 self.pid = self.proc.pid
@@ -129,6 +130,18 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
         self._marks = marks_of(self.get_env())
         await self._wait_for_answer()
         return socket_url(self._socket)
+
+    async def _start_here(self, environment: Path, log: IO[bytes]) -> None:
+        """Start the server's process: as a copy of one where there is one, in its own Python."""
+        files = [self._handed, log.fileno()]
+        given = (environment, self._entry(), self.get_args(), self.get_env(), files)
+        copy = await asyncio.to_thread(FORKSERVERS.start, *given) if self.forkserver else None
+        if copy:
+            self.log.info("Spawning %s as a copy", self._log_name)
+            self.proc, self.pid = copy, copy.pid
+            return
+        self.popen_kwargs = {"stdout": log, "stderr": log, "pass_fds": files[:1], "cwd": "/"}
+        await super().start()
 
     def _take_address(self, path: str) -> None:
         """Let hub and proxy find the server at a socket; the database has no room for its path."""
@@ -260,7 +273,7 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
     def _prepare(self, environment: Path, notebooks: Path, account: Account) -> None:
         """Set what the process runs and sees."""
         path = os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)])
-        self.env_keep = [*KEPT_VARIABLES, *harmless(PROXY_VARIABLES)]
+        self.env_keep = told_names()
         self.notebook_dir = str(account.home)
         self.cmd = server_command(environment)
         self.environment = {
@@ -293,6 +306,9 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
         """Return what the process does to itself before it runs: limits, account, home."""
         del name
+        return self._entry()
+
+    def _entry(self) -> Entry:
         account = self._account
         assert account is not None
         return Entry(
@@ -394,6 +410,8 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
 
     async def _signal(self, sig: int) -> bool:
         """Return whether the server's process is there; it gets a signal."""
+        if isinstance(self.proc, Forked):
+            return self.proc.signalled(sig)
         if asking.helper is None:
             return bool(await super()._signal(sig))
         try:
@@ -440,11 +458,6 @@ class EnvironmentSpawner(TellingSpawner, LocalProcessSpawner):
             why = ending_by_status(status, last_output(self.log_file))
             self.tell_ending(self.notice if full else why)
         return status
-
-
-def harmless(names: list[str]) -> list[str]:
-    """Return the variables that hold no password: those of a proxy can."""
-    return [name for name in names if "@" not in os.environ.get(name, "@")]
 
 
 def created(pid: int) -> float:

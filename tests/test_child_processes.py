@@ -43,6 +43,8 @@ ALLOWED = {
     ("hub/parting.py", "os.execv"),
     # Goes on when the portal is killed: with -I, in '/', without an environment or root's rights.
     ("spawners/server_log.py", "subprocess.Popen"),
+    # Copies itself: in an environment's Python, without threads, which it makes sure of.
+    ("spawners/forkserver.py", "os.fork"),
     # Tries each wall in a process that ends with it; a script of its own, without threads.
     ("spawners/confine.py", "os.fork"),
     # Becomes the proxy, with a short environment, in '/'.

@@ -16,9 +16,9 @@ from spawners.rights import wire
 from spawners.rights.asking import Asking, Child, HelperError, settle
 from spawners.rights.helper import Helper
 from spawners.rights.parts import account_name
-from spawners.rights.records import Records, Running, began
+from spawners.rights.records import Records, Running, began, sent
 from spawners.rights.requests import RefusedError, parsed
-from spawners.rights.servers import end_marked, sent
+from spawners.rights.servers import end_marked
 from spawners.rights.settings import Part, Settings
 from spawners.state_folders import RIGHTS
 from spawners.system_accounts import AccountError, is_person
@@ -57,6 +57,7 @@ def helper_of(folder: Path, **other: object) -> Helper:
         "memory_max_bytes": 2 << 30,
         "cores_max": 2,
         "processes_max": 10,
+        "forkserver": False,
         "disk_bytes_s": None,
         "named": [],
         "use_cases": {"pyfai": "/srv/pyfai"},

@@ -7,11 +7,16 @@ import os
 import re
 import sys
 from pathlib import Path
+from runpy import run_path
+from typing import TYPE_CHECKING, NoReturn
 
 from . import kernel_sockets, kernels
 from .here import setting
 from .home import CANNOT_START, is_safe_start, obstacle, own_places
 from .tutorials import NOTEBOOKS_VARIABLE, own_folder, place
+
+if TYPE_CHECKING:
+    from .preloading import Preloaded
 
 NAMES = Path("/var/lib/extrausers")
 """Where images look for names of accounts that they can't know; `libnss-extrausers` reads it."""
@@ -20,6 +25,37 @@ LAB_EXTENSIONS = Path(__file__).with_name("labextensions")
 
 def main(arguments: list[str]) -> None:
     """Place the tutorials and replace this process by ``jupyterhub-singleuser``."""
+    become(prepared(arguments))
+
+
+def main_preloaded(arguments: list[str], preloaded: "Preloaded") -> None:
+    """Place the tutorials and be a server in this process, which is a copy of one.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Of the server.
+    preloaded : Preloaded
+        What was imported before it was copied. Where this server's variables would have made
+        something else of it, it begins in a Python of its own.
+    """
+    command = prepared(arguments)
+    if odd := preloaded.odd(os.environ):
+        sys.stderr.write(f"This server begins in a Python of its own: {', '.join(odd)}\n")
+        become(command)
+    own = preloaded.renew()
+    program, *rest = command
+    sys.argv = [program, *own, *rest]
+    run_path(program, run_name="__main__")
+
+
+def become(command: list[str]) -> NoReturn:
+    """Replace this process by ``jupyterhub-singleuser``."""
+    os.execv(command[0], command)  # noqa: S606
+
+
+def prepared(arguments: list[str]) -> list[str]:
+    """Place the tutorials, set the variables of the server, and return what it is begun by."""
     name_account(NAMES)
     use_case = setting("USE_CASE")
     if problem := obstacle(Path.home(), use_case):
@@ -58,7 +94,7 @@ def main(arguments: list[str]) -> None:
         "--ServerApp.jpserver_extensions=workbench.ending=True",
         f"--LabApp.extra_labextensions_path={LAB_EXTENSIONS}",
     ]
-    os.execv(command, [command, *fixed, *own, *arguments])  # noqa: S606
+    return [command, *fixed, *own, *arguments]
 
 
 def begin(use_case: str) -> list[str]:

@@ -13,9 +13,8 @@ from typing import Any
 
 from .. import child_processes
 from ..system_accounts import AccountError, person
-from .records import began
+from .records import began, sent
 from .requests import Begin, Named, RefusedError, Signal
-from .servers import sent
 from .settings import Part, Settings
 
 ACCOUNT = re.compile(r"(?!\d+\Z)[a-z0-9_][a-z0-9._@-]{0,62}")

@@ -4,6 +4,8 @@ The helper of the next start finds in it what it may signal and end: the hub's w
 """
 
 import json
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,6 +46,23 @@ def began(pid: int) -> str:
         return ""
     state, *rest = text.rpartition(")")[2].split()
     return "" if state == "Z" else f"{rest[18]} {BOOT.read_text(encoding='ascii').strip()}"
+
+
+def sent(pid: int, number: int, since: str) -> bool:
+    """Return whether a process that began then got a signal; another with its number gets none."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if began(pid) != since:
+            return False
+        signal.pidfd_send_signal(process, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(process)
+    return True
 
 
 class Records:

@@ -13,11 +13,12 @@ from ..confine import Walls
 from ..confinement import Confined
 from ..control_groups import GroupError
 from ..entering import Entry, groups_of, server_command, some_cores
+from ..forkservers import Forked, Forkservers
 from ..marks import MARKS, marks_of
 from ..shared_data import own_data_folder
 from ..state_folders import DATA, ENVIRONMENTS, HOMES, READY, RIGHTS
 from ..system_accounts import Account, made_account, private_folder, system_account
-from .records import Records, Running, began, is_running
+from .records import Records, Running, began, is_running, sent
 from .requests import Finish, HaveAccount, Owned, RefusedError, Signal, Start, Status
 from .settings import Settings
 
@@ -34,7 +35,8 @@ class Servers:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.records = Records(settings.folder / RIGHTS)
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.children: dict[str, subprocess.Popen[bytes] | Forked] = {}
+        self.forkservers = Forkservers()
 
     def have_account(self, request: HaveAccount) -> dict[str, Any]:
         """Make or look up a user's account, with its home and its folder in the cache of data."""
@@ -65,8 +67,16 @@ class Servers:
         account = self.account_of(request)
         confined = self.confined(request, account) if self.settings.confined else None
         listener, log = files
+        entry = Entry(
+            account,
+            groups_of(account),
+            confined.walls if confined else Walls(),
+            some_cores(request.cores),
+            request.memory_bytes,
+            int(self.settings.umask, 8),
+        )
         try:
-            process = subprocess.Popen(
+            process = self.copied(request, entry, files) or subprocess.Popen(
                 [*command, *request.arguments],
                 env={**request.variables, "BEAMHUB_SOCKET": str(listener)},
                 cwd="/",
@@ -75,14 +85,7 @@ class Servers:
                 stderr=log,
                 pass_fds=(listener,),
                 start_new_session=True,
-                preexec_fn=Entry(
-                    account,
-                    groups_of(account),
-                    confined.walls if confined else Walls(),
-                    some_cores(request.cores),
-                    request.memory_bytes,
-                    int(self.settings.umask, 8),
-                ),
+                preexec_fn=entry,
             )
         except (OSError, subprocess.SubprocessError):
             if confined:
@@ -93,6 +96,14 @@ class Servers:
         running = Running(process.pid, began(process.pid), account.uid, marks)
         self.records.add(request.server, running)
         return {"pid": process.pid}
+
+    def copied(self, request: Start, entry: Entry, files: Sequence[int]) -> Forked | None:
+        """Start a server as a copy of a process; None where there is none to be copied."""
+        if not self.settings.forkserver:
+            return None
+        environment = self.environment(request.environment)
+        given = (environment, entry, request.arguments, request.variables, list(files))
+        return self.forkservers.start(*given)
 
     def refuse_beyond_limits(self, request: Start) -> None:
         """Refuse more than the site's largest size has."""
@@ -164,23 +175,6 @@ class Servers:
             offer, portal = self.settings.offer, self.settings.portal
             count += confinement.restored(offer, portal, name).end()
         return count
-
-
-def sent(pid: int, number: int, since: str) -> bool:
-    """Return whether a process that began then got a signal; another with its number gets none."""
-    try:
-        process = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return False
-    try:
-        if began(pid) != since:
-            return False
-        signal.pidfd_send_signal(process, number)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(process)
-    return True
 
 
 def end_marked(marks: Mapping[str, str], uid: int) -> int:

@@ -73,6 +73,8 @@ class Settings:
         The most that a server may have.
     disk_bytes_s : int or None
         See `control_groups.Group.make`.
+    forkserver : bool
+        See `LocalBackend`.
     named : list of str
         Texts that name what servers must be able to read, see `confinement.confined`.
     use_cases : dict of str to str
@@ -95,6 +97,7 @@ class Settings:
     cores_max: float
     processes_max: int
     disk_bytes_s: int | None
+    forkserver: bool
     named: list[str]
     use_cases: dict[str, str]
     parts: dict[str, Part]
