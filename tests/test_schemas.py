@@ -48,7 +48,7 @@ def test_a_slip_shows_in_the_editor_too(kind):
 def test_every_amount_has_its_unit_in_its_name(kind):
     units = ("_gib", "_gb", "_mb", "_days", "_h", "_min", "_s", "_bytes", "_max")
     counts = {"cores", "gpus", "servers", "port", "seed", "year", "minutes", "as_of"}
-    counts |= {"first_number"}
+    counts |= {"first_number", "percentile"}
     shares = {"cores_guaranteed", "memory_guaranteed"}
     for part in parts(kind):
         for name, field in part.get("properties", {}).items():

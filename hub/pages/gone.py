@@ -15,6 +15,7 @@ from ..audit import emit, name_of
 from .base import AboutAServer
 
 SERVERS = "jupyterhub-user-"
+FOUND = 302
 """What the names begin with by which users' servers are known to JupyterHub's OAuth."""
 LOOK_AGAIN_S = 5
 """Nobody can make the hub look at a server more often, by asking for its pages."""
@@ -86,13 +87,12 @@ class Authorize(OAuthAuthorizeHandler):
         if server is None or not self.get_scope_filter("access:servers")(server, kind="server"):
             raise web.HTTPError(403, "There is no such server, or it is not yours to use.")
 
-    def _complete_login(
-        self, uri: str, headers: Any, scopes: Any, credentials: dict[str, Any]
-    ) -> None:
-        """Let a browser in, and write down who came into whose server."""
-        super()._complete_login(uri, headers, scopes, credentials)
-        client = self.oauth_provider.fetch_by_client_id(credentials["client_id"])
-        if (server := client.spawner) is not None:
+    def send_oauth_response(self, headers: dict[str, str], body: str | None, status: int) -> None:
+        """Let a browser in, asked before or not, and write down who came into whose server."""
+        super().send_oauth_response(headers, body, status)
+        client = self.oauth_provider.fetch_by_client_id(self.client_name())
+        let_in = status == FOUND and "code=" in headers.get("Location", "")
+        if let_in and client is not None and (server := client.spawner) is not None:
             names = {"username": server.user.name, "servername": server.name}
             emit(self.settings, "server", action="open", **names, by=name_of(self.current_user))
 
