@@ -106,6 +106,8 @@ VARIABLES = {
     "BEAMHUB_DATABASE_IMAGE": "For Compose: PostgreSQL's image, `postgres:17` where it isn't set.",
     "BEAMHUB_TLS_IMAGE": "For Compose: Caddy's image, `caddy:2` where it isn't set.",
     "BEAMHUB_DATA_IMAGE": "For Compose: the image that fetches data, `hub` where it isn't set.",
+    "BEAMHUB_ROOM": "Set by the portal for the process that local servers are copies of: room for "
+    "their variables. Nobody reads it.",
     "BEAMHUB_CHECKS": "In a run without a person: the folder that `Checks.report` writes into.",
 }
 """What each environment variable is for; the build fails where the code has another."""
