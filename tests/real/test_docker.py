@@ -56,7 +56,9 @@ def network(user: str) -> dict:
 
 def servers(client: httpx.Client, user: str) -> dict:
     """Return what the hub believes to be running."""
-    found: dict = client.get(f"/hub/api/users/{user}").json()["servers"]
+    answer = client.get(f"/hub/api/users/{user}")
+    assert answer.status_code == 200, answer.text
+    found: dict = answer.json()["servers"]
     return found
 
 

@@ -281,7 +281,7 @@ def docker_kitchen(
 @pytest.mark.slow
 @pytest.mark.docker
 def test_in_a_container_what_is_not_accepted_is_not_there(docker_kitchen: RunningPortal) -> None:
-    client, path = docker_kitchen.login("tilda"), "/user/tilda/pyfai/"
+    client, path = docker_kitchen.login("lucy"), "/user/lucy/pyfai/"
     found = "import os, shutil; print(os.path.exists('/sw/peeler'), shutil.which('peeler'))"
     said = []
     for form in (
