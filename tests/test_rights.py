@@ -18,7 +18,7 @@ from spawners.rights.helper import Helper
 from spawners.rights.parts import account_name
 from spawners.rights.records import Records, Running, began, sent
 from spawners.rights.requests import RefusedError, parsed
-from spawners.rights.servers import end_marked
+from spawners.rights.servers import Servers, end_marked
 from spawners.rights.settings import Part, Settings
 from spawners.state_folders import RIGHTS
 from spawners.system_accounts import AccountError, is_person
@@ -207,6 +207,37 @@ def test_an_account_of_another_portal_or_of_a_person_is_not_taken(tmp_path):
     finally:
         for name in {mine["name"], second["name"]}:
             subprocess.run(["userdel", name], check=True, capture_output=True)
+
+
+def test_an_account_whose_folders_never_answer_holds_up_nobody(tmp_path, monkeypatch):
+    gate, writer = os.pipe()
+    monkeypatch.setattr(Servers, "have_account", lambda self, request: os.read(gate, 1).decode())
+    helper = helper_of(tmp_path)
+    hub, helper.hub = wire.pair()
+    with hub, helper.hub:
+        helper.answer({"id": 1, "kind": "account", **OWNER}, [])
+        helper.answer({"id": 2, "kind": "present"}, [])
+        assert wire.receive(hub)[0] == {"id": 2, "done": []}
+        os.write(writer, b"x")
+        assert wire.receive(hub)[0] == {"id": 1, "done": "x"}
+    os.close(gate)
+    os.close(writer)
+
+
+@needs_root
+def test_two_who_ask_at_once_get_one_account(tmp_path):
+    helper = helper_of(tmp_path)
+    (tmp_path / "homes").mkdir()
+    owner = {**OWNER, "short": f"u{os.getpid()}"}
+    hub, helper.hub = wire.pair()
+    with hub, helper.hub:
+        for number in range(4):
+            helper.answer({"id": number, "kind": "account", **owner}, [])
+        made = [wire.receive(hub)[0].get("done") for _ in range(4)]
+    try:
+        assert made[0] and made == made[:1] * 4
+    finally:
+        subprocess.run(["userdel", made[0]["name"]], check=True, capture_output=True)
 
 
 @needs_root

@@ -27,7 +27,7 @@ class FrontDoor(JupyterHandler):
 class WithoutSlash(FrontDoor):
     """Leads to the server's address: browsers show who they are below its slash only."""
 
-    @allow_unauthenticated
+    @allow_unauthenticated  # type: ignore[untyped-decorator]
     def get(self) -> None:
         """Go on to the same address with its slash."""
         self.lead_to(self.settings["base_url"])

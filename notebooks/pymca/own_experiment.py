@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fitting
 import numpy as np
-from fluorescence import Setup, lines
+from fluorescence import Line, Setup, lines
 from own_spectra import beam_kev, read_configuration
 
 from workbench.readings import Place, Reading, ReadingError, plausible, refusing
@@ -135,7 +135,7 @@ def groups_of(configuration: Mapping, energy_kev: float, place: Place) -> tuple[
     if not groups:
         raise ReadingError(place, "no elements", "some to fit", "Choose them in PyMca's window.")
     for group in groups:
-        family = ()
+        family: tuple[Line, ...] = ()
         with refusing(place, "line groups such as Fe K"):
             family = lines(f"{group.split()[0]} {group.split()[1][0]}", energy_kev)
         if not family:

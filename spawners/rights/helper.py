@@ -37,6 +37,8 @@ from .settings import Settings
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a portal: told to its hub, which ends in order."""
 REAP_MS = 10_000
+LATER = object()
+"""Stands for what another process answers."""
 
 
 class Helper:
@@ -98,27 +100,18 @@ class Helper:
     def answer(self, message: Any, files: Sequence[int]) -> None:
         """Do what a message asks for, and say what came of it."""
         number = message.get("id") if isinstance(message, dict) else None
-        try:
-            request = parsed(message, len(files))
-            if isinstance(request, Finish):
-                running = self.servers.forgotten(request)
-                self.apart(number, lambda: self.servers.finish(request.name, running))
-                return
-            reply = {"done": self.done(request, files)}
-        except RefusedError as error:
-            say(f"refused to the hub: {error}")
-            reply = {"refused": str(error)}
-        except AccountError as error:
-            reply = {"no_account": str(error)}
-        except Exception as error:  # noqa: BLE001 - one failure must not end all servers' helper
-            say(f"failed: {error!r}")
-            reply = {"failed": str(error)}
-        self.reply(number, reply)
+        reply = outcome(lambda: self.done(parsed(message, len(files)), files, number))
+        if reply.get("done") is not LATER:
+            self.reply(number, reply)
 
-    def done(self, request: Request, files: Sequence[int]) -> Any:
-        """Do what is asked for, and return what came of it."""
+    def done(self, request: Request, files: Sequence[int], number: object) -> Any:
+        """Do what is asked for, and return what came of it, or that this is told later."""
+        if isinstance(request, Finish):
+            running = self.servers.forgotten(request)
+            return self.apart(number, lambda: self.servers.finish(request.name, running))
         if isinstance(request, HaveAccount):
-            return self.servers.have_account(request)
+            # It takes a second to make one, and a file system on which it has something may hang.
+            return self.apart(number, lambda: self.servers.have_account(request))
         if isinstance(request, Start):
             return self.servers.start(request, files)
         if isinstance(request, Begin):
@@ -135,15 +128,13 @@ class Helper:
         """Return who has started what is called so."""
         return self.parts if name in self.parts.children else self.servers
 
-    def apart(self, number: object, work: Callable[[], Any]) -> None:
+    def apart(self, number: object, work: Callable[[], Any]) -> object:
         """Do something in a process of its own, which answers by itself."""
         if worker := os.fork():
             self.workers.add(worker)
-            return
+            return LATER
         try:
-            self.reply(number, {"done": work()})
-        except Exception as error:  # noqa: BLE001 - told to the hub
-            self.reply(number, {"failed": str(error)})
+            self.reply(number, outcome(work))
         finally:
             os._exit(0)
 
@@ -151,6 +142,20 @@ class Helper:
         """Answer the message of that number; a hub that has ended hears nothing."""
         with suppress(OSError, wire.WireError):
             wire.send(self.hub, {"id": number, **reply})
+
+
+def outcome(work: Callable[[], Any]) -> dict[str, Any]:
+    """Do something, and return what to say of it."""
+    try:
+        return {"done": work()}
+    except RefusedError as error:
+        say(f"refused to the hub: {error}")
+        return {"refused": str(error)}
+    except AccountError as error:
+        return {"no_account": str(error)}
+    except Exception as error:  # noqa: BLE001 - one failure must not end all servers' helper
+        say(f"failed: {error!r}")
+        return {"failed": str(error)}
 
 
 def say(text: str) -> None:

@@ -1,5 +1,6 @@
 """Users' servers: started under their accounts, signalled and ended, and nothing else."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -37,10 +38,17 @@ class Servers:
         self.records = Records(settings.folder / RIGHTS)
         self.children: dict[str, subprocess.Popen[bytes] | Forked] = {}
         self.forkservers = Forkservers()
+        # A lock that ends with the process that has it.
+        self._turn = os.memfd_create("accounts", os.MFD_CLOEXEC)
 
     def have_account(self, request: HaveAccount) -> dict[str, Any]:
-        """Make or look up a user's account, with its home and its folder in the cache of data."""
+        """Make or look up a user's account, with its home and its folder in the cache of data.
+
+        In a process of its own: one at a time makes an account, since two could make the same.
+        """
+        fcntl.lockf(self._turn, fcntl.LOCK_EX)
         account = self.account_of(request)
+        fcntl.lockf(self._turn, fcntl.LOCK_UN)
         if self.settings.accounts == "portal":
             private_folder(account)
         own_data_folder(self.settings.folder / DATA, account)
