@@ -35,7 +35,7 @@ main(sys.argv[2:])
 """Finds these modules and nothing beside them: what else the portal has is none of a server's."""
 COPY_S = 10.0
 """How long a copy may take to be there."""
-STATUS_S = 1.0
+STATUS_S = 10.0
 """How long to wait for how a server ended, once it has."""
 STEP_MS = 50
 MOST = 8

@@ -36,7 +36,8 @@ from .settings import Settings
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a portal: told to its hub, which ends in order."""
-REAP_MS = 10_000
+REAP_MS = 200
+"""How long what has answered for this process may be left behind."""
 LATER = object()
 """Stands for what another process answers."""
 
@@ -66,7 +67,7 @@ class Helper:
         waiting.register(process, select.POLLIN)
         waiting.register(self.hub, select.POLLIN)
         while True:
-            ready = {file for file, _ in waiting.poll(REAP_MS)}
+            ready = {file for file, _ in waiting.poll(REAP_MS if self.workers else None)}
             self.reap()
             if self.hub.fileno() in ready and not self.take_one():
                 waiting.unregister(self.hub)

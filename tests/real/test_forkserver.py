@@ -6,6 +6,7 @@ import pwd
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -27,22 +28,26 @@ told["settings"] = get_user_settings_dir()
 """
 
 
+def commands(portal: RunningPortal) -> Iterator[tuple[psutil.Process, str]]:
+    """Yield the processes that a portal has started, each with its command; some are gone soon."""
+    for process in psutil.Process(portal.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            yield process, " ".join(process.cmdline())
+
+
 def forkservers(portal: RunningPortal) -> list[psutil.Process]:
     """Return the processes that a portal's servers are copies of."""
-    everything = psutil.Process(portal.process.pid).children(recursive=True)
-    return [p for p in everything if "spawners.forkserver" in " ".join(p.cmdline())]
+    return [process for process, command in commands(portal) if "spawners.forkserver" in command]
 
 
 def server_of(portal: RunningPortal, user: str) -> psutil.Process:
     """Return the process of a user's one server, by what the kernel shows of it."""
     prefix = f"/user/{user}/pyfai/"
-    everything = psutil.Process(portal.process.pid).children(recursive=True)
     (found,) = [
-        p
-        for p in everything
-        if p.cmdline()
-        and "jupyterhub-singleuser" in " ".join(p.cmdline())
-        and p.environ().get("JUPYTERHUB_SERVICE_PREFIX") == prefix
+        process
+        for process, command in commands(portal)
+        if "jupyterhub-singleuser" in command
+        and process.environ().get("JUPYTERHUB_SERVICE_PREFIX") == prefix
     ]
     return found
 
