@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -95,6 +97,12 @@ class RunningPortal:
         started = psutil.Process(self.process.pid)
         running = [c for c in started.children() if c.status() != psutil.STATUS_ZOMBIE]
         return next((c for c in running if "serve" in c.cmdline()), started)
+
+    def commands(self) -> Iterator[tuple[psutil.Process, str]]:
+        """Yield the processes that it has started, each with its command; some are gone soon."""
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                yield process, " ".join(process.cmdline())
 
     @property
     def code(self) -> str:

@@ -6,7 +6,6 @@ import pwd
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -28,16 +27,9 @@ told["settings"] = get_user_settings_dir()
 """
 
 
-def commands(portal: RunningPortal) -> Iterator[tuple[psutil.Process, str]]:
-    """Yield the processes that a portal has started, each with its command; some are gone soon."""
-    for process in psutil.Process(portal.process.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            yield process, " ".join(process.cmdline())
-
-
 def forkservers(portal: RunningPortal) -> list[psutil.Process]:
     """Return the processes that a portal's servers are copies of."""
-    return [process for process, command in commands(portal) if "spawners.forkserver" in command]
+    return [process for process, command in portal.commands() if "spawners.forkserver" in command]
 
 
 def server_of(portal: RunningPortal, user: str) -> psutil.Process:
@@ -45,7 +37,7 @@ def server_of(portal: RunningPortal, user: str) -> psutil.Process:
     prefix = f"/user/{user}/pyfai/"
     (found,) = [
         process
-        for process, command in commands(portal)
+        for process, command in portal.commands()
         if "jupyterhub-singleuser" in command
         and process.environ().get("JUPYTERHUB_SERVICE_PREFIX") == prefix
     ]

@@ -151,11 +151,7 @@ def nobody_came(thief: socket.socket) -> bool:
 
 def server_pid(portal: RunningPortal) -> int:
     """Return the process of the one server that a portal runs."""
-    found = [
-        p.pid
-        for p in descendants(portal.process.pid)
-        if any("jupyterhub-singleuser" in part for part in p.cmdline())
-    ]
+    found = [p.pid for p, command in portal.commands() if "jupyterhub-singleuser" in command]
     assert len(found) == 1
     return found[0]
 
