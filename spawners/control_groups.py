@@ -231,7 +231,7 @@ class Group:
 
     def at(self, controller: str) -> Path:
         """Return its folder in the tree of one kind of limit."""
-        return self.trees.limits[controller] / f"beamhub-{self.portal}" / self.server
+        return folder_of(self.trees.limits[controller], self.portal) / self.server
 
     @property
     def processes(self) -> set[int]:
@@ -301,4 +301,9 @@ def servers_in(trees: Trees, portal: str) -> set[str]:
 
 def folders_of(trees: Trees, portal: str) -> list[Path]:
     """Return the folders in which the groups of a portal's servers lie."""
-    return [folder / f"beamhub-{portal}" for folder in trees.folders]
+    return [folder_of(tree, portal) for tree in trees.folders]
+
+
+def folder_of(tree: Path, portal: str) -> Path:
+    """Return where the groups of a portal's servers lie in one tree."""
+    return tree / f"beamhub-{portal}"
